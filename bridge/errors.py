@@ -1,0 +1,135 @@
+"""Every error the bridge raises on purpose, and the exit status each one means.
+
+    BridgeError
+    ├── ConfigError              78  the configuration is wrong
+    ├── StateError               74  the state database cannot be used
+    ├── AlreadyRunning           75  another instance holds the state
+    └── ServiceError                 something about one of the two services
+        ├── CredentialsRefused   77  password, token or role refused
+        ├── Unavailable          75  no answer, 5xx, 429 to the end, or no answer of the API's
+        └── Refused               1  a definite no to this one request
+            ├── NotFound             the thing asked for is not there
+            ├── AccessDenied         it is there, and not for us
+            └── (Wingfield's own)    one class for each ``error.type``, in ``wingfield.py``
+
+Messages say place, value and remedy, and never hold a secret, an e-mail address or a sentence of a
+service's own (it could name people).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class ExitStatus(enum.IntEnum):
+    """What the process says when it ends. Numbers above 64 are those of ``sysexits.h``."""
+
+    OK = 0
+    ATTENTION = 1
+    USAGE = 2
+    STATE = 74
+    TRY_LATER = 75
+    CREDENTIALS = 77
+    CONFIG = 78
+
+
+_FIRST_COUNTS = (
+    ExitStatus.CONFIG,
+    ExitStatus.STATE,
+    ExitStatus.CREDENTIALS,
+    ExitStatus.TRY_LATER,
+    ExitStatus.ATTENTION,
+)
+
+
+def worst(statuses: Iterable[ExitStatus]) -> ExitStatus:
+    """Return the status that counts where several hold: 78, 74, 77, 75, 1, then 0."""
+    found = set(statuses)
+    return next((status for status in _FIRST_COUNTS if status in found), ExitStatus.OK)
+
+
+class BridgeError(Exception):
+    """Any error the bridge raises on purpose."""
+
+    exit_status = ExitStatus.ATTENTION
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with the configuration, and where."""
+
+    place: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.place else self.message
+
+
+class ConfigError(BridgeError):
+    """The configuration is wrong; ``problems`` has everything that was found, not just the first."""
+
+    exit_status = ExitStatus.CONFIG
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class StateError(BridgeError):
+    """The state database is corrupt, read-only, full, newer than this program, or another bridge's."""
+
+    exit_status = ExitStatus.STATE
+
+
+class AlreadyRunning(BridgeError):
+    """Another process holds the state; the message says which."""
+
+    exit_status = ExitStatus.TRY_LATER
+
+
+class ServiceError(BridgeError):
+    """Something about ``service`` ("Launch27" or "Wingfield")."""
+
+    def __init__(self, service: str, message: str) -> None:
+        self.service = service
+        super().__init__(f"{service}: {message}")
+
+
+class CredentialsRefused(ServiceError):
+    """The password, the token or the role was refused."""
+
+    exit_status = ExitStatus.CREDENTIALS
+
+
+class Unavailable(ServiceError):
+    """No usable answer, after every try: a write may or may not have been applied."""
+
+    exit_status = ExitStatus.TRY_LATER
+
+
+class Refused(ServiceError):
+    """The service understood the request and said no; it was not applied.
+
+    ``reason`` is the service's own error type (a word, like ``court_not_found``).
+    """
+
+    reason = "refused"
+
+    def __init__(self, service: str, message: str, *, reason: str | None = None) -> None:
+        super().__init__(service, message)
+        if reason is not None:
+            self.reason = reason
+
+
+class NotFound(Refused):
+    """The thing asked for is not there (404)."""
+
+    reason = "not_found"
+
+
+class AccessDenied(Refused):
+    """The thing asked for is not for us (403)."""
+
+    reason = "access_denied"
