@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
+from typing import NamedTuple
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -102,3 +103,158 @@ class NoCourt:
     """A booking that is no court booking; nothing is wrong with it."""
 
     id: str
+
+
+ABSENT = b""
+"""The fingerprint of a booking that Wingfield does not have (any more)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One state that a booking has, or may have, in Wingfield; deleted when ``slot`` is None."""
+
+    version_ms: int
+    fingerprint: bytes
+    slot: Slot | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What Wingfield last refused for its content: asking again is pointless for a while."""
+
+    fingerprint: bytes
+    reason: str
+    config: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RingPlace:
+    """Where a booking stood before a ring of moves was cut; ``taken_out`` if it is the one cut out."""
+
+    ring: int
+    slot: Slot
+    taken_out: bool
+
+
+class Known(NamedTuple):
+    """What the ledger knows of one booking: one row of it, in the order of its columns.
+
+    ``acked_*`` is what Wingfield last answered, ``intended_*`` what was last sent or is about to be.
+    They differ while an answer is missing, and after a refusal. ``court_id`` to ``end_ms`` are its last
+    acknowledged slot; a deleted booking keeps them, so that it can become history.
+    """
+
+    id: str
+    account: str
+    acked_version_ms: int | None
+    acked_fingerprint: bytes
+    court_id: str | None
+    start_ms: int | None
+    end_ms: int | None
+    intended_version_ms: int | None
+    intended_fingerprint: bytes
+    seen_fingerprint: bytes
+    seen_ms: int
+    gone_ms: int | None = None
+    asked_ms: int | None = None
+    allowed: int = 0
+    unsettled: tuple[Written, ...] = ()
+    refusal: Refusal | None = None
+    ring: RingPlace | None = None
+
+    @property
+    def highest_ms(self) -> int:
+        """The highest version that Wingfield has, or may have, for this booking; 0 for none."""
+        return max(self.acked_version_ms or 0, self.intended_version_ms or 0)
+
+    @property
+    def slot(self) -> Slot | None:
+        """The slot it stands at, as far as Wingfield has answered."""
+        return self.last_slot if self.acked_fingerprint else None
+
+    @property
+    def last_slot(self) -> Slot | None:
+        """The last slot that Wingfield acknowledged, also when it was deleted since."""
+        if self.court_id is None or self.start_ms is None or self.end_ms is None:
+            return None
+        return Slot(self.court_id, from_ms(self.start_ms), from_ms(self.end_ms))
+
+    @property
+    def places(self) -> tuple[Slot, ...]:
+        """Every slot it may stand at: the acknowledged one, and those whose answer is missing."""
+        if not self.unsettled:
+            slot = self.slot
+            return () if slot is None else (slot,)
+        slots = (self.slot, *(written.slot for written in self.unsettled))
+        return tuple(dict.fromkeys(slot for slot in slots if slot is not None))
+
+    @property
+    def is_bridged(self) -> bool:
+        """Whether Wingfield has it, or may have it."""
+        return bool(self.acked_fingerprint) or any(written.slot for written in self.unsettled)
+
+    @property
+    def last_end_ms(self) -> int:
+        """The latest end it is known by, in milliseconds since 1970; 0 when it never had one."""
+        ends = [to_ms(written.slot.end) for written in self.unsettled if written.slot]
+        return max([self.end_ms or 0, *ends])
+
+    def stands_as(self, content: bytes) -> bool:
+        """Whether Wingfield surely has exactly this content."""
+        return self.acked_fingerprint == content and not self.unsettled
+
+
+class Verb(enum.StrEnum):
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A booking that is to leave Wingfield: why, and the moment it was found gone."""
+
+    id: str
+    why: str
+    found_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One request to Wingfield, planned.
+
+    ``slot`` is where the booking shall stand; for a delete, where it stood (if that is known).
+    ``after`` are the indices, in the plan, of the writes that must have succeeded before.
+    ``ring`` is set for the writes of a ring of moves; ``takes_out`` marks the delete that cuts it,
+    and ``places`` then are the old places of all of the ring, to be remembered with that delete.
+    """
+
+    verb: Verb
+    id: str
+    slot: Slot | None
+    participants: tuple[str, ...]
+    fingerprint: bytes
+    version_ms: int
+    why: str
+    after: tuple[int, ...] = ()
+    ring: int | None = None
+    takes_out: bool = False
+    places: tuple[tuple[str, Slot], ...] = ()
+    sighted_ms: int = 0
+
+    @property
+    def written(self) -> Written:
+        """The state this write leads to, if it is applied."""
+        deleted = self.verb is Verb.DELETE
+        return Written(self.version_ms, self.fingerprint, None if deleted else self.slot)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one pass would write, in which order; data, so that it can be printed before it is done."""
+
+    writes: tuple[Write, ...] = ()
+    held: tuple[Held, ...] = ()
+    sightings: tuple[tuple[str, bytes], ...] = ()
+    """Bookings whose content is new to the ledger: (id, fingerprint)."""
