@@ -1,0 +1,157 @@
+"""The order of writes, pure: who waits for whom, and where a ring of moves is cut.
+
+Wingfield refuses a booking whose slot another one holds, so a write that takes a slot waits for the writes
+that free it. "A waits for B" makes a graph. Its chains run from the free end. Its rings (strongly connected
+components: two bookings that swap, and worse) have no free end: some of their bookings are taken out first
+and put back last. Which ones is the *feedback vertex set*; the smallest one costs the fewest extra writes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from itertools import combinations
+
+from bridge.model import Slot
+
+_EXACT_UP_TO = 14
+"""Rings of more bookings than this, if they are no simple circle, are cut well rather than best."""
+
+
+class Occupancy:
+    """Which bookings stand on which court when; found by overlap in O(log n + found)."""
+
+    def __init__(self, places: Iterable[tuple[str, Slot]]) -> None:
+        courts: defaultdict[str, list[tuple[Slot, str]]] = defaultdict(list)
+        for id_, slot in places:
+            courts[slot.court_id].append((slot, id_))
+        self._courts: dict[str, list[tuple[Slot, str]]] = {}
+        self._starts = {}
+        self._longest: dict[str, timedelta] = {}
+        for court, found in courts.items():
+            found.sort(key=lambda place: (place[0].start, place[1]))
+            self._courts[court] = found
+            self._starts[court] = [slot.start for slot, _ in found]
+            self._longest[court] = max(slot.end - slot.start for slot, _ in found)
+
+    def overlapping(self, slot: Slot) -> Iterator[str]:
+        """Yield the id of every booking that stands in the way of ``slot``, the latest first."""
+        found = self._courts.get(slot.court_id)
+        if found is None:
+            return
+        earliest = slot.start - self._longest[slot.court_id]
+        for index in range(bisect_left(self._starts[slot.court_id], slot.end) - 1, -1, -1):
+            other, id_ = found[index]
+            if other.start < earliest:
+                return
+            if other.end > slot.start:
+                yield id_
+
+
+Graph = Mapping[str, Sequence[str]]
+"""For each booking, those it waits for."""
+
+
+def components(graph: Graph) -> list[list[str]]:  # noqa: C901 (one algorithm, in one place)
+    """Return the strongly connected components, each after those it waits for (Tarjan, without recursion)."""
+    number: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    on_stack: set[str] = set()
+    found: list[list[str]] = []
+
+    def enter(node: str) -> tuple[str, Iterator[str]]:
+        number[node] = low[node] = len(number)
+        stack.append(node)
+        on_stack.add(node)
+        return node, iter(graph[node])
+
+    def take(node: str) -> list[str]:
+        component = [stack.pop()]
+        while component[-1] != node:
+            component.append(stack.pop())
+        on_stack.difference_update(component)
+        return component[::-1]
+
+    for root in graph:
+        if root in number:
+            continue
+        path = [enter(root)]
+        while path:
+            node, successors = path[-1]
+            for successor in successors:
+                if successor not in number:
+                    path.append(enter(successor))
+                    break
+                if successor in on_stack:
+                    low[node] = min(low[node], number[successor])
+            else:
+                path.pop()
+                if path:
+                    parent = path[-1][0]
+                    low[parent] = min(low[parent], low[node])
+                if low[node] == number[node]:
+                    found.append(take(node))
+    return found
+
+
+def rings(graph: Graph) -> list[list[str]]:
+    """Return the components that wait in a circle, such as two that swap."""
+    return [component for component in components(graph) if len(component) > 1]
+
+
+def cuts(ring: Sequence[str], graph: Graph, preferred: frozenset[str] = frozenset()) -> list[str]:
+    """Return the bookings of ``ring`` to take out so that no circle is left in it.
+
+    The fewest possible where it has at most 14 bookings or is one simple circle; otherwise a small set none
+    of which could be left in. Among equals, ``preferred`` ones (taken out already, perhaps) go first.
+    """
+    inside = set(ring)
+    inner = {node: [other for other in graph[node] if other in inside] for node in ring}
+    by_preference = sorted(ring, key=lambda node: (node not in preferred, len(node), node))
+    if all(len(waits) == 1 for waits in inner.values()):
+        return by_preference[:1]
+    if len(ring) <= _EXACT_UP_TO:
+        return _fewest(by_preference, inner)
+    return _few(by_preference, inner)
+
+
+def _fewest(nodes: Sequence[str], graph: Graph) -> list[str]:
+    for count in range(1, len(nodes)):
+        for out in combinations(nodes, count):
+            if not _circles(graph, frozenset(out)):
+                return list(out)
+    return list(nodes)
+
+
+def _few(nodes: Sequence[str], graph: Graph) -> list[str]:
+    """Take out the busiest of each remaining circle, then put back those that were not needed."""
+    out: list[str] = []
+    waiting = list(_circles(graph, frozenset()))
+    while waiting:
+        circle = waiting.pop()
+        inside = set(circle)
+        inner = {node: [other for other in graph[node] if other in inside] for node in circle}
+        incoming: defaultdict[str, int] = defaultdict(int)
+        for waits in inner.values():
+            for other in waits:
+                incoming[other] += 1
+        busiest = max(circle, key=lambda node: (len(inner[node]) * incoming[node], -nodes.index(node)))
+        out.append(busiest)
+        waiting.extend(_circles(inner, frozenset({busiest})))
+    for node in list(out):
+        fewer = [other for other in out if other != node]
+        if not _circles(graph, frozenset(fewer)):
+            out = fewer
+    return out
+
+
+def _circles(graph: Graph, out: frozenset[str]) -> list[list[str]]:
+    left = {
+        node: [other for other in waits if other not in out]
+        for node, waits in graph.items()
+        if node not in out
+    }
+    return rings(left)
