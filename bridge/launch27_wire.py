@@ -1,0 +1,349 @@
+"""What Launch27 answers, as pydantic shapes: bytes in, typed answers out. Pure: no I/O, no clock.
+
+Only what the bridge uses is read, and of that only three things are insisted on: a booking's ``id``, its
+``service_date`` and its ``services``. Anything else may be missing or of an odd type, and then counts as
+absent. Fields of that kind stay raw (``Any`` is free in pydantic's core) until a property looks at them.
+
+A page is validated in one call; only when that fails is it gone through booking by booking, so that one
+odd booking costs its neighbours nothing but time.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Annotated, Any, Final
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
+from pydantic_core import core_schema
+
+DEFAULT_UPDATED_AT: Final = "updated_at"
+
+_MOST_ID: Final = 2**63 - 1
+_MOST_DIGITS: Final = 19
+_MOST_MINUTES: Final = 7 * 24 * 60
+# Years 1000 to 8999: whatever offset or length is added, the result is a date that Python has.
+_DATE_AND_TIME: Final = r"^[1-8][0-9]{3}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}"
+
+
+def whole_number(value: object, most: int = _MOST_ID) -> int | None:
+    """Return a whole number from 1 to ``most``, given as JSON integer or as digits; None for all else."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS:
+        value = int(value)
+    if type(value) is int and 1 <= value <= most:
+        return value
+    return None
+
+
+def whole_minutes(value: object) -> int | None:
+    """Return a length of 1 to 10080 minutes; ``90.0`` and ``"90"`` are read too, None for all else."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return whole_number(value, _MOST_MINUTES)
+
+
+def _read_iso(text: str) -> datetime:
+    return datetime.fromisoformat(text.upper())
+
+
+def _id_schema() -> core_schema.CoreSchema:
+    number = core_schema.int_schema(strict=True, gt=0, le=_MOST_ID)
+    digits = core_schema.str_schema(strict=True, pattern=rf"^[0-9]{{1,{_MOST_DIGITS}}}$")
+    read = core_schema.int_schema(gt=0, le=_MOST_ID)
+    return core_schema.union_schema([number, core_schema.chain_schema([digits, read])], mode="left_to_right")
+
+
+def _instant_schema() -> core_schema.CoreSchema:
+    # The pattern keeps out what pydantic and Python would be kind to: plain dates, weeks, Unix seconds.
+    # Python is asked second because it reads ISO 8601's short offsets ("+02"), which pydantic does not.
+    text = core_schema.str_schema(strict=True, pattern=_DATE_AND_TIME)
+    either = core_schema.union_schema(
+        [core_schema.datetime_schema(), core_schema.no_info_plain_validator_function(_read_iso)],
+        mode="left_to_right",
+    )
+    return core_schema.chain_schema([text, either])
+
+
+Id = Annotated[int, GetPydanticSchema(lambda _source, _handler: _id_schema())]
+Instant = Annotated[datetime, GetPydanticSchema(lambda _source, _handler: _instant_schema())]
+"""A date and time as it was written: aware where the text has an offset or ``Z``, else naive."""
+
+_MaybeInstant = Annotated[Instant | Any, Field(union_mode="left_to_right")]
+
+
+def _part(value: object, key: str) -> Any:  # noqa: ANN401  # JSON of any kind
+    return value.get(key) if isinstance(value, dict) else None
+
+
+class _Wire(BaseModel):
+    """A part of an answer. Its ``repr`` shows nothing of it, since it may name people."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"
+
+    __str__ = __repr__
+
+
+class Service(_Wire):
+    """One service of a booking. Source: Launch27, ``GET /customer/bookings``."""
+
+    id: Id
+    raw_hourly: Any = Field(default=None, validation_alias="hourly")
+    raw_duration: Any = Field(default=None, validation_alias="duration")
+
+    @property
+    def minutes(self) -> int | None:
+        """The length the booking gives this service: ``hourly.minutes``, else ``duration``; in minutes."""
+        hourly = whole_minutes(_part(self.raw_hourly, "minutes"))
+        return whole_minutes(self.raw_duration) if hourly is None else hourly
+
+
+class SourceBooking(_Wire):
+    """A booking as Launch27's customer and staff listings have it, odd fields counted as absent.
+
+    Source: Launch27, ``GET /customer/bookings``; the staff shape is *seen*, not documented.
+    """
+
+    number: Id = Field(validation_alias="id")
+    service_date: Instant
+    services: list[Service]
+    raw_duration: Any = Field(default=None, validation_alias="duration")
+    raw_location: Any = Field(default=None, validation_alias="location")
+    raw_teams: Any = Field(default=None, validation_alias="teams")
+    raw_custom_fields: Any = Field(default=None, validation_alias="custom_fields")
+    raw_email: Any = Field(default=None, validation_alias="email")
+    raw_user: Any = Field(default=None, validation_alias="user")
+    raw_active: Any = Field(default=None, validation_alias="active")
+    raw_status: Any = Field(default=None, validation_alias="booking_status")
+    raw_forecasted: Any = Field(default=None, validation_alias="forecasted")
+    raw_modified: _MaybeInstant = Field(default=None, validation_alias=DEFAULT_UPDATED_AT)
+
+    def __repr__(self) -> str:
+        return f"SourceBooking(id={self.id!r})"
+
+    __str__ = __repr__
+
+    @property
+    def id(self) -> str:
+        """The Launch27 id, as canonical text."""
+        return str(self.number)
+
+    @property
+    def modified(self) -> datetime | None:
+        """The configured modification time as written (naive without an offset), if it can be read."""
+        return self.raw_modified if isinstance(self.raw_modified, datetime) else None
+
+    @property
+    def minutes(self) -> int | None:
+        """The booking's own ``duration``, in minutes: the length of the whole of it."""
+        return whole_minutes(self.raw_duration)
+
+    @property
+    def location_id(self) -> int | None:
+        return whole_number(_part(self.raw_location, "id"))
+
+    @property
+    def team_ids(self) -> frozenset[int]:
+        teams = self.raw_teams if isinstance(self.raw_teams, list) else ()
+        found = (whole_number(_part(team, "id")) for team in teams)
+        return frozenset(number for number in found if number is not None)
+
+    @property
+    def custom_fields(self) -> list[dict[str, Any]]:
+        """The items of ``custom_fields`` that are objects, as they came."""
+        items = self.raw_custom_fields if isinstance(self.raw_custom_fields, list) else ()
+        return [item for item in items if isinstance(item, dict)]
+
+    @property
+    def email(self) -> str | None:
+        """The customer's address as written, else (staff) ``user.email``; None where both are blank."""
+        for value in (self.raw_email, _part(self.raw_user, "email")):
+            if isinstance(value, str) and (text := value.strip()):
+                return text
+        return None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the booking stands: not ``active: false``, not ``booking_status: "cancelled"``."""
+        return self.raw_active is not False and self.raw_status != "cancelled"
+
+    @property
+    def is_forecast(self) -> bool:
+        """Whether this is only a recurring series' future, not booked yet. *Seen* in staff listings."""
+        return bool(self.raw_forecasted) or self.raw_status == "forecasted"
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A booking out of its documented shape; ``id`` is "" where it has none that can be read.
+
+    ``detail`` is the bridge's own sentence: nothing of the answer is in it.
+    """
+
+    id: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueService:
+    """A service of the account's catalogue; ``minutes`` where the account has durations switched on."""
+
+    name: str
+    minutes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The account's settings; ``timezone`` is an IANA name, ``status`` e.g. ``active`` or ``frozen``."""
+
+    name: str
+    timezone: str | None
+    status: str
+
+
+_NO_OBJECT = "it is no JSON object"
+_FAULTS = {
+    "id": "its id is missing or no positive whole number",
+    "service_date": "its service_date is missing or not a date and time",
+    "services": "its services are missing, or one of them has no id",
+}
+
+
+def _first_fault(error: ValidationError) -> str:
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    places = {str(problem["loc"][0]) for problem in found if problem["loc"]}
+    return next((fault for place, fault in _FAULTS.items() if place in places), _NO_OBJECT)
+
+
+def _text(value: object) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _read_integer(digits: str) -> int | float:
+    # Python refuses to read integers beyond 4300 digits; one such number must not cost a whole page.
+    return int(digits) if len(digits) <= _MOST_DIGITS + 1 else float(digits)
+
+
+def _load(body: bytes) -> object:
+    """Return ``body`` as JSON, read more kindly than the standard asks: a bad byte spoils one text only.
+
+    Raises ValueError when it is no JSON; the message holds nothing of the body.
+    """
+    try:
+        return json.loads(body.decode("utf-8-sig", "replace"), parse_int=_read_integer)
+    except (ValueError, RecursionError):
+        raise ValueError("the answer is no JSON") from None
+
+
+def _load_list(body: bytes) -> list[object]:
+    loaded = _load(body)
+    if not isinstance(loaded, list):
+        raise ValueError("the answer is no JSON array")  # noqa: TRY004  # one kind of error for one kind of fault
+    return loaded
+
+
+def _load_object(body: bytes) -> dict[str, object]:
+    loaded = _load(body)
+    if not isinstance(loaded, dict):
+        raise ValueError("the answer is no JSON object")  # noqa: TRY004  # as above
+    return loaded
+
+
+class Parser:
+    """Reads Launch27's answers; ``updated_at_field`` names the booking's modification time."""
+
+    def __init__(self, updated_at_field: str = DEFAULT_UPDATED_AT) -> None:
+        model = SourceBooking
+        if updated_at_field != DEFAULT_UPDATED_AT:
+            modified: Any = (_MaybeInstant, Field(default=None, validation_alias=updated_at_field))
+            model = create_model("SourceBooking", __base__=SourceBooking, raw_modified=modified)
+        self._one = TypeAdapter(model)
+        self._page = TypeAdapter(list[model])
+
+    def listing(self, body: bytes) -> list[SourceBooking | Unreadable]:
+        """Return a page's bookings in its order.
+
+        Raises ValueError when the answer is no JSON array.
+        """
+        try:
+            return list(self._page.validate_json(body))
+        except ValidationError:
+            return [self._read(item) for item in _load_list(body)]
+
+    def booking(self, body: bytes) -> SourceBooking | Unreadable:
+        """Return the one booking of an answer.
+
+        Raises ValueError when the answer is no JSON object.
+        """
+        try:
+            return self._one.validate_json(body)
+        except ValidationError:
+            return self._read(_load_object(body))
+
+    def catalogue(self, body: bytes) -> dict[int, CatalogueService]:
+        """Return the catalogue's services by id; items without a readable id are left out.
+
+        Source: Launch27, ``GET /booking/services`` (``duration``, in minutes, is *seen*).
+
+        Raises ValueError when the answer is no JSON array.
+        """
+        found = {}
+        for item in _load_list(body):
+            number = whole_number(_part(item, "id"))
+            if number is not None:
+                minutes = whole_minutes(_part(item, "duration"))
+                found[number] = CatalogueService(_text(_part(item, "name")), minutes)
+        return found
+
+    def settings(self, body: bytes) -> Settings:
+        """Return the account's settings. Source: Launch27, ``GET /settings``.
+
+        Raises ValueError when the answer is no JSON object.
+        """
+        found = _load_object(body)
+        timezone = _text(found.get("timezone")) or None
+        return Settings(_text(found.get("name")), timezone, _text(found.get("status")))
+
+    def _read(self, item: object) -> SourceBooking | Unreadable:
+        try:
+            return self._one.validate_python(item)
+        except ValidationError as error:
+            number = whole_number(_part(item, "id"))
+            return Unreadable("" if number is None else str(number), _first_fault(error))
+
+
+@cache
+def _default_parser() -> Parser:
+    return Parser()
+
+
+def parse_listing(body: bytes) -> list[SourceBooking | Unreadable]:
+    """Return :meth:`Parser.listing` with the modification time under its usual name."""
+    return _default_parser().listing(body)
+
+
+def parse_booking(body: bytes) -> SourceBooking | Unreadable:
+    """Return :meth:`Parser.booking` with the modification time under its usual name."""
+    return _default_parser().booking(body)
+
+
+def parse_catalogue(body: bytes) -> dict[int, CatalogueService]:
+    """Return :meth:`Parser.catalogue`."""
+    return _default_parser().catalogue(body)
+
+
+def parse_settings(body: bytes) -> Settings:
+    """Return :meth:`Parser.settings`."""
+    return _default_parser().settings(body)

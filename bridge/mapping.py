@@ -1,0 +1,316 @@
+"""From a source booking and the rules to what Wingfield should have. Pure: no I/O, no clock.
+
+The order of questions is: readable at all, which court, how long, who. The first that cannot be answered
+decides what becomes of the booking.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from bridge.launch27_wire import Service, SourceBooking, Unreadable
+from bridge.model import CourtBooking, Held, NoCourt, Reason, Slot, fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from zoneinfo import ZoneInfo
+
+    from bridge.config import CourtRule, MappingConfig
+    from bridge.launch27_wire import CatalogueService
+
+_MOST_PARTICIPANTS: Final = 4
+_MOST_CHARACTERS: Final = 254
+_SEPARATORS: Final = re.compile(r"[,;\s]+")
+# Narrower than RFC 5321: an address that Wingfield might refuse would hold the whole booking back.
+_ADDRESS: Final = re.compile(
+    r"(?=.{1,64}@)[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?:[a-z]{2,63}|xn--[a-z0-9-]{0,58}[a-z0-9])"
+)
+_EARLIEST_YEAR: Final = 1990
+_LATEST_YEAR: Final = 2200
+
+
+@lru_cache(maxsize=256)
+def _length(minutes: int) -> timedelta:
+    return timedelta(minutes=minutes)  # slower than all the arithmetic with it, and mostly the same few
+
+
+def usable_address(text: str) -> str | None:
+    """Return the e-mail address in lower case, or None for what Wingfield may not take as one."""
+    # Before lower(): the Kelvin sign, for one, would become a plain k.
+    if not text.isascii() or len(text) > _MOST_CHARACTERS:
+        return None
+    address = text.lower()
+    return address if _ADDRESS.fullmatch(address) else None
+
+
+def _folded(text: str) -> str:
+    return text.strip().casefold()
+
+
+def _as_text(value: object) -> str | None:
+    """Return a text, number or boolean as people write it in a configuration; None for all else."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value) if isinstance(value, int | float) else None
+
+
+def _texts(values: Iterable[object]) -> set[str]:
+    found = (_as_text(value) for value in values)
+    return {_folded(text) for text in found if text is not None}
+
+
+def _keys(field: Mapping[str, Any]) -> set[str]:
+    """Return everything a custom field goes by. Source: Launch27, a booking's ``custom_fields``."""
+    return _texts((field.get("code"), field.get("label"), field.get("id")))
+
+
+def _items(field: Mapping[str, Any]) -> Iterator[object]:
+    """Yield what was filled in, ``value`` or ``values``: plain values, and objects for choices."""
+    for key in ("value", "values"):
+        value = field.get(key)
+        if isinstance(value, list):
+            yield from value
+        else:
+            yield value
+
+
+def _choices(field: Mapping[str, Any]) -> set[str]:
+    """Return every text the field's content goes by, folded: a choice by id, label, value or other."""
+    found: set[str] = set()
+    for item in _items(field):
+        parts = (
+            [item.get(key) for key in ("id", "label", "value", "other")] if isinstance(item, dict) else [item]
+        )
+        found |= _texts(parts)
+    return found
+
+
+def _words(field: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the words people typed into a field, and of a choice's label only what looks like an address."""
+    for item in _items(field):
+        if not isinstance(item, dict):
+            yield from _split(item)
+            continue
+        yield from (word for word in _split(item.get("label")) if "@" in word)
+        yield from _split(item.get("value"))
+        yield from _split(item.get("other"))
+
+
+def _split(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield from filter(None, _SEPARATORS.split(value))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One ``[[courts]]`` block, its texts folded for comparison."""
+
+    court_id: str
+    service_ids: frozenset[int]
+    location_ids: frozenset[int]
+    team_ids: frozenset[int]
+    field: str | None
+    values: frozenset[str]
+
+    @classmethod
+    def of(cls, rule: CourtRule) -> _Rule:
+        field = None if rule.custom_field is None else _folded(rule.custom_field)
+        values = frozenset(map(_folded, rule.custom_values))
+        return cls(rule.court_id, rule.service_ids, rule.location_ids, rule.team_ids, field, values)
+
+    def holds(self, booking: SourceBooking, fields: Mapping[str, set[str]]) -> bool:
+        """Whether every condition but the services holds; ``fields`` are the contents by field."""
+        if self.location_ids and booking.location_id not in self.location_ids:
+            return False
+        if self.team_ids and self.team_ids.isdisjoint(booking.team_ids):
+            return False
+        return self.field is None or not self.values.isdisjoint(fields.get(self.field, ()))
+
+
+class Mapper:
+    """Maps one account's bookings; everything that does not depend on the booking is worked out once."""
+
+    def __init__(
+        self,
+        courts: Sequence[CourtRule],
+        mapping: MappingConfig,
+        catalogue: Mapping[int, CatalogueService],
+        zone: ZoneInfo,
+    ) -> None:
+        rules = [_Rule.of(court) for court in courts]
+        self._anywhere = [rule for rule in rules if not rule.service_ids]
+        self._named = frozenset[int]().union(*(rule.service_ids for rule in rules))
+        self._by_service = {
+            number: [rule for rule in rules if number in rule.service_ids] for number in self._named
+        }
+        self._fields = frozenset(rule.field for rule in rules if rule.field is not None)
+        self._titles = _titles(courts)
+        self._configured = mapping.service_minutes
+        self._listed = {
+            number: service.minutes for number, service in catalogue.items() if service.minutes is not None
+        }
+        self._default = mapping.default_minutes
+        self._participant_fields = tuple(dict.fromkeys(map(_folded, mapping.participant_fields)))
+        self._fallback = usable_address((mapping.fallback_email or "").strip())
+        self._zone = zone
+
+    def map(self, booking: SourceBooking | Unreadable) -> CourtBooking | Held | NoCourt:
+        """Return what Wingfield should have for the booking, why it is held back, or that it has no court."""
+        if isinstance(booking, Unreadable):
+            return Held(booking.id, Reason.INVALID_BOOKING, booking.detail)
+        courts = self._courts(booking)
+        if not courts:
+            return NoCourt(booking.id)
+        if len(courts) > 1:
+            return self._ambiguous(booking, courts)
+        ((court_id, ruled),) = courts.items()
+        minutes = self._minutes(booking, ruled)
+        if isinstance(minutes, str):
+            return Held(booking.id, Reason.NO_DURATION, minutes)
+        participants = self._participants(booking)[0]
+        if not participants:
+            detail = "it names no usable e-mail address; mapping.fallback_email would stand in for one"
+            return Held(booking.id, Reason.NO_PARTICIPANT, detail)
+        return self._court_booking(booking, court_id, minutes, participants)
+
+    def skipped_participants(self, booking: SourceBooking | Unreadable) -> int:
+        """Return how many addresses of the booking are unusable and were left out."""
+        return 0 if isinstance(booking, Unreadable) else self._participants(booking)[1]
+
+    def _courts(self, booking: SourceBooking) -> dict[str, set[int]]:
+        """Return the courts whose rules match, each with the services those rules name."""
+        candidates = list(self._anywhere)
+        for number in {service.id for service in booking.services}:
+            candidates += self._by_service.get(number, ())
+        if not candidates:
+            return {}
+        fields = self._contents(booking) if self._fields else {}
+        courts: dict[str, set[int]] = {}
+        for rule in candidates:
+            if rule.holds(booking, fields):
+                courts.setdefault(rule.court_id, set()).update(rule.service_ids)
+        return courts
+
+    def _contents(self, booking: SourceBooking) -> dict[str, set[str]]:
+        """Return the contents of the custom fields that rules ask for, by the name a rule uses."""
+        found: dict[str, set[str]] = {}
+        for field in booking.custom_fields:
+            for key in _keys(field) & self._fields:
+                found.setdefault(key, set()).update(_choices(field))
+        return found
+
+    def _ambiguous(self, booking: SourceBooking, courts: Mapping[str, set[int]]) -> Held:
+        numbers = {service.id for service in booking.services}
+        ruled = numbers & set[int]().union(*courts.values()) or numbers
+        titles = ", ".join(title for court_id, title in self._titles.items() if court_id in courts)
+        which = f"services {_listing(ruled)}" if ruled else "no services"
+        detail = f"the rules give it {len(courts)} courts: {titles} (it has {which})"
+        return Held(booking.id, Reason.AMBIGUOUS_COURT, detail)
+
+    def _minutes(self, booking: SourceBooking, ruled: set[int]) -> int | str:
+        """Return the booking's length in minutes, or the sentence that says what it lacks."""
+        services = [service for service in booking.services if service.id in (ruled or self._named)]
+        # Where no rule says which services are the court, racket hire (no length) is among them.
+        every_counts = bool(services)
+        services = services or booking.services
+        own = [self._own_minutes(service) for service in services]
+        if own and None not in own:
+            return sum(filter(None, own))
+        if (whole := booking.minutes) is not None:
+            return whole
+        lengths = [
+            known or self._listed.get(service.id) for known, service in zip(own, services, strict=True)
+        ]
+        total = sum(filter(None, lengths))
+        unknown = lengths.count(None) if every_counts else int(not total)
+        if unknown and self._default is None:
+            lacking = {
+                service.id for length, service in zip(lengths, services, strict=True) if length is None
+            }
+            return _no_length(lacking)
+        return total + unknown * (self._default or 0)
+
+    def _own_minutes(self, service: Service) -> int | None:
+        configured = self._configured.get(service.id)
+        return service.minutes if configured is None else configured
+
+    def _participants(self, booking: SourceBooking) -> tuple[tuple[str, ...], int]:
+        """Return one to four addresses (or none), and how many were unusable."""
+        email = booking.email
+        words = [] if email is None else [email]
+        if self._participant_fields:
+            words += self._more_words(booking)
+        usable = [usable_address(word) for word in words]
+        skipped = usable.count(None)
+        found = tuple(dict.fromkeys(filter(None, usable)))[:_MOST_PARTICIPANTS]
+        if not found and self._fallback is not None:
+            found = (self._fallback,)
+        return found, skipped
+
+    def _more_words(self, booking: SourceBooking) -> Iterator[str]:
+        """Yield what may be addresses, in the order of the configuration, then of the booking."""
+        keyed = [(_keys(field), field) for field in booking.custom_fields]
+        for name in self._participant_fields:
+            for keys, field in keyed:
+                if name in keys:
+                    yield from _words(field)
+
+    def _court_booking(
+        self, booking: SourceBooking, court_id: str, minutes: int, participants: tuple[str, ...]
+    ) -> CourtBooking | Held:
+        start = self._instant(booking.service_date)
+        if below_ms := start.microsecond % 1000:
+            start -= timedelta(microseconds=below_ms)
+        try:
+            end = start + _length(minutes)
+        except OverflowError:
+            return Held(booking.id, Reason.INVALID_BOOKING, "its end is beyond the calendar")
+        slot = Slot(court_id, start, end)
+        modified = self._modified(booking)
+        return CourtBooking(booking.id, slot, participants, modified, fingerprint(slot, participants))
+
+    def _modified(self, booking: SourceBooking) -> datetime | None:
+        modified = booking.modified
+        if modified is None or not _EARLIEST_YEAR <= modified.year <= _LATEST_YEAR:
+            return None
+        return self._instant(modified)
+
+    def _instant(self, written: datetime) -> datetime:
+        """Return the instant in UTC; without an offset it is wall time in the account's zone.
+
+        A time the clock shows twice is the first of the two, one it skips is read with the offset before.
+        """
+        if written.tzinfo is None:
+            written = written.replace(tzinfo=self._zone)
+        return written.astimezone(UTC)
+
+
+def _titles(courts: Iterable[CourtRule]) -> dict[str, str]:
+    """Return how to name each court to people: its first name with its id, or the id alone."""
+    titles: dict[str, str] = {}
+    for court in courts:
+        if court.court_id not in titles or (court.name and titles[court.court_id] == court.court_id):
+            titles[court.court_id] = f"{court.name} ({court.court_id})" if court.name else court.court_id
+    return titles
+
+
+def _listing(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(numbers)))
+
+
+def _no_length(lacking: set[int]) -> str:
+    if not lacking:
+        return "neither it nor mapping.default_minutes says how long it is"
+    return (
+        f"nothing says how long service {_listing(lacking)} takes; "
+        f"set mapping.service_minutes or mapping.default_minutes"
+    )
