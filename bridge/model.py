@@ -258,3 +258,84 @@ class Plan:
     held: tuple[Held, ...] = ()
     sightings: tuple[tuple[str, bytes], ...] = ()
     """Bookings whose content is new to the ledger: (id, fingerprint)."""
+
+
+class Ending(enum.Enum):
+    """How one write ended."""
+
+    ACKNOWLEDGED = enum.auto()
+    REFUSED = enum.auto()
+    UNANSWERED = enum.auto()
+    NOT_SENT = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a write ended, to be stored; ``reason`` is Wingfield's error type, when it was refused."""
+
+    write: Write
+    ending: Ending
+    reason: str = ""
+    config: str = ""
+    at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What Wingfield said, when asked, that it has for a booking; nothing when ``slot`` is None."""
+
+    id: str
+    version_ms: int
+    fingerprint: bytes
+    slot: Slot | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldSince:
+    """A booking held back, with its reason, the bridge's sentence, and when that began."""
+
+    id: str
+    reason: str
+    detail: str
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """How far one account was read: when its listing was last complete, and the newest source time."""
+
+    account: str
+    number: int
+    listed_ms: int | None
+    listed_count: int | None
+    source_updated_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PassRecord:
+    """One finished pass, as ``status`` shows it; ``withheld`` are ids of withheld deletes."""
+
+    started_ms: int
+    duration_ms: int
+    outcome: str
+    seen: int
+    created: int
+    updated: int
+    deleted: int
+    unchanged: int
+    ignored: int
+    held: int
+    withheld: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose bookings a state holds: of one Launch27 host, in one external service, under one prefix."""
+
+    launch27_host: str
+    external_service_id: str
+    id_prefix: str
+
+    def __str__(self) -> str:
+        prefix = f' with id_prefix "{self.id_prefix}"' if self.id_prefix else ""
+        return f"{self.launch27_host} → external service {self.external_service_id}{prefix}"
