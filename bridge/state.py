@@ -25,7 +25,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from bridge.errors import AlreadyRunning, StateError
@@ -99,8 +99,8 @@ def _holder(handle: int) -> str:
 
 
 def _version_1(db: Database) -> None:
-    db["meta"].create({"name": str, "value": str}, pk="name", not_null={"value"}, strict=True)
-    db["bookings"].create(
+    db.table("meta").create({"name": str, "value": str}, pk="name", not_null={"value"}, strict=True)
+    db.table("bookings").create(
         {
             "id": str,
             "account": str,
@@ -129,38 +129,38 @@ def _version_1(db: Database) -> None:
         strict=True,
     )
     place = {"court_id": str, "start_ms": int, "end_ms": int}
-    db["intents"].create(
+    db.table("intents").create(
         {"booking_id": str, "version_ms": int, "fingerprint": bytes, **place},
         pk=("booking_id", "version_ms"),
         not_null={"fingerprint"},
         strict=True,
     )
-    db["refusals"].create(
+    db.table("refusals").create(
         {"booking_id": str, "fingerprint": bytes, "reason": str, "config": str, "at_ms": int},
         pk="booking_id",
         not_null={"fingerprint", "reason", "config", "at_ms"},
         strict=True,
     )
-    db["rings"].create(
+    db.table("rings").create(
         {"booking_id": str, "ring": int, "taken_out": int, **place},
         pk="booking_id",
         not_null={"ring", "taken_out", *place},
         strict=True,
     )
-    db["held"].create(
+    db.table("held").create(
         {"booking_id": str, "nth": int, "reason": str, "detail": str, "since_ms": int},
         pk=("booking_id", "nth"),
         not_null={"reason", "detail", "since_ms"},
         strict=True,
     )
-    db["accounts"].create(
+    db.table("accounts").create(
         {"account": str, "number": int, "listed_ms": int, "listed_count": int, "source_updated_ms": int},
         pk="account",
         not_null={"number"},
         strict=True,
     )
     counts = dict.fromkeys(("seen", "created", "updated", "deleted", "unchanged", "ignored", "held"), int)
-    db["passes"].create(
+    db.table("passes").create(
         {"id": int, "started_ms": int, "duration_ms": int, "outcome": str, **counts, "withheld": str},
         pk="id",
         not_null={"started_ms", "duration_ms", "outcome", *counts, "withheld"},
@@ -220,6 +220,43 @@ _ACKNOWLEDGE = """
            start_ms = coalesce(?, start_ms), end_ms = coalesce(?, end_ms), allowed = 0
     WHERE id = ?
 """
+_SELECT_INTENTS = """
+    SELECT booking_id, version_ms, fingerprint, court_id, start_ms, end_ms FROM intents
+    ORDER BY booking_id, version_ms
+"""
+_SELECT_ACCOUNTS = """
+    SELECT account, number, listed_ms, listed_count, source_updated_ms FROM accounts ORDER BY number, account
+"""
+_SELECT_PASSES = """
+    SELECT started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored, held, withheld
+    FROM passes ORDER BY id DESC LIMIT ?
+"""
+_INSERT_PASS = """
+    INSERT INTO passes (started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored,
+                        held, withheld)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_INSERT_RING = """
+    INSERT INTO rings (booking_id, ring, taken_out, court_id, start_ms, end_ms) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (booking_id) DO UPDATE SET
+        ring = excluded.ring, taken_out = max(taken_out, excluded.taken_out),
+        court_id = excluded.court_id, start_ms = excluded.start_ms, end_ms = excluded.end_ms
+"""
+_INSERT_SIGHTING = """
+    INSERT INTO bookings (id, account, acked_fingerprint, intended_fingerprint, seen_fingerprint, seen_ms,
+                          allowed)
+    VALUES (?, '', x'', x'', ?, ?, 0)
+    ON CONFLICT (id) DO UPDATE SET
+        seen_ms = CASE WHEN seen_fingerprint = excluded.seen_fingerprint
+                  THEN seen_ms ELSE excluded.seen_ms END,
+        seen_fingerprint = excluded.seen_fingerprint
+"""
+_FORGET = (
+    "DELETE FROM intents WHERE booking_id = ?",
+    "DELETE FROM refusals WHERE booking_id = ?",
+    "DELETE FROM rings WHERE booking_id = ?",
+    "DELETE FROM bookings WHERE id = ?",
+)
 
 
 @dataclass(slots=True)
@@ -298,7 +335,7 @@ class Ledger:
         with suppress(sqlite3.Error):
             self._connection.close()
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -352,9 +389,7 @@ class Ledger:
 
     def _unsettled(self) -> dict[str, list[Written]]:
         found: dict[str, list[Written]] = {}
-        rows = self._rows(
-            "SELECT booking_id, version_ms, fingerprint, court_id, start_ms, end_ms FROM intents ORDER BY 1, 2"
-        )
+        rows = self._rows(_SELECT_INTENTS)
         for id_, version_ms, content, *place in rows:
             found.setdefault(id_, []).append(Written(version_ms, content, _slot(*place)))
         return found
@@ -375,16 +410,12 @@ class Ledger:
 
     def watermarks(self) -> list[Watermark]:
         """Return the watermark of every account ever read, in the order of their numbers."""
-        columns = "account, number, listed_ms, listed_count, source_updated_ms"
-        return [
-            Watermark(*row) for row in self._rows(f"SELECT {columns} FROM accounts ORDER BY number, account")
-        ]
+        return [Watermark(*row) for row in self._rows(_SELECT_ACCOUNTS)]
 
     def passes(self, limit: int = 10) -> list[PassRecord]:
         """Return the last ``limit`` passes, newest first."""
-        columns = "started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored, held, withheld"
-        rows = self._rows(f"SELECT {columns} FROM passes ORDER BY id DESC LIMIT ?", (limit,))
-        return [PassRecord(*row[:-1], withheld=tuple(json.loads(row[-1]))) for row in rows]
+        rows = self._rows(_SELECT_PASSES, (limit,))
+        return [PassRecord(*row[:-1], tuple(json.loads(row[-1]))) for row in rows]
 
     @property
     def is_adopted(self) -> bool:
@@ -418,7 +449,7 @@ class Ledger:
         with _translated(self._source):
             db = Database(self._connection)
             with db.atomic():
-                db["bookings"].insert_all(rows, pk="id", replace=True)
+                db.table("bookings").insert_all(rows, pk="id", replace=True)
                 db.execute("INSERT OR REPLACE INTO meta VALUES ('adopted', '1')")
 
     def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Found]) -> None:
@@ -492,10 +523,7 @@ class Ledger:
     def _open_ring(self, cut: Write) -> None:
         self._has_rings = True
         self._connection.executemany(
-            "INSERT INTO rings (booking_id, ring, taken_out, court_id, start_ms, end_ms) VALUES (?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (booking_id) DO UPDATE SET ring = excluded.ring, "
-            "taken_out = max(taken_out, excluded.taken_out), court_id = excluded.court_id, "
-            "start_ms = excluded.start_ms, end_ms = excluded.end_ms",
+            _INSERT_RING,
             [(id_, cut.version_ms, int(id_ == cut.id), *_place(slot)) for id_, slot in cut.places],
         )
 
@@ -522,31 +550,20 @@ class Ledger:
         with self._transaction() as execute:
             many = self._connection.executemany
             now_ms = closing.record.started_ms
-            many(
-                "INSERT INTO bookings (id, account, acked_fingerprint, intended_fingerprint, seen_fingerprint, "
-                "seen_ms, allowed) VALUES (?, '', x'', x'', ?, ?, 0) ON CONFLICT (id) DO UPDATE SET "
-                "seen_ms = CASE WHEN seen_fingerprint = excluded.seen_fingerprint THEN seen_ms "
-                "ELSE excluded.seen_ms END, seen_fingerprint = excluded.seen_fingerprint",
-                [(id_, content, now_ms) for id_, content in closing.sightings],
-            )
-            many(
-                "UPDATE bookings SET account = ? WHERE id = ?",
-                [(account, i) for i, account in closing.owners],
-            )
+            many(_INSERT_SIGHTING, [(id_, content, now_ms) for id_, content in closing.sightings])
+            owners = [(account, id_) for id_, account in closing.owners]
+            many("UPDATE bookings SET account = ? WHERE id = ?", owners)
             many("UPDATE bookings SET gone_ms = NULL, allowed = 0 WHERE id = ?", [(i,) for i in closing.back])
-            for table, column in _TABLES_OF_A_BOOKING:
-                many(f"DELETE FROM {table} WHERE {column} = ?", [(id_,) for id_ in closing.forgotten])
+            for statement in _FORGET:
+                many(statement, [(id_,) for id_ in closing.forgotten])
             self._store_held(closing.held, now_ms)
             many(
                 "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?)",
                 map(_watermark_row, closing.watermarks),
             )
             record = closing.record
-            execute(
-                "INSERT INTO passes (started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, "
-                "ignored, held, withheld) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*(getattr(record, name) for name in PassRecord.__slots__[:-1]), json.dumps(record.withheld)),
-            )
+            counts = (getattr(record, name) for name in PassRecord.__slots__[:-1])
+            execute(_INSERT_PASS, (*counts, json.dumps(record.withheld)))
             execute("DELETE FROM passes WHERE id <= (SELECT max(id) FROM passes) - ?", (PASSES_KEPT,))
 
     def _store_held(self, held: Sequence[Held], now_ms: int) -> None:
@@ -559,14 +576,6 @@ class Ledger:
         if rows or before:
             self._connection.execute("DELETE FROM held")
             self._connection.executemany("INSERT INTO held VALUES (?, ?, ?, ?, ?)", rows)
-
-
-_TABLES_OF_A_BOOKING = (
-    ("intents", "booking_id"),
-    ("refusals", "booking_id"),
-    ("rings", "booking_id"),
-    ("bookings", "id"),
-)
 
 
 def _watermark_row(watermark: Watermark) -> tuple[Any, ...]:
