@@ -231,7 +231,7 @@ _SELECT_PASSES = """
     SELECT started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored, held, withheld
     FROM passes ORDER BY id DESC LIMIT ?
 """
-_INSERT_PASS = """
+_INSERT_RECORD = """
     INSERT INTO passes (started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored,
                         held, withheld)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -415,7 +415,7 @@ class Ledger:
     def passes(self, limit: int = 10) -> list[PassRecord]:
         """Return the last ``limit`` passes, newest first."""
         rows = self._rows(_SELECT_PASSES, (limit,))
-        return [PassRecord(*row[:-1], tuple(json.loads(row[-1]))) for row in rows]
+        return [_pass_record(list(row)) for row in rows]
 
     @property
     def is_adopted(self) -> bool:
@@ -563,7 +563,7 @@ class Ledger:
             )
             record = closing.record
             counts = (getattr(record, name) for name in PassRecord.__slots__[:-1])
-            execute(_INSERT_PASS, (*counts, json.dumps(record.withheld)))
+            execute(_INSERT_RECORD, (*counts, json.dumps(record.withheld)))
             execute("DELETE FROM passes WHERE id <= (SELECT max(id) FROM passes) - ?", (PASSES_KEPT,))
 
     def _store_held(self, held: Sequence[Held], now_ms: int) -> None:
@@ -576,6 +576,11 @@ class Ledger:
         if rows or before:
             self._connection.execute("DELETE FROM held")
             self._connection.executemany("INSERT INTO held VALUES (?, ?, ?, ?, ?)", rows)
+
+
+def _pass_record(row: list[Any]) -> PassRecord:
+    row[-1] = tuple(json.loads(row[-1]))
+    return PassRecord(*row)
 
 
 def _watermark_row(watermark: Watermark) -> tuple[Any, ...]:
