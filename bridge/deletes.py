@@ -116,11 +116,8 @@ class Guard:
         if listing_is_empty and bridged >= EMPTY_LISTING_FROM:
             return f"the listing is entirely empty, and {bridged} bookings are bridged"
         if deletes > self.max_count and deletes > self.max_fraction * bridged:
-            share = f"{deletes / bridged:.0%}" if bridged else "all"
-            return (
-                f"{deletes} of {bridged} bookings ({share}) are more than max_delete_count = {self.max_count} "
-                f"and more than max_delete_fraction = {self.max_fraction:g}"
-            )
+            limits = f"max_delete_count = {self.max_count} and max_delete_fraction = {self.max_fraction:g}"
+            return f"{deletes} of {bridged} bookings are more than both {limits}"
         return None
 
 

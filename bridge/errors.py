@@ -104,9 +104,16 @@ class CredentialsRefused(ServiceError):
 
 
 class Unavailable(ServiceError):
-    """No usable answer, after every try: a write may or may not have been applied."""
+    """No usable answer, after every try.
+
+    A write may or may not have been applied, unless ``maybe_applied`` is false: then it never left.
+    """
 
     exit_status = ExitStatus.TRY_LATER
+
+    def __init__(self, service: str, message: str, *, maybe_applied: bool = True) -> None:
+        super().__init__(service, message)
+        self.maybe_applied = maybe_applied
 
 
 class Refused(ServiceError):

@@ -228,7 +228,8 @@ _SELECT_ACCOUNTS = """
     SELECT account, number, listed_ms, listed_count, source_updated_ms FROM accounts ORDER BY number, account
 """
 _SELECT_PASSES = """
-    SELECT started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored, held, withheld
+    SELECT started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored, held,
+           withheld
     FROM passes ORDER BY id DESC LIMIT ?
 """
 _INSERT_RECORD = """
