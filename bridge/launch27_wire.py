@@ -11,6 +11,7 @@ odd booking costs its neighbours nothing but time.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -241,10 +242,10 @@ def _load(body: bytes) -> object:
 
     Raises ValueError when it is no JSON; the message holds nothing of the body.
     """
-    try:
+    with suppress(ValueError, RecursionError):
         return json.loads(body.decode("utf-8-sig", "replace"), parse_int=_read_integer)
-    except (ValueError, RecursionError):
-        raise ValueError("the answer is no JSON") from None
+    # Raised out here, as below: the error that was suppressed carries the body, and must not be its context.
+    raise ValueError("the answer is no JSON")
 
 
 def _load_list(body: bytes) -> list[object]:
@@ -277,20 +278,18 @@ class Parser:
 
         Raises ValueError when the answer is no JSON array.
         """
-        try:
+        with suppress(ValidationError):
             return list(self._page.validate_json(body))
-        except ValidationError:
-            return [self._read(item) for item in _load_list(body)]
+        return [self._read(item) for item in _load_list(body)]
 
     def booking(self, body: bytes) -> SourceBooking | Unreadable:
         """Return the one booking of an answer.
 
         Raises ValueError when the answer is no JSON object.
         """
-        try:
+        with suppress(ValidationError):
             return self._one.validate_json(body)
-        except ValidationError:
-            return self._read(_load_object(body))
+        return self._read(_load_object(body))
 
     def catalogue(self, body: bytes) -> dict[int, CatalogueService]:
         """Return the catalogue's services by id; items without a readable id are left out.

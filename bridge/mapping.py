@@ -64,8 +64,7 @@ def _as_text(value: object) -> str | None:
 
 
 def _texts(values: Iterable[object]) -> set[str]:
-    found = (_as_text(value) for value in values)
-    return {_folded(text) for text in found if text is not None}
+    return {_folded(text) for value in values if (text := _as_text(value)) is not None}
 
 
 def _keys(field: Mapping[str, Any]) -> set[str]:
@@ -105,9 +104,8 @@ def _words(field: Mapping[str, Any]) -> Iterator[str]:
         yield from _split(item.get("other"))
 
 
-def _split(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield from filter(None, _SEPARATORS.split(value))
+def _split(value: object) -> list[str]:
+    return [word for word in _SEPARATORS.split(value) if word] if isinstance(value, str) else []
 
 
 @dataclass(frozen=True, slots=True)
