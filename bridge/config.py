@@ -283,21 +283,14 @@ class _Wrong(ValueError):
 
 def _shown(value: object) -> str:
     """Return how a message may show a value: short, on one line, and nothing that might be private."""
-    match value:
-        case bool():
-            return str(value).lower()
-        case float():
-            return str(value)
-        case int():
-            return str(value) if abs(value) < 10**18 else "the number"
-        case str():
-            return _quoted(value)
-        case list():
-            return "a list"
-        case dict():
-            return "a table"
-        case _:
-            return "a date or time"
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        # Python refuses to write out an integer of thousands of digits.
+        return str(value) if isinstance(value, float) or abs(value) < 10**18 else "the number"
+    return "a list" if isinstance(value, list) else "a table" if isinstance(value, dict) else "a date or time"
 
 
 def _quoted(text: str) -> str:
@@ -366,7 +359,7 @@ _ADDRESS = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)*")
 
 def _address(value: str) -> str:
     if not _ADDRESS.fullmatch(value) or _has_control_character(value):
-        raise _Wrong('the value is no e-mail address; write one like "club@example.com"')
+        raise _Wrong("the value is no e-mail address; write the whole address")
     return value
 
 
