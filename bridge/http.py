@@ -29,7 +29,7 @@ import httpx
 
 from bridge import __version__
 from bridge.config import Secret
-from bridge.errors import ConfigError, Problem, ServiceError, Unavailable
+from bridge.errors import ConfigError, Problem, Unavailable
 from bridge.ratelimit import Kind, RateLimiter
 
 if TYPE_CHECKING:
@@ -386,20 +386,15 @@ class Http:
             raise self._not_now(response)
         if not 200 <= status < 300 and status < 400:
             raise _Failed(f"answers with a redirect (status {status}); is base_url right?", retry=False)
+        garbage = None
         try:
-            value = check(response)
-        except ServiceError:
-            self._gave_up = 0
-            raise
+            return check(response)
         except ValueError:
-            value = None
-            promised = False
-        else:
-            promised = True
-        if not promised:
-            raise _Failed(f"the answer (status {status}) is not what the API promises")
-        self._gave_up = 0
-        return value  # type: ignore[return-value]
+            garbage = _Failed(f"the answer (status {status}) is not what the API promises")
+        finally:
+            if garbage is None:
+                self._gave_up = 0
+        raise garbage
 
     def _not_now(self, response: Response) -> _Failed:
         """Return the failure for a 429 or a 5xx."""
