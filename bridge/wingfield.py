@@ -417,8 +417,9 @@ class Wingfield:
         bookings rather than skip them).
         """
         seen: set[str] = set()
-        total = 0  # the last page's
-        async for bookings, total in self._pages("/court-bookings", _Page[_Booking], _Booking.read):
+        total = 0
+        async for bookings, count in self._pages("/court-bookings", _Page[_Booking], _Booking.read):
+            total = count
             seen.update(booking.external_id for booking in bookings)
             if bookings:
                 yield bookings
