@@ -169,7 +169,9 @@ def find_config(explicit: str | Path | None, environ: Mapping[str, str]) -> Path
     for place in places:
         if _is_there(place):
             return place
-    looked = ", ".join(f"./{place}" if place == Path("config.toml") else str(place) for place in places)
+    looked = ", ".join(
+        "./config.toml" if place == Path("config.toml") else _quoted_path(place) for place in places
+    )
     raise ConfigError([Problem("", f"no configuration found (looked at {looked}); {remedy}")])
 
 
@@ -192,17 +194,12 @@ def config_path_state(path: Path, environ: Mapping[str, str]) -> Path:
     """
     if directory := environ.get("STATE_DIRECTORY", "").partition(":")[0]:
         return Path(directory, STATE_NAME)
-    path = _absolute(path)
-    if path == SYSTEM_CONFIG:
+    written = Path(os.path.normpath(path.absolute()))
+    if written == SYSTEM_CONFIG:
         return SYSTEM_STATE / STATE_NAME
-    if path.parent == SYSTEM_CONFIG.parent and path.suffix == ".toml":
-        return SYSTEM_STATE / path.stem / STATE_NAME
-    return path.parent / STATE_NAME
-
-
-def _absolute(path: Path) -> Path:
-    """Return the path from the root, without ``..``, and with links left as they are."""
-    return Path(os.path.normpath(path.absolute()))
+    if written.parent == SYSTEM_CONFIG.parent and written.suffix == ".toml":
+        return SYSTEM_STATE / written.stem / STATE_NAME
+    return path.absolute().parent / STATE_NAME
 
 
 def load_config(
@@ -219,7 +216,7 @@ def load_config(
     document, mode = _parsed(path)
     if not require_courts:
         document.pop("courts", None)
-    examination = _Examination(_absolute(path), environ, document, mode)
+    examination = _Examination(path.absolute(), environ, document, mode)
     file = _check_each_value(examination)
     _check_accounts(examination)
     _check_secrets(examination, fetch=require_secrets)
@@ -447,10 +444,16 @@ def _split(url: str) -> tuple[SplitResult | None, int | None]:
 def _is_host(host: str | None) -> bool:
     if not host:
         return False
-    return _address_of(host) is not None or all(c.isalnum() or c in "-._" for c in host)
+    if _ip_address(host):
+        return True
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return all(character.isalnum() or character in "-._" for character in host)
 
 
-def _address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -458,7 +461,7 @@ def _address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | No
 
 
 def _is_loopback(host: str) -> bool:
-    address = _address_of(host)
+    address = _ip_address(host)
     return host == "localhost" if address is None else address.is_loopback
 
 
@@ -936,7 +939,7 @@ def _check_state(examination: _Examination) -> None:
         examination.state = config_path_state(examination.path, examination.environ)
         return
     try:
-        examination.state = _absolute(examination.path.parent / _expanded(given, examination.environ))
+        examination.state = examination.path.parent / _expanded(given, examination.environ)
     except _Wrong as wrong:
         examination.found(("sync", "state"), str(wrong))
 

@@ -575,6 +575,7 @@ def test_a_complaint_of_an_unknown_form_is_not_passed_on() -> None:
         (("launch27", "base_url"), "https://acme\n.launch27.com", "no address"),
         (("launch27", "base_url"), "https://", "no address"),
         (("launch27", "base_url"), "https://[::1", "no address"),
+        (("launch27", "base_url"), "https://acme..launch27.com", "no address"),
         (("launch27", "base_url"), "https://a%62c", "no address"),
         (("wingfield", "base_url"), "http://dev.wingfield.systems", "unencrypted"),
         (("launch27", "role"), "boss", '"boss" is not possible; write "customer" or "staff"'),
