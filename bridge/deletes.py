@@ -22,10 +22,9 @@ none of them is sent.
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from bridge.model import Deletion, Known
+from bridge.model import Known
 
 DAY_MS = 86_400_000
 ANSWER_LASTS_MS = 3_600_000
@@ -38,10 +37,9 @@ EMPTY_LISTING_FROM = 3
 class Listed:
     """What this pass read: which accounts' listings are complete, and the window, in milliseconds.
 
-    The window is [first_ms, end_ms); ``ids`` are all that was listed as active, in any listing.
+    The window is [first_ms, end_ms). ``is_empty`` when nothing at all was listed, in all accounts together.
     """
 
-    ids: Collection[str]
     complete: frozenset[str]
     configured: tuple[str, ...]
     first_ms: int
@@ -64,15 +62,14 @@ class Fate(enum.Enum):
 
 def fate(known: Known, listed: Listed, now_ms: int) -> Fate:
     """Return what is done about a known booking that is in no listing (the table above)."""
-    is_out = known.ring is not None and known.ring.taken_out
-    if known.last_end_ms and known.last_end_ms <= listed.first_ms and not is_out:
+    if known.last_end_ms and known.last_end_ms <= listed.first_ms and not known.is_taken_out:
         return Fate.FORGET
     owner_is_read = (
         known.account in listed.complete if known.account in listed.configured else listed.is_complete
     )
     if not owner_is_read:
         return Fate.LEAVE
-    if not known.is_bridged and not is_out:
+    if not known.is_bridged and not known.is_taken_out:
         return Fate.LEAVE if known.acked_version_ms else Fate.FORGET
     if known.gone_ms is None and _is_beyond(known, listed) and _asked_within(known, DAY_MS, now_ms):
         return Fate.LEAVE
@@ -124,8 +121,3 @@ class Guard:
 def decided_before(known: Known) -> bool:
     """Whether its delete passed the guard in an earlier pass, or may have been sent already."""
     return bool(known.allowed) or any(written.slot is None for written in known.unsettled)
-
-
-def count_new(deletions: Iterable[Deletion], known: Mapping[str, Known]) -> int:
-    """Return how many of these deletes the guard has not seen before."""
-    return sum(not decided_before(known[deletion.id]) for deletion in deletions)

@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Protocol
 
 from bridge.errors import BridgeError, CredentialsRefused, Refused, Unavailable
@@ -48,7 +49,15 @@ class Target(Protocol):
     """What the executor needs of Wingfield."""
 
     async def upsert(
-        self, external_id: str, *, slot: Slot, version_ms: int, participants: Sequence[str], finishing: bool
+        self,
+        external_id: str,
+        *,
+        court_id: str,
+        start: datetime,
+        end: datetime,
+        version_ms: int,
+        participants: Sequence[str],
+        finishing: bool,
     ) -> None: ...
 
     async def delete(self, external_id: str, version_ms: int, *, finishing: bool) -> None: ...
@@ -132,7 +141,7 @@ class _Run:
         self._outcomes: list[Outcome | Found] = []
         self._changed = asyncio.Event()
         self._attempts: dict[int, int] = {}
-        self._out = {id_ for id_, entry in known.items() if entry.ring is not None and entry.ring.taken_out}
+        self._out = {id_ for id_, entry in known.items() if entry.is_taken_out}
         self._known = known
         self._failure: BaseException | None = None
         self.execution = Execution()
@@ -277,7 +286,9 @@ class _Run:
         else:
             await target.upsert(
                 key,
-                slot=write.slot,
+                court_id=write.slot.court_id,
+                start=write.slot.start,
+                end=write.slot.end,
                 version_ms=write.version_ms,
                 participants=write.participants,
                 finishing=finishing,
@@ -356,6 +367,13 @@ def is_there(write: Write, stored: Stored | None) -> bool:
     """Whether Wingfield already has what ``write`` wants; the order of participants does not matter."""
     if write.verb is Verb.DELETE:
         return stored is None
-    if stored is None or stored.participants is None:
+    if stored is None or write.slot is None:
         return False
-    return stored.slot == write.slot and sorted(stored.participants) == sorted(write.participants)
+    return same_content(stored, write.slot, write.participants)
+
+
+def same_content(stored: Stored, slot: Slot, participants: Iterable[str]) -> bool:
+    """Whether a stored booking says the same, in whatever order it names the participants."""
+    if stored.participants is None or stored.slot != slot:
+        return False
+    return sorted(stored.participants) == sorted(participants)

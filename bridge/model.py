@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple
@@ -84,7 +84,7 @@ class CourtBooking:
 
     id: str
     slot: Slot
-    participants: tuple[str, ...]
+    participants: tuple[str, ...] = field(repr=False)
     source_updated_at: datetime | None
     fingerprint: bytes
 
@@ -195,6 +195,11 @@ class Known(NamedTuple):
         return bool(self.acked_fingerprint) or any(written.slot for written in self.unsettled)
 
     @property
+    def is_taken_out(self) -> bool:
+        """Whether it is out of Wingfield for a moment only, to let a ring of moves pass."""
+        return self.ring is not None and self.ring.taken_out
+
+    @property
     def last_end_ms(self) -> int:
         """The latest end it is known by, in milliseconds since 1970; 0 when it never had one."""
         ends = [to_ms(written.slot.end) for written in self.unsettled if written.slot]
@@ -233,7 +238,7 @@ class Write:
     verb: Verb
     id: str
     slot: Slot | None
-    participants: tuple[str, ...]
+    participants: tuple[str, ...] = field(repr=False)
     fingerprint: bytes
     version_ms: int
     why: str

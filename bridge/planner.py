@@ -67,9 +67,11 @@ def make_plan(situation: Situation) -> Plan:
     sorted_ = _sort(situation)
     if not sorted_.movers and not situation.deletions:
         return Plan((), tuple(sorted_.refused.values()), sorted_.sightings)
-    goals, settlement, held = _mend(situation, sorted_)
+    entries = situation.known.values()
+    standing = order.Occupancy((entry.id, slot) for entry in entries for slot in entry.places)
+    goals, settlement, held = _mend(situation, standing, sorted_)
     moving = {id_: goals[id_] for id_ in goals if id_ not in settlement.blocked}
-    graph = _waits(moving, situation, settlement.standing)
+    graph = _waits(moving, situation, standing)
     writes = _Arrangement(situation, moving, graph).run()
     return Plan(tuple(writes), tuple(held), sorted_.sightings)
 
@@ -143,7 +145,7 @@ _ADVICE = {
 # --- 2. settle ---
 
 
-@dataclass(slots=True)
+@dataclass
 class _Settlement:
     """Which movers can reach their target: ``blocked`` says for the others who is in the way.
 
@@ -152,6 +154,7 @@ class _Settlement:
     """
 
     situation: Situation
+    standing: order.Occupancy
     targets: dict[str, Slot]
     blocked: dict[str, str] = field(default_factory=dict)
 
@@ -163,11 +166,6 @@ class _Settlement:
                 self._block(id_, blocker)
         if rivals := self._rivals:
             self._decide_between(rivals)
-
-    @cached_property
-    def standing(self) -> order.Occupancy:
-        known = self.situation.known.values()
-        return order.Occupancy((entry.id, slot) for entry in known for slot in entry.places)
 
     @cached_property
     def wanted(self) -> order.Occupancy:
@@ -260,16 +258,19 @@ class _Settlement:
         return self._immovable_in_the_way(id_) is None and all(other == id_ for other in wanted)
 
 
-def _settle(situation: Situation, movers: Mapping[str, CourtBooking]) -> _Settlement:
+def _settle(
+    situation: Situation, standing: order.Occupancy, movers: Mapping[str, CourtBooking]
+) -> _Settlement:
     """Find out who can move; a ring is cut only if none of it was refused by a stranger's booking lately."""
     stuck = {id_: situation.stuck[id_] for id_ in movers if id_ in situation.stuck}
+    targets = {id_: mover.slot for id_, mover in movers.items()}
     while True:
-        settlement = _Settlement(situation, {id_: mover.slot for id_, mover in movers.items()}, dict(stuck))
+        settlement = _Settlement(situation, standing, targets, dict(stuck))
         settlement.run()
         moving = {id_: movers[id_] for id_ in movers if id_ not in settlement.blocked}
         refused = {
             id_
-            for ring in order.rings(_waits(moving, situation, settlement.standing))
+            for ring in order.rings(_waits(moving, situation, standing))
             for id_ in ring
             if (known := situation.known.get(id_)) and _still_refused(known, movers[id_], situation)
         }
@@ -281,12 +282,14 @@ def _settle(situation: Situation, movers: Mapping[str, CourtBooking]) -> _Settle
 # --- 3. mend ---
 
 
-def _mend(situation: Situation, sorted_: _Sorted) -> tuple[dict[str, CourtBooking], _Settlement, list[Held]]:
+def _mend(
+    situation: Situation, standing: order.Occupancy, sorted_: _Sorted
+) -> tuple[dict[str, CourtBooking], _Settlement, list[Held]]:
     """Settle; where a booking that was taken out cannot be put where it belongs, its ring moves back.
 
     Returns the goals (what to write for whom), who of them is blocked, and everybody held.
     """
-    settlement = _settle(situation, sorted_.movers)
+    settlement = _settle(situation, standing, sorted_.movers)
     goals, blocked = dict(sorted_.movers), settlement.blocked
     for places in _open_rings(situation.known):
         if any(
@@ -294,7 +297,7 @@ def _mend(situation: Situation, sorted_: _Sorted) -> tuple[dict[str, CourtBookin
         ):
             goals.update(_old_places(situation, places))
     if goals != sorted_.movers:
-        settlement = _settle(situation, goals)
+        settlement = _settle(situation, standing, goals)
         blocked = {**_displaced(situation, goals), **settlement.blocked, **blocked}
     held = dict(sorted_.refused)
     held.update((id_, _overlap(situation, id_, by)) for id_, by in blocked.items() if id_ not in held)
@@ -451,7 +454,7 @@ def _why(known: Known | None, booking: CourtBooking) -> str:
     """Return in words what makes this booking worth a request."""
     if known is None or not (known.is_bridged or known.ring):
         return "new" if known is None or not known.acked_version_ms else "back again"
-    if known.ring is not None and known.ring.taken_out and not known.acked_fingerprint:
+    if known.is_taken_out and not known.acked_fingerprint:
         return "put back after it was taken out"
     if known.unsettled:
         return "Wingfield's last answer is missing"

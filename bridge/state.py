@@ -558,8 +558,9 @@ class Ledger:
             for statement in _FORGET:
                 many(statement, [(id_,) for id_ in closing.forgotten])
             self._store_held(closing.held, now_ms)
+            execute("DELETE FROM accounts")
             many(
-                "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO accounts VALUES (?, ?, ?, ?, ?)",
                 map(_watermark_row, closing.watermarks),
             )
             record = closing.record
