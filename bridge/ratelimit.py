@@ -42,8 +42,7 @@ class _Bucket:
         """Return how long until one more request may be sent; at most 0 when it may."""
         if not self.ttl_seconds:
             return 0.0
-        back_at = max(self.full_at, now) + (self.in_flight + 1) * self.ttl_seconds
-        return back_at - now - self.size * self.ttl_seconds
+        return max(self.full_at - now, 0.0) + (self.in_flight + 1 - self.size) * self.ttl_seconds
 
     @property
     def crowded(self) -> bool:

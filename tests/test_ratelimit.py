@@ -134,6 +134,7 @@ def test_the_server_never_has_to_answer_429(
 
     asyncio.run(time.run(*(request(*each) for each in requests)))
     assert server.refused == 0
+    assert len(time.naps) <= 5 * len(requests)
 
 
 async def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
