@@ -79,21 +79,21 @@ def _say(value: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def _watch_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+def _watch_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event, descriptor: int = 0) -> None:
     """Stop when standard input ends; only a pipe or a socket ends because somebody is gone."""
     try:
-        mode = os.fstat(0).st_mode
+        mode = os.fstat(descriptor).st_mode
     except OSError:
         return
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         return
 
     def read() -> None:
-        if not os.read(0, 4096):
-            loop.remove_reader(0)
+        if not os.read(descriptor, 4096):
+            loop.remove_reader(descriptor)
             stop.set()
 
-    loop.add_reader(0, read)
+    loop.add_reader(descriptor, read)
 
 
 def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event, parent: int) -> None:

@@ -158,8 +158,6 @@ class Faults:
 
     def take(self, method: str, path: str, offset: str) -> Fault | None:
         """Return the fault that strikes this request, if any; the others only count it."""
-        if not self._faults:
-            return None
         able = [fault for fault in self._faults if fault.meets(method, path, offset)]
         if not able:
             return None

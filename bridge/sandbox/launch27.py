@@ -8,6 +8,7 @@ that cannot be read is 422.
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from bridge.sandbox.wire import Clock, Failure, Service, decode, encode, instant
 
 _DEFAULT_LIMIT = 20
 _FIRST_ID = 1001
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _MONTH_SECONDS = 30 * 24 * 3600.0
 
 
@@ -121,7 +123,6 @@ class Launch27(Service):
         self._listings: dict[_Query, list[int]] = {}
         self._pages: dict[tuple[_Query, int, int], bytes] = {}
         self._ordered: list[int] | None = None
-        self._stale: set[int] = set()
 
     # --- the world, for tests and the demo -------------------------------------------------------------
 
@@ -281,29 +282,26 @@ class Launch27(Service):
         with self.lock:
             self._encoded.pop((number, True), None)
             self._encoded.pop((number, False), None)
-            self._stale.add(number)
             self._ordered = None
+            if number in self.bookings:
+                self._place(self._known(number), self.bookings[number])
 
     def _order(self) -> list[int]:
         """Return all ids by service date, then id, and forget what was listed before the last edit."""
         if self._ordered is None:
-            zone = ZoneInfo(self.timezone)
-            for number in self._stale & self.bookings.keys():
-                self._place(self._known(number), self.bookings[number], zone)
-            self._stale.clear()
             behind = self._behind
             self._ordered = sorted(self.bookings, key=lambda number: (behind[number].instant, number))
             self._listings.clear()
             self._pages.clear()
         return self._ordered
 
-    @staticmethod
-    def _place(behind: _Behind, raw: Json, zone: ZoneInfo) -> None:
+    def _place(self, behind: _Behind, raw: Json) -> None:
         # A booking whose date was made unreadable stays where it was: the service itself knows the date.
         try:
             moment = datetime.fromisoformat(raw["service_date"])
         except (LookupError, TypeError, ValueError):
             return
+        zone = ZoneInfo(self.timezone)
         moment = moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
         behind.instant, behind.day = moment.timestamp(), moment.date()
 
@@ -537,7 +535,9 @@ def _day(sent: QueryParams, name: str) -> date | None:
     if text is None:
         return None
     try:
-        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
+        if not _DAY.fullmatch(text):  # `fromisoformat` reads weeks and more, which are not documented
+            raise _unreadable(name)
+        return date.fromisoformat(text)
     except ValueError:
         raise _unreadable(name) from None
 

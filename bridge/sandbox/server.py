@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AsyncExitStack, contextmanager
 from types import TracebackType
 from typing import Self
@@ -153,25 +152,17 @@ class Sandbox:
                 started.set_result(None)
                 await stop.reached()
 
-        thread = threading.Thread(target=_report, args=(serve, started), name="sandbox", daemon=True)
-        thread.start()
-        try:
-            started.result()
-            yield sandbox
-        finally:
-            stop.set()
-            thread.join()
+        with ThreadPoolExecutor(1, thread_name_prefix="sandbox") as pool:
+            running = pool.submit(lambda: asyncio.run(serve()))
+            wait((started, running), return_when=FIRST_COMPLETED)
+            try:
+                if started.done():
+                    yield sandbox
+            finally:
+                stop.set()
+                running.result()
 
 
 async def _stop(service: Service, listener: Listener) -> None:
     service.address = None
     await listener.stop()
-
-
-def _report(serve: Callable[[], Coroutine[None, None, None]], started: Future[None]) -> None:
-    try:
-        asyncio.run(serve())
-    except BaseException as error:
-        if started.done():
-            raise
-        started.set_exception(error)

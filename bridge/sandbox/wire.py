@@ -219,6 +219,8 @@ class Shell:
             await strike(fault, exchange)
 
     def _take(self, exchange: Exchange) -> Fault | None:
+        if not self._service.faults.pending:
+            return None
         request = exchange.request
         return self._service.faults.take(
             request.method, request.url.path, request.query_params.get("offset", "")
