@@ -134,6 +134,7 @@ class Synchronizer(Generic[L]):
         await this.read()
         if await this.adopt():
             await this.decide_deletes(allowed=allow_mass_delete)
+            await this.clear_doubts()
             this.plan()
             if dry_run:
                 this.pretend()
@@ -256,6 +257,27 @@ class _Pass:
         )
         self._decision = await vanishing.decide()
         self._errors.extend(self._decision.errors)
+
+    async def clear_doubts(self) -> None:
+        """Read back those whose last answer is missing and that are not written in this pass.
+
+        Otherwise a booking that was perhaps never created would keep others from its place for as long as
+        it cannot be mapped.
+        """
+        bridge, wanted = self._bridge, self._reading.desired
+        doubtful = [
+            entry
+            for id_, entry in self._known.items()
+            if entry.unsettled and id_ not in wanted and id_ not in self._decision.deletions
+        ]
+        try:
+            for entry in doubtful:
+                stored = await bridge.target.read(bridge.key(entry.id), finishing=False)
+                bridge.ledger.record([], [found(entry.id, stored, entry.highest_ms)])
+        except ServiceError as error:
+            self._errors.append(error)
+        if doubtful:
+            self._known = bridge.ledger.known()
 
     def plan(self) -> None:
         """Work out what to write, in which order."""
