@@ -1,0 +1,1 @@
+"""What the bridge costs, beside the least that the same requests can cost: ``python -m tests.bench``."""
