@@ -786,7 +786,7 @@ async def test_garbage_is_a_page_of_html_and_nothing_is_applied(partner: Partner
 
 async def test_half_a_body_is_an_applied_request(partner: Partner, world: Wingfield) -> None:
     world.faults.add("half")
-    with pytest.raises(httpx.RemoteProtocolError, match="incomplete|without sending complete"):
+    with pytest.raises(httpx.RemoteProtocolError, match=r"incomplete|without sending complete"):
         await partner.put("1")
     assert list(world.bookings) == ["1"]
 

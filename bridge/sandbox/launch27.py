@@ -21,14 +21,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bridge.sandbox.logins import Account, Kind, Logins
+from bridge.sandbox.logins import MONTH_SECONDS, Account, Kind, Logins
 from bridge.sandbox.watched import Json, Records
 from bridge.sandbox.wire import Clock, Failure, Service, decode, encode, instant_text, json_response
 
 _DEFAULT_LIMIT = 20
 _FIRST_ID = 1001
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_MONTH_SECONDS = 30 * 24 * 3600.0
 
 
 @dataclass(slots=True)
@@ -133,7 +132,7 @@ class Launch27(Service):
         *,
         kind: Kind = "customer",
         customer_id: int | None = None,
-        token_lifetime_seconds: float = _MONTH_SECONDS,
+        token_lifetime_seconds: float = MONTH_SECONDS,
         otp: str | None = None,
     ) -> Account:
         """Let somebody log in; ``kind`` decides which listings are theirs to read."""

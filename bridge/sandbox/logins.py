@@ -20,7 +20,7 @@ Kind = Literal["customer", "staff"]
 _WRONG_ATTEMPTS = 5
 _ATTEMPTS_WITHIN_SECONDS = 60.0
 _LOCKED_SECONDS = 300.0
-_MONTH_SECONDS = 30 * 24 * 3600.0
+MONTH_SECONDS = 30 * 24 * 3600.0
 _ONE_TIME_TOKEN = re.compile(r"\d{6}", re.ASCII)
 _TYPES: dict[Kind, str] = {"customer": "Tenant::Customer", "staff": "Tenant::Staff"}
 
@@ -69,7 +69,7 @@ class Logins:
         *,
         kind: Kind = "customer",
         customer_id: int | None = None,
-        token_lifetime_seconds: float = _MONTH_SECONDS,
+        token_lifetime_seconds: float = MONTH_SECONDS,
         otp: str | None = None,
     ) -> Account:
         """Let somebody log in; a second time with the same address changes them."""

@@ -59,11 +59,16 @@ _STATUS = {
 }
 """Every error type, and its status. Source: Wingfield, Errors."""
 
-_ORDINARY = {400: "invalid_schema", 401: "invalid_api_token", 403: "scope_permission_denied"} | {
+_ORDINARY = {
+    400: "invalid_schema",
+    401: "invalid_api_token",
+    403: "scope_permission_denied",
     404: "not_found",
     409: "stale_write",
     429: "rate_limit_exceeded",
 }
+"""The error type of a status that is injected without one."""
+
 _RANKS = {"none": 0, "read": 1, "write": 2}
 
 T = TypeVar("T")
