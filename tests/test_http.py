@@ -24,6 +24,7 @@ from bridge.config import Secret
 from bridge.errors import ConfigError, Refused, Unavailable
 from bridge.http import Backoff, Call, Http, Response, Timeouts, retry_after
 from bridge.ratelimit import RateLimiter
+from bridge.sandbox import Sandbox
 
 QUICK = Backoff(first=0.001, longest=0.002, jitter=0.0)
 GET = Call("GET", "/things/7", "/things/{id}", booking="7")
@@ -593,3 +594,55 @@ def test_the_libraries_own_chatter_is_off() -> None:
 def test_a_run_without_trouble_does_not_import_stamina() -> None:
     code = "import sys, bridge.http; sys.exit('stamina' in sys.modules or 'structlog' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- Over real sockets --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as running:
+        yield running
+
+
+SETTINGS = Call("GET", "/settings", "/settings")
+
+
+@pytest.mark.parametrize("kind", ["refuse", "lose", "half", "garbage", "status"])
+async def test_real_trouble_is_overcome(sandbox: Sandbox, kind: str) -> None:
+    sandbox.launch27.faults.add(kind)
+    http = Http("Launch27", sandbox.launch27.url, backoff=QUICK)
+    assert (await http.request(SETTINGS, read_json))["timezone"] == "Europe/Berlin"
+    assert sandbox.launch27.requests == 2
+    await http.aclose()
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("hang", "timed out reading: nothing came for 0.05 s"),
+        ("trickle", "no whole answer within 0.1 s"),
+        ("huge", "the answer is longer than 1 MiB"),
+        ("redirect", "answers with a redirect (status 302); is base_url right?"),
+    ],
+)
+async def test_real_trouble_that_stays_has_its_words(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, kind: str, words: str
+) -> None:
+    monkeypatch.setattr(http_module, "BODY_LIMIT_BYTES", 1024**2)
+    sandbox.launch27.faults.add(kind, times=None, interval_seconds=0.01, location="https://evil.test")
+    timeouts = Timeouts(read=0.05, total=0.1 if kind == "trickle" else 30.0)
+    http = Http("Launch27", sandbox.launch27.url, timeouts=timeouts, backoff=Backoff(tries=1))
+    assert await unavailable(http, SETTINGS) == f"Launch27: {words}"
+    await http.aclose()
+
+
+async def test_a_closed_port_is_told_from_a_port_without_tls(sandbox: Sandbox) -> None:
+    plain = Http("x", sandbox.launch27.url.replace("http:", "https:"), backoff=QUICK)
+    assert "TLS" in await unavailable(plain, SETTINGS)
+    await plain.aclose()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        closed = Http("x", f"http://127.0.0.1:{taken.getsockname()[1]}", backoff=QUICK)
+        assert "connection refused" in await unavailable(closed, SETTINGS)
+        await closed.aclose()
