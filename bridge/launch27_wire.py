@@ -178,23 +178,26 @@ class SourceBooking(_Wire):
     @property
     def is_active(self) -> bool:
         """Whether the booking stands: not ``active: false``, not ``booking_status: "cancelled"``."""
-        return self.raw_active is not False and self.raw_status != "cancelled"
+        return _is_active(self.raw_active, self.raw_status)
 
     @property
     def is_forecast(self) -> bool:
         """Whether this is only a recurring series' future, not booked yet. *Seen* in staff listings."""
-        return bool(self.raw_forecasted) or self.raw_status == "forecasted"
+        return _is_forecast(self.raw_forecasted, self.raw_status)
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """A booking out of its documented shape; ``id`` is "" where it has none that can be read.
 
-    ``detail`` is the bridge's own sentence: nothing of the answer is in it.
+    ``detail`` is the bridge's own sentence: nothing of the answer is in it. A cancelled booking is cancelled
+    in whatever shape it is.
     """
 
     id: str
     detail: str
+    is_active: bool = True
+    is_forecast: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +215,14 @@ class Settings:
     name: str
     timezone: str | None
     status: str
+
+
+def _is_active(active: object, status: object) -> bool:
+    return active is not False and status != "cancelled"
+
+
+def _is_forecast(forecasted: object, status: object) -> bool:
+    return bool(forecasted) or status == "forecasted"
 
 
 _NO_OBJECT = "it is no JSON object"
@@ -320,7 +331,13 @@ class Parser:
             return self._one.validate_python(item)
         except ValidationError as error:
             number = whole_number(_part(item, "id"))
-            return Unreadable("" if number is None else str(number), _first_fault(error))
+            status = _part(item, "booking_status")
+            return Unreadable(
+                "" if number is None else str(number),
+                _first_fault(error),
+                _is_active(_part(item, "active"), status),
+                _is_forecast(_part(item, "forecasted"), status),
+            )
 
 
 @cache

@@ -150,12 +150,12 @@ class Reader(Generic[L]):
 
     async def _basics(self) -> tuple[ZoneInfo, dict[int, CatalogueService]]:
         """Return the time zone and the catalogue; the first account that is let in will do."""
-        zone = asyncio.create_task(self._zone())
-        try:
-            catalogue = await self._catalogue()
-        finally:
-            await asyncio.wait([zone])
-        return zone.result(), catalogue
+        tasks = asyncio.create_task(self._zone()), asyncio.create_task(self._catalogue())
+        await asyncio.wait(tasks)
+        zone, catalogue = tasks
+        for task in tasks:
+            task.exception()  # both are taken note of, whichever is raised
+        return zone.result(), catalogue.result()
 
     async def _zone(self) -> ZoneInfo:
         configured = self._config.launch27.timezone
@@ -208,11 +208,10 @@ class Reader(Generic[L]):
     ) -> None:
         reading.items += len(page)
         for booking in page:
-            if isinstance(booking, Unreadable):
-                if not booking.id:
-                    reading.unreadable.append(Held("", Reason.INVALID_BOOKING, booking.detail))
-                    continue
-            elif booking.is_forecast or not booking.is_active:
+            if booking.is_forecast or not booking.is_active:
+                continue
+            if isinstance(booking, Unreadable) and not booking.id:
+                reading.unreadable.append(Held("", Reason.INVALID_BOOKING, booking.detail))
                 continue
             mapped = reading.bookings[booking.id] = self._mapper.map(booking)
             if isinstance(mapped, CourtBooking):
@@ -271,7 +270,7 @@ class Reader(Generic[L]):
     async def _ask_one(self, id_: str, logins: Iterable[L]) -> tuple[Mapped, str] | None:
         for login in logins:
             booking = await self._source.booking(login, id_)
-            if booking is None or (isinstance(booking, SourceBooking) and not booking.is_active):
+            if booking is None or not booking.is_active:
                 continue
             return self._mapper.map(booking), login.account.key
         return None
