@@ -261,6 +261,11 @@ class Http:
         """How many requests are on the wire at this moment."""
         return self._in_flight
 
+    @property
+    def is_down(self) -> bool:
+        """Whether the service was found unreachable, and is not asked again before ``reset``."""
+        return self._down is not None
+
     async def idle(self) -> None:
         """Wait until nothing is on the wire."""
         await self._quiet.wait()

@@ -349,6 +349,11 @@ class Wingfield:
     def __repr__(self) -> str:
         return f"Wingfield({self.http!r})"
 
+    @property
+    def is_down(self) -> bool:
+        """Whether further requests are pointless in this pass."""
+        return self.http.is_down
+
     async def upsert(
         self,
         external_id: str,
@@ -391,7 +396,7 @@ class Wingfield:
             self._booking("DELETE", external_id, params=params, finishing=finishing), check
         )
 
-    async def read(self, external_id: str) -> StoredBooking | None:
+    async def read(self, external_id: str, *, finishing: bool = False) -> StoredBooking | None:
         """Return one booking; None when there is none. Source: Wingfield, Get court booking."""
 
         def check(response: Response) -> StoredBooking | None:
@@ -404,7 +409,7 @@ class Wingfield:
                 raise ValueError("another booking than the one asked for")
             return booking
 
-        return await self.http.request(self._booking("GET", external_id), check)
+        return await self.http.request(self._booking("GET", external_id, finishing=finishing), check)
 
     async def list_bookings(self) -> AsyncGenerator[list[StoredBooking], None]:
         """Yield all bookings of the external service, page by page; one can come twice.
