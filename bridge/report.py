@@ -99,9 +99,13 @@ def _drawn(report: Report) -> str:
     console = Console(file=out, force_terminal=True, width=width, highlight=False, markup=False, emoji=False)
     for block in report:
         if isinstance(block, Line):
-            console.print(Text(block.text, style=block.style))
+            # Soft: a line that is to be copied must stay one.
+            console.print(Text(block.text, style=block.style), soft_wrap=True)
             continue
-        table = Drawn(title=Text(block.title), title_justify="left", box=box.SIMPLE_HEAD, header_style="bold")
+        console.print()
+        table = Drawn(
+            title=Text(block.title, "bold"), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False
+        )
         for column in block.columns:
             table.add_column(Text(column), overflow="fold")
         for row in block.rows:
