@@ -328,6 +328,9 @@ class Http:
                     raise failure
         except _Failed as error:
             failure = error
+        except Unavailable as error:
+            error.maybe_applied = True  # an earlier try may have been
+            raise
         raise self._given_up(failure, tries)
 
     async def _try(self, call: Call, check: Callable[[Response], T], seconds: float) -> T:
@@ -437,9 +440,10 @@ class Http:
 
     def _check_open(self, call: Call) -> None:
         if self._down is not None:
-            raise Unavailable(self.service, f"not asked again in this pass, after: {self._down}")
+            words = f"not asked again in this pass, after: {self._down}"
+            raise Unavailable(self.service, words, maybe_applied=False)
         if self._stopping and not call.finishing:
-            raise Unavailable(self.service, "not asked: the bridge is stopping")
+            raise Unavailable(self.service, "not asked: the bridge is stopping", maybe_applied=False)
 
     async def _wait(self, waiting: Callable[[], Awaitable[T]], call: Call) -> T:
         """Return what ``waiting`` returns, unless a stop or the end of the service cuts it short."""

@@ -33,6 +33,7 @@ from bridge.model import (
     Outcome,
     PassRecord,
     Plan,
+    Reason,
     Verb,
     Watermark,
     Write,
@@ -153,21 +154,30 @@ class _Tally:
     updated: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
     refused: dict[str, str] = field(default_factory=dict)
-    pending: set[str] = field(default_factory=set)
-    """Not sent, or sent and not answered."""
+    unanswered: set[str] = field(default_factory=set)
+    unsent: set[str] = field(default_factory=set)
+    """Not sent, because something it waited for failed, or nothing was sent any more."""
     sent: set[str] = field(default_factory=set)
 
+    @property
+    def pending(self) -> set[str]:
+        """Those of whom this pass cannot say where they stand."""
+        return self.unanswered | self.unsent
+
     def add(self, writes: Iterable[Write], execution: Execution) -> None:
-        """Add one execution of ``writes``; what an earlier one said of the same booking is replaced."""
+        """Add one execution of ``writes``; what an earlier one did not send is planned anew, or given up."""
+        self.unsent = set()
         for write in writes:
             self.sent.add(write.id)
             ending = execution.endings.get(write.id)
-            if ending in (Ending.ACKNOWLEDGED, Ending.REFUSED):
-                self.pending.discard(write.id)
-            else:
-                self.pending.add(write.id)
-            if ending is Ending.ACKNOWLEDGED and not write.takes_out and write.id not in execution.adopted:
-                self.count(write)
+            if ending is Ending.UNANSWERED:
+                self.unanswered.add(write.id)
+            elif ending in (None, Ending.NOT_SENT):
+                self.unsent.add(write.id)
+            elif ending is Ending.ACKNOWLEDGED:
+                self.unanswered.discard(write.id)
+                if not write.takes_out and write.id not in execution.adopted:
+                    self.count(write)
         self.refused.update(execution.reasons)
 
     def count(self, write: Write) -> None:
@@ -322,12 +332,9 @@ class _Pass:
             self._errors.extend(error for error in errors if isinstance(error, ServiceError))
             if not await self._is_another_round_due(execution):
                 return
-            stuck = dict.fromkeys((*self._tally.refused, *self._unanswered(execution)), STRANGER)
+            stuck = dict.fromkeys((*self._tally.refused, *self._tally.unanswered), STRANGER)
+            self._tally.unsent = set()
             self._plan = make_plan(self._situation({}, stuck))
-
-    def _unanswered(self, execution: Execution) -> set[str]:
-        done = (Ending.ACKNOWLEDGED, Ending.REFUSED)
-        return {id_ for id_, ending in execution.endings.items() if ending not in done}
 
     async def _is_another_round_due(self, execution: Execution) -> bool:
         """Whether someone is taken out still, or waited for a booking that was refused."""
@@ -340,15 +347,15 @@ class _Pass:
             return False
         self._known = self._bridge.ledger.known()
         is_out = any(entry.is_taken_out for entry in self._known.values())
-        if is_out and not await self._find_out_where_they_stand(execution):
+        if is_out and not await self._find_out_where_they_stand():
             return False
         return is_out or (bool(waited) and not self._bridge.stop.is_set())
 
-    async def _find_out_where_they_stand(self, execution: Execution) -> bool:
+    async def _find_out_where_they_stand(self) -> bool:
         """Read back those of an open ring whose answer is missing, so that the ring can go back."""
         bridge = self._bridge
         writes = {write.id: write for write in self._plan.writes if not write.takes_out}
-        for id_ in self._unanswered(execution):
+        for id_ in list(self._tally.unanswered):
             if self._known[id_].ring is None or id_ not in writes:
                 continue
             try:
@@ -360,6 +367,9 @@ class _Pass:
             there = is_there(write, stored) and stored is not None and stored.version_ms == write.version_ms
             outcome = Outcome(write, Ending.ACKNOWLEDGED) if there else found(id_, stored, write.version_ms)
             bridge.ledger.record([], [outcome])
+            if there:
+                self._tally.unanswered.discard(id_)
+                self._tally.count(write)
         self._known = bridge.ledger.known()
         return True
 
@@ -367,19 +377,21 @@ class _Pass:
         """Store the end of the pass in one transaction, and return how it went."""
         bridge = self._bridge
         held = self._held()
+        lasting = self._still_held(held)
         status = self._status(held)
         record = self._counts(held, status)
-        bridge.ledger.finish(self._closing(record, held))
+        bridge.ledger.finish(self._closing(record, [*held, *lasting]))
         before = {(entry.id, entry.reason) for entry in self._held_before}
-        after = {(entry.id, entry.reason) for entry in held}
+        after = {(entry.id, entry.reason) for entry in (*held, *lasting)}
         bridge.narrator.held_changed(
             [entry for entry in held if (entry.id, entry.reason) not in before],
             [entry for entry in self._held_before if (entry.id, entry.reason) not in after],
         )
+        left_out = {(entry.id, entry.reason) for entry in lasting}
         return PassResult(
             record,
             status,
-            tuple(bridge.ledger.held()),
+            tuple(entry for entry in bridge.ledger.held() if (entry.id, entry.reason) not in left_out),
             self._first_plan.writes,
             tuple(self._errors),
             self._decision.objection,
@@ -390,12 +402,28 @@ class _Pass:
         """Return everybody held back: by the mapping, by another booking, or by Wingfield."""
         reading, tally = self._reading, self._tally
         held = dict(reading.held)
-        held.update((entry.id, entry) for entry in self._plan.held if entry.id not in tally.pending)
+        held.update((entry.id, entry) for entry in self._plan.held if entry.id not in tally.unanswered)
         for id_, reason in tally.refused.items():
             booking = reading.desired.get(id_)
-            if booking is not None and id_ not in held:
+            if booking is None:
+                detail = f"Wingfield refused to delete it ({reason}); tried again in the next pass"
+                held[id_] = Held(id_, reason, detail)
+            elif id_ not in held or reason != Reason.OVERLAP:
                 held[id_] = Held(id_, reason, refusal_detail(reason, booking.slot))
         return [*reading.unreadable, *held.values()]
+
+    def _still_held(self, held: Sequence[Held]) -> list[Held]:
+        """Return those held before of whom this pass, being incomplete, learnt nothing new."""
+        reading, tally = self._reading, self._tally
+        is_complete = len(reading.complete) == len(self._bridge.config.launch27.accounts)
+        ids = {entry.id for entry in held}
+        unseen = (
+            entry
+            for entry in self._held_before
+            if entry.id not in ids
+            and (entry.id in tally.pending or (entry.id not in reading.owners and not is_complete))
+        )
+        return [Held(entry.id, entry.reason, entry.detail) for entry in unseen]
 
     def _status(self, held: Sequence[Held]) -> ExitStatus:
         statuses = {error.exit_status for error in self._errors}
@@ -406,20 +434,23 @@ class _Pass:
         return worst(statuses)
 
     def _counts(self, held: Sequence[Held], status: ExitStatus) -> PassRecord:
+        """Return the counts: each booking once, as what this pass made of it."""
         reading, tally = self._reading, self._tally
-        elsewhere = {entry.id for entry in held} | reading.no_court
-        created, updated = tally.created - elsewhere, tally.updated - elsewhere
-        others = len(created) + len(updated) + len(reading.no_court) + len(held)
+        held_ids = {entry.id for entry in held}
+        ignored = reading.no_court - held_ids
+        created, updated = tally.created - held_ids - ignored, tally.updated - held_ids - ignored
+        refused_deletes = {id_ for id_ in held_ids - reading.owners.keys() if id_}
+        seen = reading.seen + len(refused_deletes)
         return PassRecord(
             started_ms=self._now_ms,
             duration_ms=round((monotonic() - self._began) * 1000),
             outcome=_OUTCOMES[status],
-            seen=reading.seen,
+            seen=seen,
             created=len(created),
             updated=len(updated),
             deleted=len(tally.deleted),
-            unchanged=reading.seen - others,
-            ignored=len(reading.no_court),
+            unchanged=seen - len(created) - len(updated) - len(ignored) - len(held),
+            ignored=len(ignored),
             held=len(held),
             withheld=self._decision.withheld,
         )
