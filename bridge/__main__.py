@@ -30,7 +30,7 @@ Without a command it is the daemon: a pass every sync.interval, until SIGTERM.
 _EPILOG = """\
 exit status:
   0   in step             75  try again later: a service could not be reached, or another
-  1   needs a person          instance holds the state, or the bridge was interrupted
+  1   needs a person          instance holds the state, or the call was interrupted
   2   wrong usage         77  credentials refused
   74  state unusable      78  the configuration is wrong
 """
@@ -132,9 +132,9 @@ def _run(said: argparse.Namespace) -> int:
     except BrokenPipeError:
         return ExitStatus.TRY_LATER
     except Exception as error:  # noqa: BLE001 (the last resort)
-        # Whatever it was, a pass can be run again safely, and a service manager should: 75, not 1.
+        # A mistake of ours needs a person; 75 would promise that time mends it.
         _tell_internal(said.log_level, error)
-        return ExitStatus.TRY_LATER
+        return ExitStatus.ATTENTION
 
 
 def _dispatched(said: argparse.Namespace) -> int:

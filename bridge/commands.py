@@ -165,10 +165,10 @@ def _signals(begin_to_stop: Callable[[], None]) -> Iterator[None]:
     both = (signal.SIGTERM, signal.SIGINT)
 
     def first(number: signal.Signals) -> None:
-        structlog.get_logger().info("stopping", signal=number.name, within_seconds=STOP_SECONDS)
         for each in both:
             loop.remove_signal_handler(each)
             signal.signal(each, end_at_once)
+        structlog.get_logger().info("stopping", signal=number.name, within_seconds=STOP_SECONDS)
         begin_to_stop()
 
     for each in both:

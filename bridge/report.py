@@ -372,9 +372,7 @@ def status_report(status: Status, now: datetime) -> list[Line | Table]:
     verdict, style = _VERDICTS[status.passes[0].outcome]
     report: list[Line | Table] = [
         Line(f"Last pass {age(status.passes[0].started_ms, now)}: {verdict}", style),
-        Line(
-            f"{several(status.bookings, 'booking')} of Launch27 in Wingfield, {len(status.held)} held back."
-        ),
+        Line(f"{several(status.bookings, 'booking')} in Wingfield, {len(status.held)} held back."),
         Line(_who_runs(status, now)),
         *held_table(status.held, now),
     ]
