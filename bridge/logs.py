@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import structlog
 
@@ -18,21 +19,96 @@ if TYPE_CHECKING:
     from structlog.typing import Processor
 
 LEVELS = ("debug", "info", "warning", "error")
+OF_CLIENTS = frozenset({"request_retried", "login_refused"})
+"""Events that clients log of their own, in the middle of a pass."""
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+_MOST_ASIDE = 1000
 _NOISY = ("httpx", "httpcore", "apscheduler", "asyncio", "tzlocal")
 
 
-def configure(level: str = "info", stream: TextIO | None = None) -> None:
-    """Set the log up for this process; ``level`` is one of ``LEVELS``."""
+class Aside:
+    """Lays the clients' own lines aside until the pass is over.
+
+    A pass that goes wrong every minute would repeat them every minute; whoever knows what was said before
+    (the daemon's narrator) takes them, and writes what is new.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[dict[str, Any]] = []
+        self._is_open = False
+
+    def __call__(self, _: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if event.get("event") not in OF_CLIENTS or self._is_open:
+            return event
+        if len(self._lines) < _MOST_ASIDE:
+            self._lines.append(dict(event))
+        raise structlog.DropEvent
+
+    def take(self) -> list[dict[str, Any]]:
+        """Return the lines laid aside, ``event`` and fields, and forget them."""
+        lines, self._lines = self._lines, []
+        return lines
+
+    @contextmanager
+    def letting_through(self) -> Iterator[None]:
+        """Write such lines as they come."""
+        self._is_open = True
+        try:
+            yield
+        finally:
+            self._is_open = False
+
+
+def configure(level: str = "info", stream: TextIO | None = None, aside: Aside | None = None) -> None:
+    """Set the log up for this process; ``level`` is one of ``LEVELS``.
+
+    With ``aside``, the clients' own lines go there, unless the level is debug.
+    """
     out = sys.stderr if stream is None else stream
+    first: list[Processor] = [aside] if aside is not None and level != "debug" else []
     structlog.configure(
-        processors=_processors(out),
+        processors=[*first, *_processors(out)],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Unfailing(out))),
         cache_logger_on_first_use=False,
     )
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    root = logging.getLogger()
+    others = [handler for handler in root.handlers if not isinstance(handler, _Forward)]
+    root.handlers[:] = [*others, _Forward(logging.WARNING)]
+
+
+class _Unfailing:
+    """A stream that loses lines rather than raising: a closed terminal must not end a pass."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._out.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._out.flush()
+
+
+class _Forward(logging.Handler):
+    """Writes what libraries warn about as lines like all others; their tracebacks stay out."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        kind = record.exc_info[0] if record.exc_info else None
+        structlog.get_logger().log(
+            getattr(logging, level.upper()),
+            "library_warning",
+            library=record.name,
+            # The first line says what happened; the others may show values.
+            message=record.getMessage().partition("\n")[0],
+            **({"exception_type": kind.__name__} if kind else {}),
+        )
 
 
 def _processors(out: TextIO) -> list[Processor]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from bridge.logs import Aside
 from bridge.model import Held, HeldSince, Verb, Write, isoformat
 
 if TYPE_CHECKING:
-    from bridge.sync import PassResult
+    from collections.abc import Callable
+
+    from bridge.sync import Narrator, PassResult
 
 _EVENTS = {Verb.CREATE: "booking_created", Verb.UPDATE: "booking_updated", Verb.DELETE: "booking_deleted"}
 HOUR_MS = 3_600_000
@@ -23,11 +27,17 @@ class LogNarrator:
 
     As the daemon's (``lasting``), it says what lasts when it begins, when it changes and when it ends, and
     shows a pass in which nothing happened at debug level, but for one an hour. By hand it says everything.
+    ``aside`` has what the clients wanted to log. Once ``stopping``, what a pass could not do is no trouble.
     """
 
     lasting: bool = False
+    aside: Aside = field(default_factory=Aside)
+    stopping: bool = False
     log: Any = field(default_factory=structlog.get_logger)
-    _troubles: dict[str, str] = field(default_factory=dict)
+    _troubles: dict[str, set[str]] = field(default_factory=dict)
+    """By service: all that was said of its trouble since that began."""
+    _retries: dict[str, int] = field(default_factory=dict)
+    """When which kind of retry was told, in milliseconds since 1970."""
     _withheld: tuple[str, ...] = ()
     _told_ms: int = 0
 
@@ -65,7 +75,8 @@ class LogNarrator:
 
     def pass_finished(self, result: PassResult) -> None:
         """Say how the pass went, and what keeps it from being in step."""
-        self._tell_troubles({error.__class__.__name__ + str(error): str(error) for error in result.errors})
+        if not self.stopping:
+            self._tell_troubles(result)
         self._tell_withheld(result)
         record = result.record
         hourly = record.started_ms - self._told_ms >= HOUR_MS or record.started_ms < self._told_ms
@@ -86,14 +97,35 @@ class LogNarrator:
             duration_ms=record.duration_ms,
         )
 
-    def _tell_troubles(self, troubles: dict[str, str]) -> None:
+    def _tell_troubles(self, result: PassResult) -> None:
+        """Say what keeps the pass from being complete, where that was not said before."""
+        lines = self.aside.take()
+        troubles: dict[str, dict[str, str]] = {}
+        for error in result.errors:
+            troubles.setdefault(error.service, {}).setdefault(_kind(str(error)), str(error))
         before = self._troubles if self.lasting else {}
-        for key, trouble in troubles.items():
-            if key not in before:
-                self.log.error("pass_incomplete", error=trouble)
-        if before and not troubles:
-            self.log.info("pass_complete_again")
-        self._troubles = troubles
+        refusals = {f"Launch27: {line['error']}": line for line in lines if line["event"] == "login_refused"}
+        with self.aside.letting_through():
+            for service, kinds in troubles.items():
+                for kind in (each for each in kinds if each not in before.get(service, ())):
+                    refusal = refusals.get(kinds[kind])
+                    self.log.error(**refusal or {"event": "pass_incomplete", "error": kinds[kind]})
+            self._tell_retries([line for line in lines if line.get("service") not in troubles], result)
+        for service in before.keys() - troubles.keys():
+            self.log.info("trouble_over", service=service)
+        self._troubles = {
+            service: before.get(service, set()) | kinds.keys() for service, kinds in troubles.items()
+        }
+
+    def _tell_retries(self, lines: Sequence[dict[str, Any]], result: PassResult) -> None:
+        """Say that requests were answered only after retries: each kind at most once an hour."""
+        now_ms = result.record.started_ms
+        self._retries = {kind: ms for kind, ms in self._retries.items() if 0 <= now_ms - ms < HOUR_MS}
+        for line in lines:
+            kind = f"{line.get('service')} {_kind(str(line.get('error')))}"
+            if line["event"] == "request_retried" and kind not in self._retries:
+                self._retries[kind] = now_ms
+                self.log.warning(**line)
 
     def _tell_withheld(self, result: PassResult) -> None:
         withheld = result.record.withheld
@@ -108,6 +140,53 @@ class LogNarrator:
         elif self._withheld and not withheld:
             self.log.info("deletes_no_longer_withheld")
         self._withheld = withheld
+
+
+class Overheard:
+    """Passes everything on to a narrator; knows when it last heard of a pass, and whether that writes.
+
+    ``clock`` returns seconds that only grow.
+    """
+
+    def __init__(self, narrator: Narrator, clock: Callable[[], float]) -> None:
+        self._narrator = narrator
+        self._clock = clock
+        self.heard_at = clock()
+        self.is_writing = False
+
+    def pass_started(self) -> None:
+        self.heard_at, self.is_writing = self._clock(), False
+        self._narrator.pass_started()
+
+    def asking(self, answered: int) -> None:
+        self.heard_at = self._clock()
+        self._narrator.asking(answered)
+
+    def planned(self, writes: int) -> None:
+        self.heard_at, self.is_writing = self._clock(), True
+        self._narrator.planned(writes)
+
+    def wrote(self, write: Write) -> None:
+        self.heard_at = self._clock()
+        self._narrator.wrote(write)
+
+    def participants_skipped(self, id_: str, count: int) -> None:
+        self._narrator.participants_skipped(id_, count)
+
+    def held_changed(self, began: Sequence[Held], ended: Sequence[HeldSince]) -> None:
+        self._narrator.held_changed(began, ended)
+
+    def pass_finished(self, result: PassResult) -> None:
+        self.heard_at = self._clock()
+        self._narrator.pass_finished(result)
+
+
+_VARYING = re.compile(r" \(\d+ tries\)|not asked again in this pass, after: |(?<=wait for )\d+|(?<=/)\d+")
+
+
+def _kind(trouble: str) -> str:
+    """Return the sentence without what may differ from pass to pass while the trouble stays the same."""
+    return _VARYING.sub("", trouble)
 
 
 def withheld_advice(result: PassResult) -> str:

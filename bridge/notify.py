@@ -1,0 +1,107 @@
+"""What is said to systemd: ready, what goes on, reloading, stopping, alive.
+
+Source: systemd, sd_notify(3), and ``WatchdogSec=`` in systemd.service(5).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Self
+
+_KEPT = 32
+"""How many messages wait while systemd does not read; the oldest are the least missed."""
+
+
+class Notifier:
+    """Sends datagrams to ``$NOTIFY_SOCKET``, and nothing at all where there is none.
+
+    It never blocks and never raises: what cannot be sent now is sent with the next message or ``flush``.
+    ``watchdog_seconds`` is how often systemd wants a sign of life, None where it wants none.
+    """
+
+    def __init__(self, address: str | None, watchdog_seconds: float | None = None) -> None:
+        self.watchdog_seconds = watchdog_seconds
+        self._address = _socket_address(address)
+        self._unsent: deque[bytes] = deque(maxlen=_KEPT)
+        self._socket: socket.socket | None = None
+        if self._address is not None:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            # A blocking socket whose buffer is full would freeze the event loop, and the watchdog would bite.
+            self._socket.setblocking(False)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Return the notifier that ``$NOTIFY_SOCKET``, ``$WATCHDOG_USEC`` and ``$WATCHDOG_PID`` ask for."""
+        return cls(environ.get("NOTIFY_SOCKET"), _watchdog_seconds(environ))
+
+    def ready(self, status: str) -> None:
+        """Say that the service works (again, after a reload), and what goes on."""
+        self._send("READY=1", _status(status))
+
+    def status(self, status: str) -> None:
+        """Say what goes on, for ``systemctl status``."""
+        self._send(_status(status))
+
+    def reloading(self) -> None:
+        """Say that a new configuration is being taken in; ``ready`` ends that."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+    def stopping(self, status: str) -> None:
+        """Say that the service is about to end."""
+        self._send("STOPPING=1", _status(status))
+
+    def alive(self) -> None:
+        """Keep the watchdog quiet, where there is one."""
+        if self.watchdog_seconds is not None:
+            self._send("WATCHDOG=1")
+
+    def flush(self) -> None:
+        """Send what could not be sent before."""
+        while self._unsent and self._socket is not None and self._address is not None:
+            try:
+                self._socket.sendto(self._unsent[0], self._address)
+            except BlockingIOError:
+                return
+            except OSError:
+                pass  # nobody listens: that is not the bridge's trouble
+            self._unsent.popleft()
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _send(self, *lines: str) -> None:
+        if self._socket is not None:
+            self._unsent.append("\n".join(lines).encode())
+            self.flush()
+
+
+def _status(text: str) -> str:
+    """Return the line for a status: a line break in it would begin another assignment."""
+    return "STATUS=" + " ".join(text.split())
+
+
+def _socket_address(address: str | None) -> str | None:
+    """Return where to send to: a path, or a name in the abstract namespace (written with an "@")."""
+    if address is None or len(address) < 2:
+        return None
+    if address.startswith("@"):
+        return "\0" + address[1:]
+    return address if address.startswith("/") else None
+
+
+def _watchdog_seconds(environ: Mapping[str, str]) -> float | None:
+    """Return what ``$WATCHDOG_USEC`` says, if it is meant for this process."""
+    if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    try:
+        microseconds = int(environ.get("WATCHDOG_USEC", ""))
+    except ValueError:
+        return None
+    return microseconds / 1e6 if microseconds > 0 else None
