@@ -15,6 +15,7 @@ import random
 import re
 import socket
 import ssl
+import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -22,6 +23,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -43,6 +45,11 @@ BODY_LIMIT_BYTES: Final = 32 * 1024 * 1024
 _GAVE_UP_IN_A_ROW: Final = 3
 _LEAST_SECONDS_FOR_A_TRY: Final = 0.5
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+
+# httpcore imports sniffio, where there is one, five times a request. Where there is none, Python would search
+# the whole path for it each time: a fifth of a request's CPU.
+if find_spec("sniffio") is None:
+    sys.modules["sniffio"] = None  # type: ignore[assignment]  # Python's own way to say so
 
 # httpx logs addresses at INFO, httpcore whole headers at DEBUG.
 for _name in ("httpx", "httpcore"):
