@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import pty
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -57,10 +58,20 @@ class Ran:
         return [line for line in self.log if line["event"] == name]
 
 
+@contextmanager
+def restored_signals() -> Iterator[None]:
+    """Give the test run its own signal handlers back."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Ran]]:
     """Return a function that calls the command line in this process."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def run(*arguments: str | Path) -> Ran:
         capsys.readouterr()
@@ -73,9 +84,8 @@ def run(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Ran]]:
         assert EMAIL not in said.out + said.err
         return Ran(int(code), said.out, said.err)
 
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    with restored_signals():
+        yield run
     structlog.reset_defaults()
 
 
@@ -468,12 +478,9 @@ async def test_what_is_still_in_flight_after_the_grace_is_cut_off(
         options = {"allow_mass_delete": False, "dry_run": True}
         running = asyncio.create_task(commands._run_pass(config, ledger, LogNarrator(), **options))
         await hang.struck.reached()
-        try:
+        with restored_signals():
             os.kill(os.getpid(), signal.SIGTERM)
             assert await running is None
-        finally:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_a_pass_that_was_cut_off_says_so_and_exits_75(
@@ -525,6 +532,28 @@ def test_a_result_that_cannot_be_written_is_no_success(config_file: Path) -> Non
         ran = process("status", "--config", config_file, stdout=full)
     assert ran.code == 1
     assert "No space left" in ran.log[0]["message"]
+
+
+def test_without_standard_streams_a_problem_is_an_exit_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    with restored_signals():
+        assert main(["status", "--config", str(tmp_path / "none.toml")]) == 78
+
+
+def test_what_cannot_be_handed_over_at_the_very_end_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    abandoned: list[Any] = []
+    monkeypatch.setattr(report, "abandon", abandoned.append)
+    monkeypatch.setattr(sys, "stdout", Full())
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert abandoned == [sys.stdout]
 
 
 def test_closed_standard_streams_are_no_error(config_file: Path) -> None:
@@ -586,6 +615,30 @@ def test_problems_are_told_in_words_on_a_terminal(write_config: Callable[..., Pa
     assert lines[0].startswith('courtbridge: courts[0].court_id: "court-one" is no UUID')
     assert len(lines) == 2
     assert "\x07" not in shown
+
+
+def test_on_a_terminal_in_this_process(
+    run: Callable[..., Ran],
+    sandbox: Sandbox,
+    write_config: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(type(sys.stderr), "isatty", lambda _: True)
+    assert run("--once", "--config", write_config({COURT_1: "court-one"})).err.startswith(
+        "courtbridge: courts[0]"
+    )
+    book(sandbox)
+    ran = run("--once", "--config", write_config())
+    assert ran.code == 0
+    assert "booking_created" in ran.err
+
+
+def test_the_second_signal_says_that_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[Any] = []
+    monkeypatch.setattr("bridge.commands.os.write", lambda number, line: ended.append((number, line)))
+    monkeypatch.setattr("bridge.commands.os._exit", ended.append)
+    commands.end_at_once(signal.SIGTERM, None)
+    assert ended == [(2, b'{"event": "ended_at_once", "signal": "SIGTERM", "level": "warning"}\n'), 75]
 
 
 def test_a_long_pass_has_a_bar_on_a_terminal(sandbox: Sandbox, config_file: Path) -> None:
