@@ -261,8 +261,6 @@ class Plan:
 
     writes: tuple[Write, ...] = ()
     held: tuple[Held, ...] = ()
-    sightings: tuple[tuple[str, bytes], ...] = ()
-    """Bookings whose content is new to the ledger: (id, fingerprint)."""
 
 
 class Ending(enum.Enum):

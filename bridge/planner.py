@@ -66,14 +66,14 @@ def make_plan(situation: Situation) -> Plan:
     """Return the writes of one pass, in an order that Wingfield never has to refuse."""
     sorted_ = _sort(situation)
     if not sorted_.movers and not situation.deletions:
-        return Plan((), tuple(sorted_.refused.values()), sorted_.sightings)
+        return Plan((), tuple(sorted_.refused.values()))
     entries = situation.known.values()
     standing = order.Occupancy((entry.id, slot) for entry in entries for slot in entry.places)
     goals, settlement, held = _mend(situation, standing, sorted_)
     moving = {id_: goals[id_] for id_ in goals if id_ not in settlement.blocked}
     graph = _waits(moving, situation, standing)
     writes = _Arrangement(situation, moving, graph).run()
-    return Plan(tuple(writes), tuple(held), sorted_.sightings)
+    return Plan(tuple(writes), tuple(held))
 
 
 # --- 1. sort ---
@@ -83,18 +83,14 @@ def make_plan(situation: Situation) -> Plan:
 class _Sorted:
     movers: dict[str, CourtBooking]
     refused: dict[str, Held]
-    sightings: tuple[tuple[str, bytes], ...]
 
 
 def _sort(situation: Situation) -> _Sorted:
     """Tell apart who is in step, who was refused lately, and who has to be written."""
     movers: dict[str, CourtBooking] = {}
     refused: dict[str, Held] = {}
-    sightings = []
     for id_, booking in situation.desired.items():
         known = situation.known.get(id_)
-        if known is None or known.seen_fingerprint != booking.fingerprint:
-            sightings.append((id_, booking.fingerprint))
         if known is None:
             movers[id_] = booking
         elif known.stands_as(booking.fingerprint):
@@ -103,7 +99,7 @@ def _sort(situation: Situation) -> _Sorted:
             refused[id_] = refusal
         else:
             movers[id_] = booking
-    return _Sorted(movers, refused, tuple(sightings))
+    return _Sorted(movers, refused)
 
 
 def _lasting_refusal(known: Known, booking: CourtBooking, situation: Situation) -> Held | None:

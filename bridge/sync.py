@@ -457,7 +457,11 @@ class _Pass:
 
     def _closing(self, record: PassRecord, held: Sequence[Held]) -> Closing:
         reading, known, sent = self._reading, self._known, self._tally.sent
-        sightings = [entry for entry in self._first_plan.sightings if entry[0] not in sent]
+        sightings = [
+            (id_, booking.fingerprint)
+            for id_, booking in reading.desired.items()
+            if id_ not in sent and not (id_ in known and known[id_].seen_fingerprint == booking.fingerprint)
+        ]
         in_ledger = known.keys() | sent | {id_ for id_, _ in sightings}
         return Closing(
             record,

@@ -410,7 +410,7 @@ def test_without_a_wish_the_working_directory_comes_before_etc(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = write(tmp_path, FULL, "system.toml")
-    monkeypatch.setattr(module, "SYSTEM_CONFIG", system)
+    monkeypatch.setattr("bridge.config.SYSTEM_CONFIG", system)
     monkeypatch.chdir(tmp_path)
     assert find_config(None, {}) == system
     write(tmp_path, FULL)
@@ -433,7 +433,7 @@ def test_a_configuration_that_is_nowhere_is_reported_with_every_place(
     environ: dict[str, str],
     named: list[str],
 ) -> None:
-    monkeypatch.setattr(module, "SYSTEM_CONFIG", Path("/nowhere/config.toml"))
+    monkeypatch.setattr("bridge.config.SYSTEM_CONFIG", Path("/nowhere/config.toml"))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as caught:
         find_config(explicit, environ)
