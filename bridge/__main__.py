@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from bridge import __version__
-from bridge.errors import BridgeError, ConfigError, ExitStatus, Problem
+from bridge.errors import AlreadyRunning, BridgeError, ConfigError, ExitStatus, Problem, StateError
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -164,7 +164,7 @@ def _daemon(options: Options) -> int:
 
 # --- telling what went wrong ---
 
-_EVENTS = {ExitStatus.STATE: "state_unusable", ExitStatus.CREDENTIALS: "login_refused"}
+_EVENTS: dict[type[BridgeError], str] = {StateError: "state_unusable", AlreadyRunning: "already_running"}
 
 
 def _lines(error: BridgeError) -> Iterator[tuple[str, Problem]]:
@@ -173,7 +173,7 @@ def _lines(error: BridgeError) -> Iterator[tuple[str, Problem]]:
         for problem in error.problems:
             yield "config_invalid", problem
     else:
-        yield _EVENTS.get(error.exit_status, "failed"), Problem("", str(error))
+        yield _EVENTS.get(type(error), "failed"), Problem("", str(error))
 
 
 def _tell(log_level: str, lines: Iterator[tuple[str, Problem]]) -> None:

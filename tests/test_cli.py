@@ -297,6 +297,7 @@ def test_a_second_instance_exits_75_and_says_who_holds_the_state(
         assert run("--dry-run", "--config", config_file).code == 0
     (line,) = ran.log
     assert ran.code == 75
+    assert line["event"] == "already_running"
     assert f"process {os.getpid()}" in line["message"]
 
 
