@@ -27,12 +27,14 @@ from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import httpx
-
 from bridge import __version__
 from bridge.config import Secret
 from bridge.errors import ConfigError, Problem, Unavailable
+from bridge.lean import without
 from bridge.ratelimit import Kind, RateLimiter
+
+with without("httpx._main"):  # its command line, which draws in click, pygments and rich
+    import httpx
 
 if TYPE_CHECKING:
     from types import ModuleType
