@@ -177,10 +177,15 @@ class Club:
         self.limits: dict[str, Any] = {"max_delete_count": 1000}
         self.fuse = Fuse()
         self.stop = asyncio.Event()
-        self.narrator = Recorder()
+        self.narrator: Recorder = Recorder()
         self.services: Services | None = None
         self.checking = True
         self.concurrency = 4
+        self.emails: tuple[str, ...] = (EMAIL, SECOND)
+        self.password = PASSWORD
+        self.role = "customer"
+        self.timezone: str | None = None
+        self.page_size = 10
         self._ledger: DyingLedger | None = None
 
     def _seconds(self) -> float:
@@ -202,13 +207,16 @@ class Club:
 
     @property
     def config(self) -> Config:
-        emails = (EMAIL, SECOND)[: self.accounts]
+        emails = self.emails[: self.accounts]
         accounts = tuple(
-            Account(number, email, Secret(PASSWORD), account_key(email)) for number, email in enumerate(emails, 1)
+            Account(number, email, Secret(self.password), account_key(email))
+            for number, email in enumerate(emails, 1)
         )
         return Config(
             path=self.folder / "config.toml",
-            launch27=Launch27Config(self.launch27.url, accounts, page_size=10),
+            launch27=Launch27Config(
+                self.launch27.url, accounts, self.role, self.timezone, page_size=self.page_size
+            ),
             wingfield=WingfieldConfig(
                 self.wingfield.url, self.wingfield.service_id, Secret(self.wingfield.token), self.concurrency
             ),
@@ -232,7 +240,7 @@ class Club:
             launch27 = Http("Launch27", config.launch27.base_url, limiter=limiter, backoff=QUICK, timeouts=PATIENCE)
             wingfield = Http("Wingfield", config.wingfield.base_url, backoff=QUICK, timeouts=PATIENCE)
             self.services = Services(
-                Launch27Client(launch27, config.launch27, parser=Parser()),
+                Launch27Client(launch27, config.launch27, parser=Parser(config.mapping.updated_at_field)),
                 [],
                 WingfieldClient(wingfield, config.wingfield),
             )
@@ -327,7 +335,7 @@ class Club:
 
     def is_visible(self, id_: str) -> bool:
         owner = self.launch27._behind[int(id_)].owner
-        return owner in (EMAIL, SECOND)[: self.accounts]
+        return owner in self.emails[: self.accounts]
 
     def check_intent(self, write: Write) -> None:
         """At no time a delete for a booking that is active in the source (but to let a ring pass)."""
@@ -345,3 +353,52 @@ class Club:
 
     def remap(self, **fields: Any) -> None:
         self.mapping = replace(self.mapping, **fields)
+
+    # --- what was said and done ---
+
+    def asked(self, *parts: str) -> list[Any]:
+        """The requests to Launch27 whose path ends with these parts, such as ``"bookings", "1001"``."""
+        return [entry for entry in self.launch27.log if entry[1].endswith("/" + "/".join(parts))]
+
+    @property
+    def logins(self) -> list[Any]:
+        return self.asked("login")
+
+    def version(self, number: int) -> str:
+        """The version under which Wingfield has a booking."""
+        found: str = self.wingfield.bookings[self.mapping.id_prefix + str(number)]["externalUpdatedAt"]
+        return found
+
+    def sent_versions(self, number: int) -> list[str]:
+        """The versions of all writes of a booking, in the order they came."""
+        key = self.mapping.id_prefix + str(number)
+        return [entry[5]["externalUpdatedAt"] for entry in self.writes if entry[2] == key]
+
+    def stop_now(self) -> None:
+        """What the first SIGTERM does."""
+        assert self.services is not None
+        self.stop.set()
+        self.services.stop()
+
+    def start_again(self) -> None:
+        """After a stop, a new process."""
+        self.stop.clear()
+
+
+def counts(result: PassResult) -> dict[str, int]:
+    """The counts of a pass that are not 0, ``seen`` left out after its sum was checked."""
+    record = result.record
+    found = {
+        name: getattr(record, name)
+        for name in ("created", "updated", "deleted", "unchanged", "ignored", "held")
+        if getattr(record, name)
+    }
+    assert record.seen == sum(found.values()) - record.deleted
+    if record.withheld:
+        found["withheld"] = len(record.withheld)
+    return found
+
+
+def reasons(result: PassResult) -> dict[str, str]:
+    """Who is held back, and why."""
+    return {held.id: held.reason for held in result.held}
