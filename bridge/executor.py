@@ -265,7 +265,7 @@ class _Run:
         if not self._may_send(index):
             return self._end(write, Ending.NOT_SENT)
         try:
-            await self._request(write)
+            await self._request(index)
         except Refused as refused:
             if refused.reason in _OUTRUN:
                 return await self._read_back(index, refused)
@@ -278,9 +278,10 @@ class _Run:
             return self._end(write, Ending.UNANSWERED if error.maybe_applied else Ending.NOT_SENT)
         return self._end(write, Ending.ACKNOWLEDGED)
 
-    async def _request(self, write: Write) -> None:
+    async def _request(self, index: int) -> None:
+        write = self._writes[index]
         target, key = self._executor.target, self._executor.key(write.id)
-        finishing = self._is_finishing(write)
+        finishing = self._is_finishing(index)
         if write.verb is Verb.DELETE or write.slot is None:
             await target.delete(key, write.version_ms, finishing=finishing)
         else:
@@ -294,8 +295,9 @@ class _Run:
                 finishing=finishing,
             )
 
-    def _is_finishing(self, write: Write) -> bool:
-        return write.ring is not None or write.id in self._out
+    def _is_finishing(self, index: int) -> bool:
+        """Whether a write is let through while the bridge stops: it is part of a ring under way."""
+        return self._writes[index].ring is not None or (bool(self._out) and index in self._putting_back())
 
     def _end(self, write: Write, ending: Ending, reason: str = "") -> Ending:
         executor = self._executor
@@ -321,7 +323,7 @@ class _Run:
         self._attempts[index] = self._attempts.get(index, 0) + 1
         try:
             key = self._executor.key(write.id)
-            stored = await self._executor.target.read(key, finishing=self._is_finishing(write))
+            stored = await self._executor.target.read(key, finishing=self._is_finishing(index))
         except (Unavailable, CredentialsRefused) as error:
             self.execution.unanswered = error
             return self._end(write, Ending.NOT_SENT)

@@ -18,6 +18,8 @@ from bridge.model import Slot
 
 _EXACT_UP_TO = 14
 """Rings of more bookings than this, if they are no simple circle, are cut well rather than best."""
+_TRIMMED_UP_TO = 300
+"""In rings of more than this it is not tried out whether a cut could be spared."""
 
 
 class Occupancy:
@@ -105,8 +107,8 @@ def rings(graph: Graph) -> list[list[str]]:
 def cuts(ring: Sequence[str], graph: Graph, preferred: frozenset[str] = frozenset()) -> list[str]:
     """Return the bookings of ``ring`` to take out so that no circle is left in it.
 
-    The fewest possible where it has at most 14 bookings or is one simple circle; otherwise a small set none
-    of which could be left in. Among equals, ``preferred`` ones (taken out already, perhaps) go first.
+    The fewest possible where it has at most 14 bookings or is one simple circle; otherwise a small set. Among equals,
+    ``preferred`` ones (taken out already, perhaps) go first.
     """
     inside = set(ring)
     inner = {node: [other for other in graph[node] if other in inside] for node in ring}
@@ -141,7 +143,7 @@ def _few(nodes: Sequence[str], graph: Graph) -> list[str]:
         busiest = max(circle, key=lambda node: (len(inner[node]) * incoming[node], -nodes.index(node)))
         out.append(busiest)
         waiting.extend(_circles(inner, frozenset({busiest})))
-    for node in list(out):
+    for node in list(out) if len(nodes) <= _TRIMMED_UP_TO else ():
         fewer = [other for other in out if other != node]
         if not _circles(graph, frozenset(fewer)):
             out = fewer

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from hashlib import blake2b
 
 from bridge import order
 from bridge.model import (
@@ -51,7 +52,7 @@ class Situation:
 
     ``desired`` is what the source wants, ``known`` the ledger, ``deletions`` the deletes that may be
     sent. A known booking in neither stays as it is. ``config`` is the fingerprint of the configuration.
-    ``stuck`` are bookings that cannot be written now, whatever they want, each with what is in its way.
+    ``stuck`` are bookings that cannot have what they want now, each with what is in its way.
     """
 
     desired: Mapping[str, CourtBooking]
@@ -65,7 +66,8 @@ class Situation:
 def make_plan(situation: Situation) -> Plan:
     """Return the writes of one pass, in an order that Wingfield never has to refuse."""
     sorted_ = _sort(situation)
-    if not sorted_.movers and not situation.deletions:
+    is_mending = any(entry.is_taken_out for entry in situation.known.values())
+    if not sorted_.movers and not situation.deletions and not is_mending:
         return Plan((), tuple(sorted_.refused.values()))
     entries = situation.known.values()
     standing = order.Occupancy((entry.id, slot) for entry in entries for slot in entry.places)
@@ -258,7 +260,11 @@ def _settle(
     situation: Situation, standing: order.Occupancy, movers: Mapping[str, CourtBooking]
 ) -> _Settlement:
     """Find out who can move; a ring is cut only if none of it was refused by a stranger's booking lately."""
-    stuck = {id_: situation.stuck[id_] for id_ in movers if id_ in situation.stuck}
+    stuck = {
+        id_: situation.stuck[id_]
+        for id_, goal in movers.items()
+        if id_ in situation.stuck and goal is situation.desired[id_]
+    }
     targets = {id_: mover.slot for id_, mover in movers.items()}
     while True:
         settlement = _Settlement(situation, standing, targets, dict(stuck))
@@ -294,10 +300,29 @@ def _mend(
             goals.update(_old_places(situation, places))
     if goals != sorted_.movers:
         settlement = _settle(situation, standing, goals)
-        blocked = {**_displaced(situation, goals), **settlement.blocked, **blocked}
+        displaced = {id_ for id_, goal in goals.items() if goal.slot != situation.desired[id_].slot}
+        blocked = {**dict.fromkeys(displaced, STRANGER), **settlement.blocked, **blocked}
     held = dict(sorted_.refused)
-    held.update((id_, _overlap(situation, id_, by)) for id_, by in blocked.items() if id_ not in held)
+    finally_at = _final_places(situation, goals, settlement)
+    for id_, blocker in blocked.items():
+        if id_ not in held:
+            in_the_way = (o for o in finally_at.overlapping(situation.desired[id_].slot) if o != id_)
+            held[id_] = _overlap(situation, id_, next(in_the_way, blocker))
     return goals, settlement, list(held.values())
+
+
+def _final_places(
+    situation: Situation, goals: Mapping[str, CourtBooking], settlement: _Settlement
+) -> order.Occupancy:
+    """Return where everybody stands when all that can move has moved."""
+    moving = {id_: goal.slot for id_, goal in goals.items() if id_ not in settlement.blocked}
+    staying = (
+        (entry.id, slot)
+        for entry in situation.known.values()
+        if entry.id not in moving and entry.id not in situation.deletions
+        for slot in entry.places
+    )
+    return order.Occupancy([*moving.items(), *staying])
 
 
 def _open_rings(known: Mapping[str, Known]) -> list[dict[str, RingPlace]]:
@@ -316,17 +341,6 @@ def _old_places(situation: Situation, places: Mapping[str, RingPlace]) -> Iterat
         if booking is not None and (known.unsettled or known.slot != place.slot):
             content = fingerprint(place.slot, booking.participants)
             yield id_, replace(booking, slot=place.slot, fingerprint=content)
-
-
-def _displaced(situation: Situation, goals: Mapping[str, CourtBooking]) -> dict[str, str]:
-    """Return those whose goal is not what the source wants, each with the one that has its place."""
-    taken = order.Occupancy((id_, goal.slot) for id_, goal in goals.items())
-    displaced = {}
-    for id_, goal in goals.items():
-        wanted = situation.desired[id_].slot
-        if goal.slot != wanted:
-            displaced[id_] = next((other for other in taken.overlapping(wanted) if other != id_), STRANGER)
-    return displaced
 
 
 def _overlap(situation: Situation, id_: str, blocker: str) -> Held:
@@ -386,7 +400,7 @@ class _Arrangement:
         Nothing is taken out before all that the ring waits for outside has left, and nobody outside moves
         in before the ring is done, so that it can still go back the way it came.
         """
-        number, inside = len(self.writes), set(ring)
+        number, inside = _ring_number(ring), set(ring)
         out = order.cuts(ring, self.graph, frozenset(filter(self._is_out, ring)))
         outside = self._after(other for id_ in ring for other in self.graph[id_] if other not in inside)
         places = tuple((id_, self.situation.known[id_].places[0]) for id_ in ring)
@@ -423,7 +437,7 @@ class _Arrangement:
         now_ms = self.situation.now_ms
         is_wanted = booking is self.situation.desired[id_]
         return Write(
-            verb=Verb.UPDATE if known and (known.is_bridged or known.ring) else Verb.CREATE,
+            verb=Verb.UPDATE if known and (known.slot or known.ring) else Verb.CREATE,
             id=id_,
             slot=booking.slot,
             participants=booking.participants,
@@ -448,12 +462,14 @@ class _Arrangement:
 
 def _why(known: Known | None, booking: CourtBooking) -> str:
     """Return in words what makes this booking worth a request."""
-    if known is None or not (known.is_bridged or known.ring):
-        return "new" if known is None or not known.acked_version_ms else "back again"
+    if known is None:
+        return "new"
     if known.is_taken_out and not known.acked_fingerprint:
         return "put back after it was taken out"
     if known.unsettled:
         return "Wingfield's last answer is missing"
+    if not known.acked_fingerprint:
+        return "back again" if known.acked_version_ms else "new"
     before, after = known.slot, booking.slot
     if before is None or before == after:
         return "participants changed"
@@ -467,3 +483,8 @@ def _why(known: Known | None, booking: CourtBooking) -> str:
         if differs
     ]
     return f"{' and '.join(changed)} changed"
+
+
+def _ring_number(ring: Iterable[str]) -> int:
+    """Return a number for the ring of these bookings, by which the ledger keeps them together."""
+    return int.from_bytes(blake2b("\n".join(sorted(ring)).encode(), digest_size=6).digest())

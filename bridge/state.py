@@ -310,9 +310,12 @@ class Ledger:
         """
         source = str(path)
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        if path.exists():
-            with _translated(source):
-                _copy(path, connection)
+        try:
+            if path.exists():
+                with _translated(source):
+                    _copy(path, connection)
+        except OSError as error:
+            raise StateError(f"{source}: {error.strerror}; check the owner and mode of the state") from None
         return cls._prepared(connection, source, identity)
 
     @classmethod
@@ -470,7 +473,7 @@ class Ledger:
             "DELETE FROM intents WHERE booking_id = ? AND version_ms <= ?",
             [(w.id, w.version_ms) for w in acked],
         )
-        many("DELETE FROM refusals WHERE booking_id = ?", [(w.id,) for w in acked])
+        many("DELETE FROM refusals WHERE booking_id = ?", [(w.id,) for w in acked if not _is_a_detour(w)])
         void = [o.write for o in outcomes if o.ending in (Ending.REFUSED, Ending.NOT_SENT)]
         many(
             "DELETE FROM intents WHERE booking_id = ? AND version_ms = ?",
@@ -525,7 +528,7 @@ class Ledger:
         self._has_rings = True
         self._connection.executemany(
             _INSERT_RING,
-            [(id_, cut.version_ms, int(id_ == cut.id), *_place(slot)) for id_, slot in cut.places],
+            [(id_, cut.ring, int(id_ == cut.id), *_place(slot)) for id_, slot in cut.places],
         )
 
     def allow(self, ids: Iterable[str]) -> None:
@@ -587,6 +590,11 @@ def _pass_record(row: list[Any]) -> PassRecord:
 
 def _watermark_row(watermark: Watermark) -> tuple[Any, ...]:
     return tuple(getattr(watermark, name) for name in Watermark.__slots__)
+
+
+def _is_a_detour(write: Write) -> bool:
+    """Whether a write is only part of a ring of moves: taken out, or gone back to the old place."""
+    return write.takes_out or (write.verb is not Verb.DELETE and not write.sighted_ms)
 
 
 def _put(write: Write) -> Slot | None:

@@ -135,8 +135,7 @@ class Synchronizer(Generic[L]):
         await this.read()
         if await this.adopt():
             await this.decide_deletes(allowed=allow_mass_delete)
-            await this.clear_doubts()
-            this.plan()
+            await this.plan()
             if dry_run:
                 this.pretend()
             else:
@@ -268,18 +267,23 @@ class _Pass:
         self._decision = await vanishing.decide()
         self._errors.extend(self._decision.errors)
 
-    async def clear_doubts(self) -> None:
-        """Read back those whose last answer is missing and that are not written in this pass.
+    async def plan(self) -> None:
+        """Work out what to write, in which order."""
+        situation = self._situation(self._decision.deletions, {})
+        self._plan = make_plan(situation)
+        if await self._clear_doubts():
+            self._plan = make_plan(replace(situation, known=self._known))
+        self._first_plan = self._plan
+        self._bridge.narrator.planned(len(self._plan.writes))
+
+    async def _clear_doubts(self) -> bool:
+        """Read back those whose last answer is missing and that are not written now.
 
         Otherwise a booking that was perhaps never created would keep others from its place for as long as
-        it cannot be mapped.
+        it is held back. Returns whether anything was learnt.
         """
-        bridge, wanted = self._bridge, self._reading.desired
-        doubtful = [
-            entry
-            for id_, entry in self._known.items()
-            if entry.unsettled and id_ not in wanted and id_ not in self._decision.deletions
-        ]
+        bridge, written = self._bridge, {write.id for write in self._plan.writes}
+        doubtful = [entry for id_, entry in self._known.items() if entry.unsettled and id_ not in written]
         try:
             for entry in doubtful:
                 stored = await bridge.target.read(bridge.key(entry.id), finishing=False)
@@ -288,11 +292,7 @@ class _Pass:
             self._errors.append(error)
         if doubtful:
             self._known = bridge.ledger.known()
-
-    def plan(self) -> None:
-        """Work out what to write, in which order."""
-        self._plan = self._first_plan = make_plan(self._situation(self._decision.deletions, {}))
-        self._bridge.narrator.planned(len(self._plan.writes))
+        return bool(doubtful)
 
     def _situation(self, deletions: dict[str, Deletion], stuck: dict[str, str]) -> Situation:
         return Situation(
@@ -335,21 +335,24 @@ class _Pass:
             stuck = dict.fromkeys((*self._tally.refused, *self._tally.unanswered), STRANGER)
             self._tally.unsent = set()
             self._plan = make_plan(self._situation({}, stuck))
+            if not self._plan.writes:
+                return
 
     async def _is_another_round_due(self, execution: Execution) -> bool:
-        """Whether someone is taken out still, or waited for a booking that was refused."""
+        """Whether someone is taken out still, waited for one that was refused, or may move after all."""
         writes = self._plan.writes
-        waited = execution.reasons and any(write.id not in execution.endings for write in writes)
-        may_be_out = any(write.takes_out for write in writes) or any(
-            entry.is_taken_out for entry in self._known.values()
-        )
-        if not (waited or may_be_out) or execution.error or self._bridge.target.is_down:
+        waited = bool(execution.reasons) and any(write.id not in execution.endings for write in writes)
+        was_open = any(write.takes_out for write in writes) or self._is_anyone_out()
+        if not (waited or was_open) or execution.error or self._bridge.target.is_down:
             return False
         self._known = self._bridge.ledger.known()
-        is_out = any(entry.is_taken_out for entry in self._known.values())
-        if is_out and not await self._find_out_where_they_stand():
-            return False
-        return is_out or (bool(waited) and not self._bridge.stop.is_set())
+        if self._is_anyone_out():
+            return await self._find_out_where_they_stand()
+        mended = was_open and bool(self._plan.held)
+        return (waited or mended) and not self._bridge.stop.is_set()
+
+    def _is_anyone_out(self) -> bool:
+        return any(entry.is_taken_out for entry in self._known.values())
 
     async def _find_out_where_they_stand(self) -> bool:
         """Read back those of an open ring whose answer is missing, so that the ring can go back."""
