@@ -107,8 +107,8 @@ def rings(graph: Graph) -> list[list[str]]:
 def cuts(ring: Sequence[str], graph: Graph, preferred: frozenset[str] = frozenset()) -> list[str]:
     """Return the bookings of ``ring`` to take out so that no circle is left in it.
 
-    The fewest possible where it has at most 14 bookings or is one simple circle; otherwise a small set. Among equals,
-    ``preferred`` ones (taken out already, perhaps) go first.
+    The fewest possible where it has at most 14 bookings or is one simple circle; otherwise a small set. Among
+    equals, ``preferred`` ones (taken out already, perhaps) go first.
     """
     inside = set(ring)
     inner = {node: [other for other in graph[node] if other in inside] for node in ring}
