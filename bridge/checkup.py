@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from bridge.commands import snapshot
 from bridge.config import Config
 from bridge.errors import CredentialsRefused, ExitStatus, NotFound, Refused, ServiceError, StateError
 from bridge.launch27 import Session
 from bridge.launch27_wire import CatalogueService, Settings
 from bridge.report import Findings, several
 from bridge.services import Services, connected
+from bridge.state import Ledger
 
 _ASLEEP = frozenset({"frozen", "sleep"})
 
@@ -158,7 +158,7 @@ class Checkup:
     def _state(self) -> None:
         state = self.config.sync.state
         try:
-            with closing(snapshot(self.config)) as ledger:
+            with closing(Ledger.snapshot(self.config.sync.state, self.config.identity)) as ledger:
                 bridged = sum(known.is_bridged for known in ledger.known().values())
         except StateError as error:
             self.findings.wrong("sync.state", str(error), error.exit_status)

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING
 
 from bridge import report
 from bridge.config import Config, find_config, load_config
-from bridge.errors import ConfigError, ExitStatus, StateError, worst
-from bridge.model import Identity
+from bridge.errors import ConfigError, ExitStatus, worst
 from bridge.state import Ledger, hold
 
 if TYPE_CHECKING:
@@ -82,22 +81,9 @@ def once(options: Options, *, allow_mass_delete: bool, dry_run: bool) -> ExitSta
     return result.status
 
 
-def identity(config: Config) -> Identity:
-    """Return whose bookings a state under this configuration holds."""
-    return Identity(config.launch27.host, config.wingfield.external_service_id, config.mapping.id_prefix)
-
-
 def _ledger(config: Config, *, dry_run: bool) -> Ledger:
-    return snapshot(config) if dry_run else Ledger.open(config.sync.state, identity(config))
-
-
-def snapshot(config: Config) -> Ledger:
-    """Return a copy of the state, in memory. Raises StateError, also when it may not even be looked at."""
-    try:
-        return Ledger.snapshot(config.sync.state, identity(config))
-    except OSError as error:
-        why = f"{error.strerror}; call courtbridge as a user who may read the state (root, for the service's)"
-        raise StateError(f"{config.sync.state}: {why}") from None
+    opened = Ledger.snapshot if dry_run else Ledger.open
+    return opened(config.sync.state, config.identity)
 
 
 @contextmanager
@@ -193,7 +179,7 @@ def end_at_once(number: int, _frame: object) -> None:
 def status(options: Options) -> ExitStatus:
     """Show what the state says; works beside a running daemon, and asks no service."""
     config = load_config(options.find(), options.environ, require_courts=False, require_secrets=False)
-    with closing(snapshot(config)) as ledger:
+    with closing(Ledger.snapshot(config.sync.state, config.identity)) as ledger:
         found = report.Status(
             str(config.sync.state),
             sum(known.is_bridged for known in ledger.known().values()),

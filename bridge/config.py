@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from bridge.errors import ConfigError, Problem
+from bridge.model import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -126,6 +127,11 @@ class Config:
     mapping: MappingConfig
     courts: tuple[CourtRule, ...]
     warnings: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> Identity:
+        """Whose bookings a state under this configuration holds."""
+        return Identity(self.launch27.host, self.wingfield.external_service_id, self.mapping.id_prefix)
 
 
 # ---------------------------------------------------------------------- where things are

@@ -19,7 +19,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bridge import logs
-from bridge.commands import identity
 from bridge.config import (
     Account,
     Config,
@@ -218,7 +217,7 @@ async def _demo(folder: Path) -> ExitStatus:
     club = Club()
     async with Sandbox(club.launch27, club.wingfield):
         config = _config(club, folder)
-        with closing(Ledger.open(config.sync.state, identity(config))) as ledger:
+        with closing(Ledger.open(config.sync.state, config.identity)) as ledger:
             async with connected(config) as services:
                 show(_introduction())
                 for number, step in enumerate(STEPS, 1):

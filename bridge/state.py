@@ -315,7 +315,8 @@ class Ledger:
                 with _translated(source):
                     _copy(path, connection)
         except OSError as error:
-            raise StateError(f"{source}: {error.strerror}; check the owner and mode of the state") from None
+            remedy = "call courtbridge as a user who may read the state (root, for the service's)"
+            raise StateError(f"{source}: {error.strerror}; {remedy}") from None
         return cls._prepared(connection, source, identity)
 
     @classmethod

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from bridge.config import (
     Account,
@@ -29,7 +29,7 @@ from bridge.launch27_wire import Parser
 from bridge.model import Found, Held, HeldSince, Outcome, Verb, Write, from_ms
 from bridge.ratelimit import RateLimiter
 from bridge.sandbox import Launch27, Sandbox, Wingfield
-from bridge.services import Services, identity
+from bridge.services import Services
 from bridge.state import Ledger
 from bridge.sync import PassResult, Synchronizer
 from bridge.wingfield import StoredBooking
@@ -171,7 +171,8 @@ class Club:
         self.sandbox = Sandbox(self.launch27, self.wingfield)
         self.accounts = accounts
         self.rules = tuple(
-            CourtRule(court_id, service_ids=frozenset({number})) for number, court_id in enumerate(COURT_IDS, 1)
+            CourtRule(court_id, service_ids=frozenset({number}))
+            for number, court_id in enumerate(COURT_IDS, 1)
         )
         self.mapping = MappingConfig(default_minutes=60, participant_fields=("players",))
         self.limits: dict[str, Any] = {"max_delete_count": 1000}
@@ -191,7 +192,7 @@ class Club:
     def _seconds(self) -> float:
         return self.now.timestamp()
 
-    async def __aenter__(self) -> Club:
+    async def __aenter__(self) -> Self:
         await self.sandbox.__aenter__()
         return self
 
@@ -237,7 +238,9 @@ class Club:
     def _connect(self, config: Config) -> Services:
         if self.services is None:
             limiter = RateLimiter(100_000.0, 100_000)
-            launch27 = Http("Launch27", config.launch27.base_url, limiter=limiter, backoff=QUICK, timeouts=PATIENCE)
+            launch27 = Http(
+                "Launch27", config.launch27.base_url, limiter=limiter, backoff=QUICK, timeouts=PATIENCE
+            )
             wingfield = Http("Wingfield", config.wingfield.base_url, backoff=QUICK, timeouts=PATIENCE)
             self.services = Services(
                 Launch27Client(launch27, config.launch27, parser=Parser(config.mapping.updated_at_field)),
@@ -254,7 +257,7 @@ class Club:
     @property
     def ledger(self) -> DyingLedger:
         if self._ledger is None:
-            opened = DyingLedger.open(self.state, identity(self.config))
+            opened = DyingLedger.open(self.state, self.config.identity)
             assert isinstance(opened, DyingLedger)
             opened.fuse, opened.club = self.fuse, self
             self._ledger = opened
@@ -264,7 +267,7 @@ class Club:
         """Run one pass of the real bridge. Raises Crash when the fuse burns down."""
         config = self.config
         services = self._connect(config)
-        ledger: Ledger = Ledger.snapshot(self.state, identity(config)) if dry_run else self.ledger
+        ledger: Ledger = Ledger.snapshot(self.state, config.identity) if dry_run else self.ledger
         synchronizer = Synchronizer(
             config,
             services.launch27,
@@ -322,12 +325,17 @@ class Club:
 
     @property
     def refusals(self) -> list[str]:
-        return [entry[4] for entry in self.writes if entry[4]]
+        """What Wingfield said no to, or a fault in its place; not what a fault kept from it."""
+        return [entry[4] for entry in self.writes if entry[4] and entry[3]]
 
     def is_alive(self, id_: str) -> bool:
         """Whether the source has it as an active court booking, which nobody may delete."""
         raw = self.launch27.bookings.get(int(id_))
-        if not isinstance(raw, dict) or raw.get("active") is False or not isinstance(raw.get("services"), list):
+        if (
+            not isinstance(raw, dict)
+            or raw.get("active") is False
+            or not isinstance(raw.get("services"), list)
+        ):
             return False
         ruled = {number for rule in self.rules for number in rule.service_ids}
         courts = {service["id"] for service in raw["services"]} & ruled
@@ -380,8 +388,9 @@ class Club:
         self.stop.set()
         self.services.stop()
 
-    def start_again(self) -> None:
+    async def start_again(self) -> None:
         """After a stop, a new process."""
+        await self.close()
         self.stop.clear()
 
 

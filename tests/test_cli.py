@@ -29,7 +29,6 @@ from bridge.errors import AlreadyRunning, StateError
 from bridge.model import HeldSince
 from bridge.narrator import LogNarrator
 from bridge.sandbox import Sandbox
-from bridge.services import identity
 from bridge.state import Ledger, hold
 from tests.conftest import EMAIL, PASSWORD
 
@@ -421,7 +420,7 @@ def test_a_dry_run_works_beside_a_process_that_holds_the_state_and_leaves_its_fi
     book(sandbox)
     assert run("--once", "--config", config_file).code == 0
     config = load_config(config_file, {})
-    with hold(config.sync.state), Ledger.open(config.sync.state, identity(config)) as ledger:
+    with hold(config.sync.state), Ledger.open(config.sync.state, config.identity) as ledger:
         ledger.allow(["1001"])
         before = {name: found[0] for name, found in tree(config_file.parent).items() if "-shm" not in name}
         assert run("--dry-run", "--config", config_file).code == 0
@@ -475,7 +474,7 @@ async def test_what_is_still_in_flight_after_the_grace_is_cut_off(
     monkeypatch.setattr(commands, "_STORE_SECONDS", 0.0)
     hang = sandbox.launch27.faults.add("hang", match=is_listing)
     config = load_config(config_file, {})
-    with Ledger.snapshot(config.sync.state, identity(config)) as ledger:
+    with Ledger.snapshot(config.sync.state, config.identity) as ledger:
         options = {"allow_mass_delete": False, "dry_run": True}
         running = asyncio.create_task(commands._run_pass(config, ledger, LogNarrator(), **options))
         await hang.struck.reached()
@@ -731,12 +730,13 @@ def test_the_holder_is_who_the_kernel_says_holds_the_lock(tmp_path: Path) -> Non
 def test_a_state_out_of_reach_is_said_in_a_sentence(
     config_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def denied(*_: Any) -> Ledger:
+    def denied(*_: Any) -> bool:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Ledger, "snapshot", denied)
+    config = load_config(config_file, {})
+    monkeypatch.setattr(Path, "exists", denied)
     with pytest.raises(StateError, match="Permission denied; call courtbridge as a user who may read"):
-        commands.snapshot(load_config(config_file, {}))
+        Ledger.snapshot(config.sync.state, config.identity)
 
 
 # --- check ---

@@ -8,6 +8,7 @@ The long form: ``COURTBRIDGE_EXAMPLES=2000 pytest tests/test_machine.py -s``; it
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import shutil
@@ -16,27 +17,24 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    Bundle,
     RuleBasedStateMachine,
-    consumes,
     initialize,
-    invariant,
-    multiple,
     precondition,
     rule,
     run_state_machine_as_test,
 )
 
+from bridge.errors import ExitStatus
 from bridge.launch27_wire import Parser, SourceBooking
 from bridge.mapping import Mapper
 from bridge.model import CourtBooking, Held, Slot, to_ms
-from bridge.errors import ExitStatus
 from bridge.sync import PassResult
 from tests.club import COURT_IDS, EMAIL, NOON, SECOND, Club
 
@@ -134,7 +132,10 @@ class Bridge(RuleBasedStateMachine):
         if (id_ := self.pick(number)) is not None:
             self.club.launch27.edit(id_, email=email)
 
-    @rule(number=numbers, damage=st.sampled_from([{"service_date": "soon"}, {"services": None}, {"services": 7}]))
+    @rule(
+        number=numbers,
+        damage=st.sampled_from([{"service_date": "soon"}, {"services": None}, {"services": 7}]),
+    )
     def malformed(self, number: int, damage: dict[str, Any]) -> None:
         if (id_ := self.pick(number)) is not None:
             self.club.launch27.edit(id_, **damage)
@@ -214,7 +215,11 @@ class Bridge(RuleBasedStateMachine):
         details: dict[str, Any] = {"location": "http://127.0.0.1:9/"} if kind == "redirect" else {}
         world.faults.add(kind, after=after, times=times, **details)
 
-    @rule(status=st.sampled_from([429, 500, 503, 401, 403, 404]), after=st.integers(0, 8), on_target=st.booleans())
+    @rule(
+        status=st.sampled_from([429, 500, 503, 401, 403, 404]),
+        after=st.integers(0, 8),
+        on_target=st.booleans(),
+    )
     def error(self, status: int, after: int, on_target: bool) -> None:
         world = self.club.wingfield if on_target else self.club.launch27
         if status < 429 and not on_target:
@@ -257,7 +262,9 @@ class Bridge(RuleBasedStateMachine):
         assert not conflicts & {entry[4] for entry in club.wingfield.log[before:]}
         writes = len([entry for entry in club.writes if entry[3] == 200])
         again = self.runner.run(club.run(allow=True))
-        assert len([entry for entry in club.writes if entry[3] == 200]) == writes, "a further pass writes nothing"
+        assert len([entry for entry in club.writes if entry[3] == 200]) == writes, (
+            "a further pass writes nothing"
+        )
         assert self.reasons(again) <= self.reasons(result)
 
     @staticmethod
@@ -275,7 +282,9 @@ class Bridge(RuleBasedStateMachine):
         for id_, booking in wanted.items():
             if id_ in overlapping:
                 self.is_in_the_way(id_, booking.slot, wanted, there)
-            elif not (self.may_be_stale(booking.slot) and (id_ not in there or self.may_be_stale(there[id_][0]))):
+            elif not (
+                self.may_be_stale(booking.slot) and (id_ not in there or self.may_be_stale(there[id_][0]))
+            ):
                 assert there.get(id_) == (booking.slot, booking.participants), f"{id_} is wrong"
         for id_, (slot, _) in there.items():
             assert id_ in wanted or id_ in frozen or self.may_be_stale(slot), f"{id_} is left over"
@@ -286,7 +295,9 @@ class Bridge(RuleBasedStateMachine):
         last = (self.club.now + timedelta(days=10)).replace(hour=0)
         return slot.start < first + timedelta(days=1) or slot.start > last
 
-    def is_in_the_way(self, id_: str, slot: Slot, wanted: dict[str, CourtBooking], there: dict[str, Any]) -> None:
+    def is_in_the_way(
+        self, id_: str, slot: Slot, wanted: dict[str, CourtBooking], there: dict[str, Any]
+    ) -> None:
         ours = any(other != id_ and place.overlaps(slot) for other, (place, _) in there.items())
         theirs = self.club.wingfield._occupancy.overlaps(
             slot.court_id, to_ms(slot.start), to_ms(slot.end), own=id_
@@ -302,13 +313,9 @@ class Bridge(RuleBasedStateMachine):
     def mapped(self) -> tuple[dict[str, CourtBooking], set[str]]:
         """What the source wants in Wingfield, and whose earlier state stays there."""
         config = self.club.config
-        from zoneinfo import ZoneInfo
-
         mapper = Mapper(config.courts, config.mapping, {}, ZoneInfo("Europe/Berlin"))
         wanted: dict[str, CourtBooking] = {}
         frozen: set[str] = set()
-        import json
-
         for id_, raw in self.club.launch27.bookings.items():
             if raw.get("active") is False or not self.club.is_visible(str(id_)):
                 continue
