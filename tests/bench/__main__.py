@@ -106,6 +106,12 @@ class Bench:
             self.config.chmod(0o600)
             yield sandbox
 
+    def warm_up(self, sandbox: World) -> None:
+        """Let byte code be made and files be read, which no run is to pay for: a few pages, and no writes."""
+        job = self.job(sandbox, end=0)
+        sandbox.serving([sys.executable, "-m", "tests.bench.floor", job], self.log)
+        sandbox.serving([*self.bridge, "--dry-run", "--config", self.config], self.log)
+
     def over(self, name: str, runs: str, base: str, limit: float | None) -> None:
         """Note the median of the ratios of two kinds of runs, CPU over CPU."""
         pairs = zip(self.costs[runs], self.costs[base], strict=False)
@@ -120,6 +126,7 @@ class Bench:
     def passes(self) -> None:
         """First, quiet, a change of 1 %, a swap of 10 %: the floor and the bridge in turn."""
         with self.world(self.bookings) as sandbox:
+            self.warm_up(sandbox)
             for _ in range(self.rounds):
                 self._round(sandbox)
             quiet = self.costs["quiet pass"]
@@ -159,6 +166,7 @@ class Bench:
     def delayed(self) -> None:
         """A first pass with a delay before every answer, and a listing with a longer one."""
         with self.world(self.bookings) as sandbox:
+            self.warm_up(sandbox)
             sandbox.tell("delay", self.delay_ms)
             ideal = self.bookings * self.delay_ms / 1000 / CONCURRENCY
             wall = self.once(f"first pass, {self.delay_ms:g} ms", sandbox).wall_seconds
@@ -177,6 +185,7 @@ class Bench:
         many = MANY * self.bookings
         for bookings in (self.bookings, many):
             with self.world(bookings) as sandbox:
+                self.warm_up(sandbox)
                 self.once(f"first pass, {bookings} bookings", sandbox)
                 for _ in range(self.rounds):
                     self.once(f"quiet pass, {bookings} bookings", sandbox)
@@ -212,7 +221,10 @@ class Bench:
     def commands(self) -> None:
         """``--version``, ``--help`` and ``status`` beside the bare interpreter; wall, in milliseconds."""
         with self.world(100) as sandbox:
+            self.warm_up(sandbox)
             self.once("first pass, 100 bookings", sandbox)
+            for command in self._commands.values():
+                measure(command, self.log)
             several = max(7, self.rounds)
             for _ in range(several):
                 for name, arguments in self._commands.items():

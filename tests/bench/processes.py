@@ -39,11 +39,19 @@ def middle(costs: Sequence[Cost]) -> Cost:
     return Cost(*(median(getattr(cost, name) for cost in costs) for name in Cost.__slots__))
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """Return an environment in which byte code is kept, as an installation does, and in ``folder``."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+
+
 def measure(command: Sequence[str | Path], log: Path, expect: Sequence[int] = (0,)) -> tuple[Cost, str]:
     """Run a command to its end; return its cost and what it printed. Its stderr goes to ``log``."""
     began = time.perf_counter()
     with log.open("wb") as errors:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors)
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, env=environment(log.parent)
+        )
         assert process.stdout is not None
         printed = process.stdout.read().decode()
         process.stdout.close()
