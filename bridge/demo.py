@@ -263,7 +263,7 @@ async def _take(
     if listener.writes:
         show([_done(club, listener.writes, result)])
     if listener.is_held_new:
-        show([_held(club, result)])
+        show([_held(club, result)] if result.held else [Line("Nobody is held back any more.")])
     if listener.writes:
         show([_court_day(club)])
 
