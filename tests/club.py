@@ -187,6 +187,7 @@ class Club:
         self.role = "customer"
         self.timezone: str | None = None
         self.page_size = 10
+        self.backoff, self.patience = QUICK, PATIENCE
         self._ledger: DyingLedger | None = None
 
     def _seconds(self) -> float:
@@ -239,9 +240,9 @@ class Club:
         if self.services is None:
             limiter = RateLimiter(100_000.0, 100_000)
             launch27 = Http(
-                "Launch27", config.launch27.base_url, limiter=limiter, backoff=QUICK, timeouts=PATIENCE
+                "Launch27", config.launch27.base_url, limiter=limiter, backoff=self.backoff, timeouts=self.patience
             )
-            wingfield = Http("Wingfield", config.wingfield.base_url, backoff=QUICK, timeouts=PATIENCE)
+            wingfield = Http("Wingfield", config.wingfield.base_url, backoff=self.backoff, timeouts=self.patience)
             self.services = Services(
                 Launch27Client(launch27, config.launch27, parser=Parser(config.mapping.updated_at_field)),
                 [],

@@ -88,7 +88,6 @@ async def test_first_sight_is_remembered_while_wingfield_is_away(club: Club) -> 
     assert club.version(number) == "2026-11-20T12:00:00Z"
 
 
-@pytest.mark.xfail(strict=True, reason="a pass that could not adopt yet stores no sightings")
 async def test_first_sight_is_remembered_while_wingfield_cannot_be_read_for_the_first_time(
     club: Club,
 ) -> None:
@@ -217,7 +216,7 @@ async def test_what_may_have_been_sent_counts_too(club: Club, fault: str) -> Non
     first, lost, last = dict.fromkeys(map(instant, club.sent_versions(number)))
     assert first < lost < last
     assert club.slot_of(number) == (ONE, "2026-11-21T12:00:00Z")
-    assert club.refusals == [f"fault:{fault}"] * len(club.refusals)
+    assert club.refusals == []
     assert counts(await club.run()) == {"unchanged": 1}
 
 
@@ -335,7 +334,7 @@ async def test_a_booking_that_returns_before_its_lost_delete_is_settled_goes_abo
     assert (await club.run()).status is ExitStatus.OK
     assert club.slot_of(number) == (ONE, "2026-11-21T12:00:00Z")
     assert min(set(gaps(club, number)) - {timedelta(0)}) >= timedelta(milliseconds=1)
-    assert set(club.refusals) <= {None, "fault:lose"}
+    assert club.refusals == []
 
 
 # --- conflicts ---
