@@ -181,7 +181,7 @@ class World:
         return make_plan(Situation(self.desired, known, deletions, "cfg", self.now_ms, stuck or {}))
 
     def run(self, made: Plan, fate: Fate = fine) -> dict[int, Ending]:
-        """Carry a plan out in a random order that respects ``after``; stop at a write whose fate is to kill."""
+        """Carry a plan out in a random order that respects ``after``, up to a write that kills."""
         known = self.ledger.known().values()
         self.repeats = {entry.id: written.version_ms for entry in known for written in entry.unsettled}
         endings: dict[int, Ending] = {}
@@ -214,7 +214,7 @@ class World:
         return reason
 
     def _send(self, write: Write, how: str) -> Ending:
-        """Send a write, and record how it ended; a repeat of what may be there leaves it in doubt, or is read back."""
+        """Send a write and record how it ended; what may be there of an earlier try is not forgotten."""
         repeats = self.repeats.get(write.id) == write.version_ms
         if how == "not sent":
             ending, reason = Ending.UNANSWERED if repeats else Ending.NOT_SENT, None
@@ -359,10 +359,8 @@ def test_any_permutation_meets_no_overlap_and_one_extra_delete_per_cycle(seed: i
     chance = random.Random(seed)
     before = places_of(chance, count, mixed=False)
     world = settled_world(chance, (booking(n, place) for n, place in enumerate(before)))
-    if chance.random() < 0.5:
-        after = chance.sample(before, count)
-    else:
-        after = places_of(chance, count, mixed=False)
+    only_among_themselves = chance.random() < 0.5
+    after = chance.sample(before, count) if only_among_themselves else places_of(chance, count, mixed=False)
     world.want(*(booking(n, place) for n, place in enumerate(after)))
     made = world.plan()
     world.run(made)
