@@ -8,7 +8,8 @@ What happens to a write:
 
     answered 200                    acknowledged
     stale_write, version_conflict   read back; adopted if the content is there, else sent above it
-    another definite no             refused; those that wait for it are not sent
+    another definite no             refused; those that wait for it are not sent (and read back, where an
+                                    earlier write of the same booking was never answered)
     no usable answer                unanswered: it stays an intent, and those that wait for it are not sent
     credentials refused             nothing more is sent at all
 """
@@ -23,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-from bridge.errors import BridgeError, CredentialsRefused, Refused, Unavailable
+from bridge.errors import BridgeError, CredentialsRefused, Refused, ServiceError, Unavailable
 from bridge.model import ABSENT, Ending, Found, Known, Outcome, Plan, Slot, Verb, Write, fingerprint
 
 BATCH = 64
@@ -267,7 +268,7 @@ class _Run:
         try:
             await self._request(index)
         except Refused as refused:
-            if refused.reason in _OUTRUN:
+            if refused.reason in _OUTRUN or self._is_in_doubt(write):
                 return await self._read_back(index, refused)
             return self._end(write, Ending.REFUSED, refused.reason)
         except CredentialsRefused as error:
@@ -299,8 +300,20 @@ class _Run:
         """Whether a write is let through while the bridge stops: it is part of a ring under way."""
         return self._writes[index].ring is not None or (bool(self._out) and index in self._putting_back())
 
+    def _is_in_doubt(self, write: Write) -> bool:
+        """Whether an earlier pass sent this booking something that was never answered."""
+        known = self._known.get(write.id)
+        return known is not None and bool(known.unsettled)
+
+    def _repeats(self, write: Write) -> bool:
+        """Whether this very write was sent before, and never answered: it may have been applied then."""
+        known = self._known.get(write.id)
+        return known is not None and any(sent.version_ms == write.version_ms for sent in known.unsettled)
+
     def _end(self, write: Write, ending: Ending, reason: str = "") -> Ending:
         executor = self._executor
+        if ending is Ending.NOT_SENT and self._repeats(write):
+            ending = Ending.UNANSWERED
         self._outcomes.append(Outcome(write, ending, reason, executor.config, executor.now_ms()))
         if not (write.takes_out and ending is Ending.ACKNOWLEDGED):
             self.execution.endings[write.id] = ending
@@ -315,26 +328,26 @@ class _Run:
     # --- conflicts ---
 
     async def _read_back(self, index: int, refused: Refused) -> Ending | None:
-        """After a version conflict: adopt what is there if it is what we want, else write above it.
+        """After a conflict, or a refusal of what may stand there already: adopt what is there if it is ours.
 
-        Source: Wingfield, Upsert court booking ("stale_write", "version_conflict").
+        Otherwise, after a conflict, write above it. Source: Wingfield, Upsert court booking
+        ("stale_write", "version_conflict").
         """
         write = self._writes[index]
-        self._attempts[index] = self._attempts.get(index, 0) + 1
         try:
             key = self._executor.key(write.id)
             stored = await self._executor.target.read(key, finishing=self._is_finishing(index))
-        except (Unavailable, CredentialsRefused) as error:
+        except ServiceError as error:
             self.execution.unanswered = error
-            return self._end(write, Ending.NOT_SENT)
-        except Refused:
-            return self._end(write, Ending.REFUSED, refused.reason)
+            return self._end(write, Ending.UNANSWERED if self._is_in_doubt(write) else Ending.NOT_SENT)
         if is_there(write, stored):
             return self._adopt(write, stored)
-        if self._attempts[index] > _ATTEMPTS_ABOVE:
-            return self._end(write, Ending.REFUSED, refused.reason)
-        self._try_above(index, stored)
-        return None
+        self._attempts[index] = self._attempts.get(index, 0) + 1
+        if refused.reason in _OUTRUN and self._attempts[index] <= _ATTEMPTS_ABOVE:
+            self._try_above(index, stored)
+            return None
+        self._outcomes.append(found(write.id, stored, self._highest(write)))
+        return self._end(write, Ending.REFUSED, refused.reason)
 
     def _adopt(self, write: Write, stored: Stored | None) -> Ending:
         version_ms = write.version_ms if stored is None else stored.version_ms
@@ -344,12 +357,15 @@ class _Run:
     def _try_above(self, index: int, stored: Stored | None) -> None:
         """Write again 1 ms above what is there; with nothing there, above all known, and above now."""
         write = self._writes[index]
-        known = self._known.get(write.id)
-        highest = max(write.version_ms, known.highest_ms if known else 0)
+        highest = self._highest(write)
         there = stored.version_ms if stored is not None else max(highest, self._executor.now_ms())
         self._outcomes.append(found(write.id, stored, highest))
         self._writes[index] = replace(write, version_ms=max(there, highest) + 1)
         self._ready.appendleft(index)
+
+    def _highest(self, write: Write) -> int:
+        known = self._known.get(write.id)
+        return max(write.version_ms, known.highest_ms if known else 0)
 
 
 def found(id_: str, stored: Stored | None, version_ms: int) -> Found:

@@ -291,24 +291,39 @@ def _mend(
 
     Returns the goals (what to write for whom), who of them is blocked, and everybody held.
     """
-    settlement = _settle(situation, standing, sorted_.movers)
-    goals, blocked = dict(sorted_.movers), settlement.blocked
-    for places in _open_rings(situation.known):
-        if any(
-            place.taken_out and (id_ in blocked or id_ in sorted_.refused) for id_, place in places.items()
-        ):
-            goals.update(_old_places(situation, places))
-    if goals != sorted_.movers:
+    goals, settlement = sorted_.movers, _settle(situation, standing, sorted_.movers)
+    as_wanted = goals, settlement
+    stranded = settlement.blocked.keys() | sorted_.refused.keys()
+    rings = [places for places in _open_rings(situation.known) if _taken_out(places) & stranded]
+    while rings:
+        back = (pair for places in rings for pair in _old_places(situation, places))
+        goals = {**sorted_.movers, **dict(back)}
         settlement = _settle(situation, standing, goals)
-        displaced = {id_ for id_, goal in goals.items() if goal.slot != situation.desired[id_].slot}
-        blocked = {**dict.fromkeys(displaced, STRANGER), **settlement.blocked, **blocked}
-    held = dict(sorted_.refused)
+        can_go_back = [places for places in rings if not _taken_out(places) & settlement.blocked.keys()]
+        if can_go_back == rings:
+            break
+        rings = can_go_back
+        goals, settlement = as_wanted
+    return goals, settlement, _held(situation, sorted_, goals, settlement)
+
+
+def _taken_out(places: Mapping[str, RingPlace]) -> set[str]:
+    return {id_ for id_, place in places.items() if place.taken_out}
+
+
+def _held(
+    situation: Situation, sorted_: _Sorted, goals: Mapping[str, CourtBooking], settlement: _Settlement
+) -> list[Held]:
+    """Return everybody who does not get what the source wants, with what is in the way in the end."""
+    displaced = (id_ for id_, goal in goals.items() if goal.slot != situation.desired[id_].slot)
+    blocked = {**dict.fromkeys(displaced, STRANGER), **settlement.blocked}
     finally_at = _final_places(situation, goals, settlement)
+    held = dict(sorted_.refused)
     for id_, blocker in blocked.items():
         if id_ not in held:
             in_the_way = (o for o in finally_at.overlapping(situation.desired[id_].slot) if o != id_)
             held[id_] = _overlap(situation, id_, next(in_the_way, blocker))
-    return goals, settlement, list(held.values())
+    return list(held.values())
 
 
 def _final_places(

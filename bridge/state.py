@@ -504,6 +504,8 @@ class Ledger:
         execute = self._connection.execute
         execute(_ACKNOWLEDGE, (found.version_ms, found.fingerprint, *_place(found.slot), found.id))
         execute("DELETE FROM intents WHERE booking_id = ?", (found.id,))
+        if found.slot is not None:
+            self._close_rings([found.id])
 
     def _store_intents(self, intents: Sequence[Write]) -> None:
         many = self._connection.executemany
