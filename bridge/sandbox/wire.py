@@ -9,6 +9,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -111,7 +112,7 @@ class Service(ABC):
     """A simulated service: a world that can be edited, its faults, its log, and the ASGI app in front of it.
 
     Edits and requests take ``lock``, so the world may be edited from another thread than the server's.
-    ``delay_seconds`` is waited before every answer. ``requests`` counts what came in.
+    ``delay_seconds`` pass from every request to its answer. ``requests`` counts what came in.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -250,6 +251,7 @@ class Exchange:
         self._receive = receive
         self._send = send
         self._body = body
+        self._began = time.monotonic()
 
     @property
     def _transport(self) -> asyncio.Transport:
@@ -309,9 +311,9 @@ class Exchange:
             self._service.shift(self.request)
 
     async def answer(self, reply: Reply) -> None:
-        """Send a whole answer, after the service's delay."""
+        """Send a whole answer when the service's delay, counted from the request, is over."""
         if self._service.delay_seconds:
-            await asyncio.sleep(self._service.delay_seconds)
+            await asyncio.sleep(self._began + self._service.delay_seconds - time.monotonic())
         await self.start(reply)
         await self.send(reply.body, last=True)
 
