@@ -168,6 +168,8 @@ class Bench:
         with self.world(self.bookings) as sandbox:
             self.warm_up(sandbox)
             sandbox.tell("delay", self.delay_ms)
+            self.floor(f"first floor, {self.delay_ms:g} ms", sandbox, puts="all")
+            sandbox.tell("clear")
             ideal = self.bookings * self.delay_ms / 1000 / CONCURRENCY
             wall = self.once(f"first pass, {self.delay_ms:g} ms", sandbox).wall_seconds
             name = f"first pass with {self.delay_ms:g} ms an answer, wall over N × delay / {CONCURRENCY}"
