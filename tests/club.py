@@ -240,9 +240,15 @@ class Club:
         if self.services is None:
             limiter = RateLimiter(100_000.0, 100_000)
             launch27 = Http(
-                "Launch27", config.launch27.base_url, limiter=limiter, backoff=self.backoff, timeouts=self.patience
+                "Launch27",
+                config.launch27.base_url,
+                limiter=limiter,
+                backoff=self.backoff,
+                timeouts=self.patience,
             )
-            wingfield = Http("Wingfield", config.wingfield.base_url, backoff=self.backoff, timeouts=self.patience)
+            wingfield = Http(
+                "Wingfield", config.wingfield.base_url, backoff=self.backoff, timeouts=self.patience
+            )
             self.services = Services(
                 Launch27Client(launch27, config.launch27, parser=Parser(config.mapping.updated_at_field)),
                 [],
@@ -307,8 +313,8 @@ class Club:
         """Book a court some hours from now (the hour counts from NOON), and return the id."""
         start = NOON + timedelta(hours=hour)
         services = [{"id": court, "name": f"Court {court}", "hourly": {"quantity": 1, "minutes": minutes}}]
-        fields = {"services": services, "email": "player@example.com", **fields}
-        return self.launch27.add_booking(service_date=start, **fields)
+        fields = {"service_date": start, "services": services, "email": "player@example.com", **fields}
+        return self.launch27.add_booking(**fields)
 
     def move(self, number: int, court: int, hour: float, minutes: int = 60) -> None:
         services = [{"id": court, "name": f"Court {court}", "hourly": {"quantity": 1, "minutes": minutes}}]

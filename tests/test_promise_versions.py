@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,7 @@ async def test_a_version_is_on_the_disk_before_it_is_sent(club: Club, kind: str)
 
 def gaps(club: Club, number: int) -> list[timedelta]:
     versions = [instant(text) for text in club.sent_versions(number)]
-    return [later - earlier for earlier, later in zip(versions, versions[1:], strict=False)]
+    return [later - earlier for earlier, later in pairwise(versions)]
 
 
 @pytest.mark.parametrize("source_moves", [timedelta(0), -DAY], ids=["stands", "goes back"])
@@ -483,7 +484,9 @@ async def test_a_conflict_about_a_booking_with_a_named_user_is_won_by_the_source
     number = club.book(1, 24)
     await club.run()
     overwrite(club, number, court=TWO, at=NOON + timedelta(hours=7))
-    club.wingfield.bookings[str(number)]["participants"] = [{"userId": "2c4a230c-5085-4924-a3e1-25fb4fc5965b"}]
+    club.wingfield.bookings[str(number)]["participants"] = [
+        {"userId": "2c4a230c-5085-4924-a3e1-25fb4fc5965b"}
+    ]
     club.move(number, 2, 24)
     assert (await club.run()).status is ExitStatus.OK
     assert club.refusals == ["stale_write"]
