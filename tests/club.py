@@ -267,6 +267,8 @@ class Club:
             opened = DyingLedger.open(self.state, self.config.identity)
             assert isinstance(opened, DyingLedger)
             opened.fuse, opened.club = self.fuse, self
+            # A process that dies leaves the file as it is; only a power cut would not.
+            opened._connection.execute("PRAGMA synchronous = OFF")
             self._ledger = opened
         return self._ledger
 
