@@ -883,7 +883,6 @@ def test_two_rings_of_one_plan_are_two_in_the_ledger() -> None:
     assert rings["0"] == rings["1"] != rings["2"] == rings["3"]
 
 
-@pytest.mark.xfail(strict=True, reason="its members go to and fro, one write in every pass")
 def test_a_ring_that_cannot_go_back_is_left_as_it_is() -> None:
     """0 is out, 1 took its place and may not move again, 2 is where it belongs: it stays there."""
     ring = {n: RingPlace(7, slot(1, n), taken_out=n == 0) for n in range(3)}
