@@ -200,10 +200,10 @@ def _proxy(url: httpx.URL) -> httpx.Proxy | None:
     return httpx.Proxy(address) if address else None
 
 
-def _transport(url: httpx.URL, concurrency: int) -> httpx.AsyncBaseTransport:
+def _transport(url: httpx.URL) -> httpx.AsyncBaseTransport:
     # Without https nothing is verified: this context trusts nobody, and costs nothing to make.
     tls = _tls() if url.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
+    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
     try:
         return httpx.AsyncHTTPTransport(verify=tls, limits=limits, trust_env=False, proxy=_proxy(url))
     except (ImportError, ValueError):
@@ -237,7 +237,9 @@ class Http:
         self._base = base_url.rstrip("/")
         self._timeouts = timeouts
         self._backoff = backoff
-        self._transport = transport or _transport(self._url, concurrency)
+        # One connection each: httpx's pool looks at every connection for every request, often twice.
+        self._transports = [transport or _transport(self._url) for _ in range(concurrency)]
+        self._idle = list(self._transports)
         self._extensions = {
             "timeout": {
                 "connect": timeouts.connect,
@@ -291,7 +293,8 @@ class Http:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._transport.aclose()
+        for transport in self._transports:
+            await transport.aclose()
 
     async def request(self, call: Call, check: Callable[[Response], T]) -> T:
         """Return what ``check`` makes of the answer (2xx, or 4xx but 429), trying again where that may help.
@@ -388,14 +391,15 @@ class Http:
             headers=headers,
             extensions=self._extensions,
         )
-        answer = await self._transport.handle_async_request(request)
+        transport = self._idle.pop()
         try:
-            head = {
-                name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers.raw
-            }
-            return Response(answer.status_code, head, await _bounded_body(answer, head))
+            answer = await transport.handle_async_request(request)
+            try:
+                return await _response(answer)
+            finally:
+                await answer.aclose()
         finally:
-            await answer.aclose()
+            self._idle.append(transport)
 
     def _judge(self, response: Response, check: Callable[[Response], T]) -> T:
         status = response.status
@@ -489,6 +493,12 @@ class Http:
             self._in_flight -= 1
             if not self._in_flight:
                 self._quiet.set()
+
+
+async def _response(answer: httpx.Response) -> Response:
+    """Return the whole answer."""
+    head = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers.raw}
+    return Response(answer.status_code, head, await _bounded_body(answer, head))
 
 
 async def _bounded_body(answer: httpx.Response, headers: Mapping[str, str]) -> bytes:
