@@ -341,7 +341,8 @@ class Club:
         """Whether the source has it as an active court booking, which nobody may delete."""
         raw = self.launch27.bookings.get(int(id_))
         if (
-            not isinstance(raw, dict)
+            id_ != str(int(id_))  # a key such as "007" is made of digits, and no booking's own
+            or not isinstance(raw, dict)
             or raw.get("active") is False
             or not isinstance(raw.get("services"), list)
         ):

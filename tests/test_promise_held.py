@@ -390,7 +390,6 @@ async def test_foreign_keys_are_left_alone(club: Club, prefix: str, foreign: lis
     assert len(club.writes) == 1
 
 
-@pytest.mark.xfail(strict=True, reason='"007" is asked for, and booking 7 answers: no answer for ever')
 async def test_a_key_of_digits_that_no_launch27_id_is_written_with_is_an_orphan(club: Club) -> None:
     """Ours are the keys made of digits; booking 7's own key is "7"."""
     number = club.book(1, 24, id=7)
