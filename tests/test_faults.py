@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from bridge.errors import ExitStatus, StateError
-from bridge.http import Backoff, Timeouts
+from bridge.http import Backoff, Call, Http, Timeouts
 from bridge.model import to_ms
 from bridge.sandbox import Fault, Launch27, Wingfield
 from tests.club import COURT_IDS, EMAIL, SECOND, Club, counts, reasons
@@ -198,6 +199,29 @@ async def test_a_service_that_is_down_costs_seconds_and_few_requests(club: Club,
     assert result.status is ExitStatus.TRY_LATER
     assert monotonic() - began < 15
     assert service.requests - before <= 8 * 4
+
+
+@pytest.mark.xfail(strict=True, reason="httpcore keeps the connection of a request that was cancelled")
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "later"])
+async def test_a_request_that_was_cancelled_leaves_its_connection_usable(
+    club: Club, *, is_first: bool
+) -> None:
+    """A listing that fails cancels its other pages; so does a time-out. It may be at any step of theirs."""
+    call = Call("GET", "/settings", "/settings")
+    patience = Timeouts(connect=2, read=2, write=2, total=2)
+    for steps in range(40):
+        http = Http("Launch27", club.launch27.url, concurrency=1, timeouts=patience, backoff=Backoff(tries=1))
+        if not is_first:
+            await http.request(call, lambda answer: answer.status)
+        cancelled = asyncio.create_task(http.request(call, lambda answer: answer.status))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        cancelled.cancel()
+        await asyncio.gather(cancelled, return_exceptions=True)
+        try:
+            assert await http.request(call, lambda answer: answer.status) == 200
+        finally:
+            await http.aclose()
 
 
 # --- 429 ---
