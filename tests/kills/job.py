@@ -1,0 +1,261 @@
+"""The job: edit the source, kill a pass, and again; then let one pass run to its end, and look."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from bridge.sandbox import Fault, Launch27, Sandbox, Wingfield
+from tests.kills.nursery import Bridge, Nursery
+
+EMAIL, PASSWORD = "club@example.com", "correct-horse-battery"
+COURTS = {f"00000000-0000-4000-8000-00000000000{n}": f"Court {n}" for n in (1, 2, 3)}
+COURT_IDS = tuple(COURTS)
+HALF_HOURS = 28
+PATIENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """A court (1 to 3) from one half hour of the day to another."""
+
+    court: int
+    first: int
+    end: int
+
+    def overlaps(self, other: Place) -> bool:
+        return self.court == other.court and self.first < other.end and other.first < self.end
+
+
+@dataclass
+class Job:
+    """A club, a bridge, and a chance; ``counts`` is what happened."""
+
+    chance: random.Random
+    folder: Path
+    launch27: Launch27
+    wingfield: Wingfield
+    nursery: Nursery
+    places: dict[int, Place] = field(default_factory=dict)
+    players: dict[int, str] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    usual_seconds: float = 0.3
+    morning: datetime = field(
+        default_factory=lambda: (
+            datetime.now(UTC).replace(hour=6, minute=0, second=0, microsecond=0) + timedelta(days=2)
+        )
+    )
+
+    # --- the source ---
+
+    def edit(self) -> None:
+        """Let some bookings move, change places, come and go; the source stays free of overlaps."""
+        kinds = (self.new, self.new, self.move, self.rotate, self.rotate, self.cancel, self.other_player)
+        for _ in range(self.chance.randint(2, 18)):
+            self.chance.choice(kinds)()
+
+    def free_place(self, but: int | None = None) -> Place | None:
+        taken = [place for id_, place in self.places.items() if id_ != but]
+        for _ in range(30):
+            first, length = self.chance.randrange(HALF_HOURS), self.chance.choice([2, 2, 2, 2, 1, 3, 4])
+            place = Place(self.chance.randint(1, 3), first, first + length)
+            if not any(place.overlaps(other) for other in taken):
+                return place
+        return None
+
+    def fields(self, place: Place) -> dict[str, Any]:
+        minutes = 30 * (place.end - place.first)
+        service = {"id": place.court, "name": "Court", "hourly": {"quantity": 1, "minutes": minutes}}
+        return {"service_date": self.morning + timedelta(minutes=30 * place.first), "services": [service]}
+
+    def new(self) -> None:
+        place = self.free_place()
+        if place is not None:
+            player = f"player{self.chance.randint(1, 9)}@example.com"
+            number = self.launch27.add_booking(email=player, **self.fields(place))
+            self.places[number], self.players[number] = place, player
+
+    def put(self, number: int, place: Place) -> None:
+        self.places[number] = place
+        self.launch27.edit(number, **self.fields(place))
+
+    def move(self) -> None:
+        if self.places:
+            number = self.chance.choice(sorted(self.places))
+            place = self.free_place(number)
+            if place is not None:
+                self.put(number, place)
+
+    def rotate(self) -> None:
+        """Two to six of one length change places in a circle."""
+        lengths = Counter(place.end - place.first for place in self.places.values())
+        if lengths:
+            length = self.chance.choice(sorted(lengths))
+            same = sorted(n for n, place in self.places.items() if place.end - place.first == length)
+            ring = self.chance.sample(same, min(len(same), self.chance.randint(2, 6)))
+            places = [self.places[number] for number in ring]
+            for number, place in zip(ring, places[1:] + places[:1], strict=True):
+                self.put(number, place)
+
+    def cancel(self) -> None:
+        if len(self.places) > 3:
+            number = self.chance.choice(sorted(self.places))
+            del self.places[number], self.players[number]
+            self.launch27.cancel(number)
+
+    def other_player(self) -> None:
+        if self.places:
+            number = self.chance.choice(sorted(self.places))
+            self.players[number] = f"player{self.chance.randint(1, 9)}@example.com"
+            self.launch27.edit(number, email=self.players[number])
+
+    # --- the bridge ---
+
+    def start(self) -> Bridge:
+        return self.nursery.start(
+            "--once", "--json", "--allow-mass-delete", "--config", str(self.folder / "config.toml")
+        )
+
+    def killed_pass(self) -> None:
+        """Start a pass and kill it at a random moment, or just when a request hangs or lost its answer."""
+        slow = self.chance.choice([0.0, 0.0, 0.003, 0.01])
+        self.launch27.delay_seconds = self.wingfield.delay_seconds = slow
+        how = self.chance.choice(["any moment", "any moment", "hang", "lose", "half", "before a read"])
+        if how == "any moment":
+            bridge = self.start()
+            bridge.wait(self.chance.uniform(0, self.usual_seconds * 1.1 + 60 * slow))
+        else:
+            fault = self.fault(how)
+            bridge = self.start()
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while not fault.struck.wait(0.002) and not bridge.wait(0) and time.monotonic() < deadline:
+                pass
+        self.counts["finished before the kill" if bridge.wait(0) else f"killed: {how}"] += 1
+        bridge.kill()
+        for world in (self.launch27, self.wingfield):
+            world.faults.clear()
+            world.delay_seconds = 0.0
+
+    def fault(self, how: str) -> Fault:
+        if how == "before a read":
+            return self.launch27.faults.add("hang", after=self.chance.randrange(6))
+        return self.wingfield.faults.add(
+            how, after=self.chance.randrange(7), match=lambda method, _: method in {"PUT", "DELETE"}
+        )
+
+    def clear_pass(self) -> None:
+        """Let a pass run undisturbed; it has to end with everything in step."""
+        began = time.monotonic()
+        bridge = self.start()
+        assert bridge.wait(PATIENCE_SECONDS), "the pass does not end"
+        self.usual_seconds = 0.8 * self.usual_seconds + 0.2 * (time.monotonic() - began)
+        assert bridge.status == 0, f"exit status {bridge.status}"
+
+    # --- a round ---
+
+    def round(self) -> None:
+        """Edit and kill, once to three times; then one pass, and everything is right."""
+        for _ in range(self.chance.choice([1, 1, 2, 3])):
+            self.edit()
+            self.killed_pass()
+        if self.chance.random() < 0.3:
+            self.edit()
+        self.clear_pass()
+        assert self.there() == self.wanted()
+        before = len(self.writes())
+        self.clear_pass()
+        assert len(self.writes()) == before, "a further pass writes"
+        self.has_no_refusal()
+        self.versions_rise_with_content()
+        self.counts["rounds"] += 1
+
+    def wanted(self) -> dict[str, tuple[str, str, str, list[str]]]:
+        return {
+            str(number): (
+                COURT_IDS[place.court - 1],
+                self.moment(place.first),
+                self.moment(place.end),
+                [self.players[number]],
+            )
+            for number, place in self.places.items()
+        }
+
+    def moment(self, half_hour: int) -> str:
+        return (self.morning + timedelta(minutes=30 * half_hour)).strftime("%Y-%m-%dT%H:%M")
+
+    def there(self) -> dict[str, tuple[str, str, str, list[str]]]:
+        return {
+            id_: (
+                stored["courtId"],
+                stored["startDate"][:16],
+                stored["endDate"][:16],
+                [participant["email"] for participant in stored["participants"]],
+            )
+            for id_, stored in self.wingfield.bookings.items()
+        }
+
+    def writes(self) -> list[Any]:
+        return [entry for entry in self.wingfield.log if entry.method in {"PUT", "DELETE"}]
+
+    def has_no_refusal(self) -> None:
+        """No stale version, no conflict; and no overlap, since the source never had one."""
+        refused = {entry.error_type for entry in self.writes() if entry.error_type}
+        assert not {each for each in refused if not each.startswith("fault:")}, refused
+
+    def versions_rise_with_content(self) -> None:
+        last: dict[str, tuple[str, str]] = {}
+        for entry in self.writes():
+            body = dict(entry.body if isinstance(entry.body, dict) else json.loads(entry.body or "{}"))
+            version = str(body.pop("externalUpdatedAt", ""))
+            content = json.dumps(body, sort_keys=True)
+            before = last.get(entry.id, ("", ""))
+            moment = version.replace("Z", "") if "." in version else version.replace("Z", ".000")
+            assert moment > before[0] or (moment, content) == before, f"booking {entry.id}"
+            last[entry.id] = moment, content
+
+
+@contextmanager
+def job(folder: Path, seed: int) -> Iterator[Job]:
+    """Yield a job between a sandbox in a thread and a nursery of bridges."""
+    launch27, wingfield = Launch27(), Wingfield(courts=COURTS)
+    launch27.add_account(EMAIL, PASSWORD)
+    for number in (1, 2, 3):
+        launch27.add_service(number, f"Court {number}")
+    with Sandbox.in_thread(launch27, wingfield), Nursery(folder / "said.log") as nursery:
+        made = Job(random.Random(seed), folder, launch27, wingfield, nursery)
+        write_config(made)
+        yield made
+
+
+def write_config(made: Job) -> None:
+    rules = "".join(
+        f'[[courts]]\ncourt_id = "{court_id}"\nservice_ids = [{number}]\n'
+        for number, court_id in enumerate(COURT_IDS, 1)
+    )
+    path = made.folder / "config.toml"
+    path.touch(0o600)
+    path.write_text(
+        f"""\
+[launch27]
+base_url = "{made.launch27.url}"
+page_size = 7
+reads_per_second = 1000.0
+read_burst = 1000
+[[launch27.accounts]]
+email = "{EMAIL}"
+password = "{PASSWORD}"
+[wingfield]
+base_url = "{made.wingfield.url}"
+external_service_id = "{made.wingfield.service_id}"
+token = "{made.wingfield.token}"
+concurrency = 3
+{rules}"""
+    )
