@@ -237,6 +237,7 @@ class Http:
         self._base = base_url.rstrip("/")
         self._timeouts = timeouts
         self._backoff = backoff
+        self._is_injected = transport is not None
         # One connection each: httpx's pool looks at every connection for every request, often twice.
         self._transports = [transport or _transport(self._url) for _ in range(concurrency)]
         self._idle = list(self._transports)
@@ -398,8 +399,23 @@ class Http:
                 return await _response(answer)
             finally:
                 await answer.aclose()
+        except asyncio.CancelledError:
+            transport, cancelled = self._replacement(transport), transport
+            await cancelled.aclose()
+            raise
         finally:
             self._idle.append(transport)
+
+    def _replacement(self, transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+        """Return a new transport in place of one whose request was cancelled.
+
+        httpcore, cancelled at the wrong moment, takes its connection for busy ever after.
+        """
+        if self._is_injected:
+            return transport
+        fresh = _transport(self._url)
+        self._transports[self._transports.index(transport)] = fresh
+        return fresh
 
     def _judge(self, response: Response, check: Callable[[Response], T]) -> T:
         status = response.status
