@@ -351,6 +351,8 @@ class _Run:
 
     def _adopt(self, write: Write, stored: Stored | None) -> Ending:
         version_ms = write.version_ms if stored is None else stored.version_ms
+        there = None if write.verb is Verb.DELETE else write.slot
+        self._outcomes.append(Found(write.id, version_ms, write.fingerprint, there))
         self.execution.adopted.add(write.id)
         return self._end(replace(write, version_ms=version_ms), Ending.ACKNOWLEDGED)
 
