@@ -201,7 +201,6 @@ async def test_a_service_that_is_down_costs_seconds_and_few_requests(club: Club,
     assert service.requests - before <= 8 * 4
 
 
-@pytest.mark.xfail(strict=True, reason="httpcore keeps the connection of a request that was cancelled")
 @pytest.mark.parametrize("is_first", [True, False], ids=["first", "later"])
 async def test_a_request_that_was_cancelled_leaves_its_connection_usable(
     club: Club, *, is_first: bool
