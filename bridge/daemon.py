@@ -34,7 +34,7 @@ from bridge.pace import Pace, Verdict
 from bridge.services import Services, connected, identity
 from bridge.state import Ledger, hold
 from bridge.sync import PassResult, Synchronizer, is_refused_login
-from bridge.watch import Watch, files_of
+from bridge.watch import SETTLED_SECONDS, Watch, files_of
 
 BEAT_SECONDS = 0.5
 READING_GRACE_SECONDS = 2.0
@@ -111,10 +111,12 @@ class _FromNow(BaseTrigger):  # type: ignore[misc]
 class Source:
     """Where the configuration comes from, and whether it was edited."""
 
-    def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, path: Path, environ: Mapping[str, str], settled_seconds: float = SETTLED_SECONDS
+    ) -> None:
         self._path = path
         self._environ = environ
-        self._watch = Watch(())
+        self._watch = Watch((), settled_seconds)
 
     def load(self) -> Config:
         """Return the configuration as it is now. Raises ConfigError."""
@@ -301,6 +303,8 @@ class Daemon:
             async with asyncio.timeout(None) as self._patience:
                 result = await bridge.run_pass()
         except TimeoutError:
+            if not self._stop.is_set():
+                raise
             log.warning("pass_cut_short", detail="the bridge is stopping, and an answer did not come")
             return
         finally:

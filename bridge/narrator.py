@@ -111,11 +111,12 @@ class LogNarrator:
                     refusal = refusals.get(kinds[kind])
                     self.log.error(**refusal or {"event": "pass_incomplete", "error": kinds[kind]})
             self._tell_retries([line for line in lines if line.get("service") not in troubles], result)
-        for service in before.keys() - troubles.keys():
+        # Without Launch27's answers nobody asks Wingfield, so that nothing new is known of it.
+        unknown = before.keys() - troubles.keys() if "Launch27" in troubles else set()
+        for service in sorted(before.keys() - troubles.keys() - unknown):
             self.log.info("trouble_over", service=service)
-        self._troubles = {
-            service: before.get(service, set()) | kinds.keys() for service, kinds in troubles.items()
-        }
+        told = {service: before.get(service, set()) | kinds.keys() for service, kinds in troubles.items()}
+        self._troubles = told | {service: before[service] for service in unknown}
 
     def _tell_retries(self, lines: Sequence[dict[str, Any]], result: PassResult) -> None:
         """Say that requests were answered only after retries: each kind at most once an hour."""
