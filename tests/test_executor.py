@@ -415,6 +415,19 @@ async def test_a_refused_one_in_doubt_that_cannot_be_read_back_stays_in_doubt(be
     assert bench.in_doubt(7) == [1000]
 
 
+@pytest.mark.xfail(strict=True, reason="adopting an older version keeps higher intents")
+async def test_one_found_as_wanted_under_an_older_version_is_in_doubt_no_more(bench: Bench) -> None:
+    """Its move was lost, the source took it back, that was refused: it never left its place."""
+    await bench.run(put(7, hour=9, version_ms=1000))
+    await doubtful(bench, put(7, hour=10, version_ms=2000))
+    bench.target.says(7, no("organization_access_denied"))
+    bench.target.there["7"] = There(slot(9), 1000)
+    await bench.run(put(7, hour=9, version_ms=3000))
+    known = bench.journal.known()["7"]
+    assert known.unsettled == ()
+    assert known.stands_as(put(7, hour=9).fingerprint)
+
+
 # --- conflicts ---
 
 CONFLICTS = ["stale_write", "version_conflict"]
