@@ -1,0 +1,106 @@
+"""The units: what systemd itself says of them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+UNITS = Path(__file__).parent.parent / "systemd"
+SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
+SYSTEM_UNITS = Path("/usr/lib/systemd/system")
+HIGHEST_EXPOSURE = 1.5
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None or not SYSTEM_UNITS.is_dir(),
+    reason="needs systemd-analyze and systemd's own units",
+)
+
+
+def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["systemd-analyze", *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def settings(name: str) -> dict[str, list[str]]:
+    """Return what a unit sets, in all its sections."""
+    found: dict[str, list[str]] = {}
+    for line in (UNITS / name).read_text().splitlines():
+        if "=" in line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def test_there_is_a_service_one_for_each_club_and_a_timer() -> None:
+    assert {path.name for path in UNITS.iterdir()} == {
+        "courtbridge.service",
+        "courtbridge@.service",
+        "courtbridge-once.service",
+        "courtbridge-once.timer",
+    }
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_hardly_exposed(name: str) -> None:
+    said = analyze("security", "--offline=true", "--no-pager", UNITS / name)
+    level = re.search(r"Overall exposure level for \S+: (\d+\.\d+)", said.stdout)
+    assert level is not None, said.stderr
+    assert float(level[1]) <= HIGHEST_EXPOSURE
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in UNITS.iterdir()))
+def test_systemd_finds_nothing_wrong(name: str, tmp_path: Path) -> None:
+    """The programs are not installed where the tests run: they are, in a root directory made up for this."""
+    system = tmp_path / "etc/systemd/system"
+    for program in ("opt/courtbridge/bin/courtbridge", "bin/kill", "bin/chown"):
+        (tmp_path / program).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / program).write_text("#!/bin/sh\n")
+        (tmp_path / program).chmod(0o755)
+    shutil.copytree(UNITS, system)
+    shutil.copytree(SYSTEM_UNITS, tmp_path / "usr/lib/systemd/system", symlinks=True)
+    said = analyze("verify", f"--root={tmp_path}", name.replace("@.", "@mitte."))
+    assert (said.returncode, said.stdout + said.stderr) == (0, "")
+
+
+def test_the_services_share_one_sandbox() -> None:
+    start, end = "# --- who it is", "\n[Install]"
+    texts = []
+    for name in SERVICES:
+        text = (UNITS / name).read_text()
+        text = text[text.index(start) :].partition(end)[0].strip()
+        texts.append(text.replace("/%i", "").replace("NotifyAccess=none", "NotifyAccess=main"))
+    assert len(set(texts)) == 1
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_both_secrets_are_credentials_and_a_missing_one_is_named(name: str) -> None:
+    found = settings(name)
+    credentials = dict(value.split(":") for value in found["LoadCredential"])
+    assert list(credentials) == ["launch27-password", "wingfield-token"]
+    assert set(credentials.values()) <= set(found["AssertPathExists"])
+
+
+@pytest.mark.parametrize("name", ["courtbridge.service", "courtbridge@.service"])
+def test_what_a_restart_cannot_mend_stays_down(name: str) -> None:
+    found = settings(name)
+    assert found["Restart"] == ["on-failure"]
+    assert found["RestartPreventExitStatus"] == ["2 77 78"]
+    assert found["StartLimitIntervalSec"] == ["0"]
+
+
+def test_each_club_has_its_own_configuration_and_state() -> None:
+    found = settings("courtbridge@.service")
+    assert found["ExecStart"] == ["/opt/courtbridge/bin/courtbridge --config /etc/courtbridge/%i.toml"]
+    assert found["StateDirectory"] == ["courtbridge/%i"]
+
+
+def test_the_timer_starts_the_one_pass() -> None:
+    assert settings("courtbridge-once.service")["ExecStart"] == [
+        "/opt/courtbridge/bin/courtbridge --once --config /etc/courtbridge/config.toml"
+    ]
+    assert "OnUnitInactiveSec" in settings("courtbridge-once.timer")
