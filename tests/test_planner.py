@@ -2,11 +2,12 @@
 
 Writes are carried out in any order that respects ``after``, with any ending, through the real ledger (in
 memory); what the ledger then knows is what the next plan is made of. So every situation here is one that a
-bridge can get into.
+bridge can get into. The long form: ``COURTBRIDGE_EXAMPLES=2000 pytest tests/test_planner.py``.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -45,8 +46,9 @@ from bridge.state import Ledger
 DAY = datetime(2026, 11, 21, tzinfo=UTC)
 NOW_MS = to_ms(datetime(2026, 11, 20, 9, tzinfo=UTC))
 PLAYER = ("player@example.com",)
+EXAMPLES = int(os.environ.get("COURTBRIDGE_EXAMPLES", "40"))
 SEEDS = st.integers(0, 2**32)
-SOME = settings(max_examples=120, deadline=None)
+SOME = settings(max_examples=3 * EXAMPLES // 2, deadline=None)
 
 
 def slot(court: int, hour: float, hours: float = 1) -> Slot:
@@ -473,7 +475,7 @@ def refuse_some(world: World) -> None:
             world.judge.strangers.append(place)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=3 * EXAMPLES, deadline=None)
 @given(SEEDS, st.integers(1, 5), st.booleans())
 def test_whatever_happened_no_write_ever_meets_one_of_ours(seed: int, passes: int, overlapping: bool) -> None:
     """Withheld deletes, lost answers, kills, refusals, open rings: the judge looks at every single write."""
@@ -500,7 +502,7 @@ def clear_up(world: World) -> None:
     assert {each.id for each in again.held} == {each.id for each in made.held}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * EXAMPLES // 2, deadline=None)
 @given(SEEDS, st.integers(2, 30), st.integers(1, 3))
 def test_where_some_are_refused_everybody_taken_out_is_back_in_the_same_pass(
     seed: int, count: int, refused: int
@@ -524,7 +526,7 @@ def test_where_some_are_refused_everybody_taken_out_is_back_in_the_same_pass(
     assert again.writes == ()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * EXAMPLES // 2, deadline=None)
 @given(SEEDS, st.integers(2, 12))
 def test_whatever_happens_to_one_write_of_a_ring_its_old_places_stay_free_for_it(
     seed: int, count: int
@@ -906,7 +908,7 @@ def test_one_that_is_out_and_no_longer_wanted_leaves_the_others_alone() -> None:
     assert lines(made) == ["delete 0"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(SEEDS, st.integers(2, 24))
 def test_the_booking_named_in_the_detail_is_in_the_way(seed: int, count: int) -> None:
     chance = random.Random(seed)

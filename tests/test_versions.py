@@ -1,4 +1,4 @@
-"""The rule about versions: rising with content, the same for the same, never back, whatever the clock does."""
+"""The rule about versions: rising with content, the same for the same, never back, whatever the clock."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ class Life(RuleBasedStateMachine):
             assert after > before or (after == before and changed == content)
 
 
-Life.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+Life.TestCase.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
 TestLife = Life.TestCase
 
 
