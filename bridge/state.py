@@ -19,7 +19,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -384,13 +386,21 @@ class Ledger:
     def known(self) -> dict[str, Known]:
         """Return all that is known, by Launch27 id."""
         known = {row[0]: Known(*row) for row in self._rows(_SELECT_BOOKINGS)}
+        try:
+            self._add_details(known)
+        except KeyError:
+            raise StateError(
+                f"{self._source}: the state is damaged (rows of no booking); {_REBUILT}"
+            ) from None
+        return known
+
+    def _add_details(self, known: dict[str, Known]) -> None:
         for id_, entries in self._unsettled().items():
             known[id_] = known[id_]._replace(unsettled=tuple(entries))
         for id_, *rest in self._rows("SELECT booking_id, fingerprint, reason, config, at_ms FROM refusals"):
             known[id_] = known[id_]._replace(refusal=Refusal(*rest))
         for id_, place in self._ring_places().items():
             known[id_] = known[id_]._replace(ring=place)
-        return known
 
     def _unsettled(self) -> dict[str, list[Written]]:
         found: dict[str, list[Written]] = {}
@@ -618,20 +628,34 @@ def _copy(path: Path, target: sqlite3.Connection) -> None:
     """Copy the database at ``path``, which another process may be writing, without touching its files.
 
     Opening a database in WAL mode makes files beside it, unless it is called immutable; that is true only
-    while nobody writes, which is when there is no ``-wal`` file.
+    while nobody writes, which is when there is no ``-wal`` file. What a kill left behind is read elsewhere.
     """
-    log = path.with_name(path.name + "-wal")
+    log, index = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
     for _ in range(3):
-        is_quiet = not log.exists()
-        mode = "immutable=1" if is_quiet else "mode=ro"
-        source = sqlite3.connect(f"file:{quote(str(path.resolve()))}?{mode}", uri=True)
-        try:
-            source.execute("PRAGMA busy_timeout = 5000")
-            source.backup(target)
-        finally:
-            source.close()
-        if not (is_quiet and log.exists()):
-            return
+        before = path.stat()
+        if not log.exists():
+            _backup(path, "immutable=1", target)
+            after = path.stat()
+            is_same = (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, after.st_size)
+            if is_same and not log.exists():
+                return None
+        elif index.exists():
+            return _backup(path, "mode=ro", target)
+        else:
+            with tempfile.TemporaryDirectory(prefix="courtbridge-") as folder:
+                for file in (path, log):
+                    shutil.copy(file, folder)
+                return _backup(Path(folder, path.name), "mode=rw", target)
+    return _backup(path, "mode=ro", target)
+
+
+def _backup(path: Path, mode: str, target: sqlite3.Connection) -> None:
+    source = sqlite3.connect(f"file:{quote(str(path.resolve()))}?{mode}", uri=True)
+    try:
+        source.execute("PRAGMA busy_timeout = 5000")
+        source.backup(target)
+    finally:
+        source.close()
 
 
 @contextmanager

@@ -921,7 +921,6 @@ def test_a_snapshot_after_a_kill_reads_the_log_that_was_left_behind(path: Path) 
         assert list(reopened.known()) == ["7"]
 
 
-@pytest.mark.xfail(strict=True, reason="it makes an index for the log that was left behind")
 def test_a_snapshot_after_a_kill_leaves_the_folder_as_it_is(path: Path) -> None:
     left = killed(path)
     before = listing(left.parent)
@@ -1073,3 +1072,13 @@ def test_a_thousand_writes_are_a_handful_of_transactions(ledger: Ledger) -> None
     commits = [statement for statement in statements if statement.startswith("COMMIT")]
     assert len(commits) == 2
     assert len(ledger.known()) == 1000
+
+
+def test_rows_of_no_booking_are_damage(tmp_path: Path) -> None:
+    path = tmp_path / "courtbridge.db"
+    with Ledger.open(path, US):
+        pass
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO rings VALUES ('1', 1, 1, 'c', 1, 2)")
+    with Ledger.open(path, US) as ledger, pytest.raises(StateError, match="damaged"):
+        ledger.known()
