@@ -31,7 +31,7 @@ from bridge.launch27 import Session
 from bridge.narrator import LogNarrator, Overheard
 from bridge.notify import Notifier
 from bridge.pace import Pace, Verdict
-from bridge.services import Services, connected, identity
+from bridge.services import Services, connected
 from bridge.state import Ledger, hold
 from bridge.sync import PassResult, Synchronizer, is_refused_login
 from bridge.watch import SETTLED_SECONDS, Watch, files_of
@@ -72,7 +72,7 @@ def _run(path: Path, environ: Mapping[str, str], notifier: Notifier, narrator: L
     source = Source(path, environ)
     config = source.load()
     state = config.sync.state
-    with hold(state), Ledger.open(state, identity(config)) as ledger:
+    with hold(state), Ledger.open(state, config.identity) as ledger:
         asyncio.run(Daemon(config, source, ledger, notifier, narrator).run())
 
 

@@ -119,7 +119,13 @@ def _processors(out: TextIO) -> list[Processor]:
         return [*common, stamp, _without_controls, structlog.dev.ConsoleRenderer(exception_formatter=plain)]
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     render = structlog.processors.JSONRenderer(ensure_ascii=False)
-    processors: list[Processor] = [*common, stamp, structlog.processors.format_exc_info, render]
+    processors: list[Processor] = [
+        *common,
+        stamp,
+        structlog.processors.format_exc_info,
+        _with_the_event_first,
+        render,
+    ]
     return [*processors, _with_priority] if _is_journal(out) else processors
 
 
@@ -131,6 +137,11 @@ def _is_journal(out: TextIO) -> bool:
         return (int(device), int(inode)) == (stat.st_dev, stat.st_ino)
     except (ValueError, OSError):
         return False
+
+
+def _with_the_event_first(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
+    return {**first, **event}
 
 
 def _with_priority(_: object, method: str, line: Any) -> str:  # noqa: ANN401 (structlog's own type)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from bridge.config import Config
 from bridge.launch27 import Launch27, Session
 from bridge.launch27_wire import Parser
-from bridge.model import Identity
 from bridge.wingfield import Wingfield
 
 
@@ -55,8 +54,3 @@ async def connected(config: Config, earlier: Iterable[Session] = ()) -> AsyncIte
         yield services
     finally:
         await services.aclose()
-
-
-def identity(config: Config) -> Identity:
-    """Return whose bookings a state under this configuration holds."""
-    return Identity(config.launch27.host, config.wingfield.external_service_id, config.mapping.id_prefix)

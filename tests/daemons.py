@@ -25,7 +25,6 @@ from bridge.daemon import Daemon, Source
 from bridge.narrator import LogNarrator
 from bridge.notify import Notifier
 from bridge.sandbox import Sandbox
-from bridge.services import identity
 from bridge.state import Ledger
 from tests.conftest import EMAIL
 
@@ -195,7 +194,7 @@ class Here:
         source = Source(self.config, {}, settled_seconds=0.2)
         self._instrument(source)
         loaded = source.load()
-        self.ledger = Ledger.open(loaded.sync.state, identity(loaded))
+        self.ledger = Ledger.open(loaded.sync.state, loaded.identity)
         narrator = LogNarrator(lasting=True, aside=self.aside)
         self.daemon = Daemon(loaded, source, self.ledger, self._notifier, narrator, beat_seconds=0.05)
         self.task = asyncio.create_task(self.daemon.run())

@@ -13,7 +13,6 @@ import pytest
 
 from bridge.errors import ExitStatus
 from bridge.model import to_ms
-from bridge.services import identity
 from bridge.state import Ledger
 from tests.club import COURT_IDS, NOON, Club, counts, reasons
 
@@ -138,7 +137,7 @@ async def test_a_version_is_on_the_disk_before_it_is_sent(club: Club, kind: str)
     hanging = club.wingfield.faults.add("hang", match=lambda method, _: method in {"PUT", "DELETE"})
     running = asyncio.create_task(club.run())
     await hanging.struck.reached()
-    with Ledger.snapshot(club.state, identity(club.config)) as seen:
+    with Ledger.snapshot(club.state, club.config.identity) as seen:
         stored = {(id_, one.version_ms) for id_, entry in seen.known().items() for one in entry.unsettled}
     hanging.release()
     await running

@@ -19,7 +19,7 @@ from statistics import median
 from bridge import logs
 from bridge.config import Config, load_config
 from bridge.narrator import LogNarrator
-from bridge.services import connected, identity
+from bridge.services import connected
 from bridge.state import Ledger
 from bridge.sync import Synchronizer
 from tests.bench.floor import Json, floor
@@ -35,7 +35,7 @@ async def main(config: Config, job: Json, passes: int) -> None:
     commits: list[str] = []
     ours: list[float] = []
     theirs: list[float] = []
-    with Ledger.open(config.sync.state, identity(config)) as ledger:
+    with Ledger.open(config.sync.state, config.identity) as ledger:
         ledger._connection.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
         async with connected(config) as services, floor(job) as floor_pass:
             bridge = Synchronizer(

@@ -1,0 +1,90 @@
+"""The benchmark measures what it says: the floor does the same work, and the sandbox answers at once."""
+
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bridge.sandbox import Sandbox
+from tests.bench import planning
+from tests.bench.__main__ import Figure, configuration
+from tests.bench.floor import floor
+from tests.bench.world import Worlds
+
+
+@pytest.fixture
+def worlds() -> Iterator[Worlds]:
+    worlds = Worlds(40)
+    with Sandbox.in_thread(worlds.launch27, worlds.wingfield):
+        yield worlds
+
+
+async def run_floor(worlds: Worlds, **what: Any) -> dict[str, Any]:
+    job = {"puts": [], "swaps": [], "concurrency": 2, "end": len(worlds.ids)}
+    async with floor({**worlds.introduction(), **job, **what}) as run:
+        await run()
+    return worlds.stats()
+
+
+async def test_the_floor_brings_every_booking_over(worlds: Worlds) -> None:
+    stats = await run_floor(worlds, puts="all")
+    assert stats["errors"] == []
+    assert stats["stored"] == 40
+    assert stats["requests"] == 3 + 1 + 1 + 40
+
+
+async def test_the_floor_without_writes_only_reads(worlds: Worlds) -> None:
+    stats = await run_floor(worlds)
+    assert stats["requests"] == 3 + 1
+    assert stats["stored"] == 0
+
+
+async def test_the_floor_writes_what_changed_and_swaps_what_swapped(worlds: Worlds) -> None:
+    await run_floor(worlds, puts="all")
+    changed = worlds.change(0.1)
+    stats = await run_floor(worlds, puts=changed)
+    assert (stats["requests"], stats["errors"]) == (3 + 1 + len(changed), [])
+    pairs = worlds.swap(0.1)
+    before = {id_: worlds.wingfield.bookings[str(id_)]["courtId"] for id_ in pairs[0]}
+    stats = await run_floor(worlds, swaps=pairs)
+    assert (stats["requests"], stats["errors"]) == (3 + 1 + 3 * len(pairs), [])
+    one, other = pairs[0]
+    assert worlds.wingfield.bookings[str(one)]["courtId"] == before[other]
+    assert worlds.wingfield.bookings[str(other)]["courtId"] == before[one]
+
+
+async def test_a_cleared_wingfield_has_nothing(worlds: Worlds) -> None:
+    await run_floor(worlds, puts="all")
+    worlds.clear()
+    assert worlds.stats()["stored"] == 0
+
+
+def test_the_worlds_can_be_told_what_to_do_in_json(worlds: Worlds) -> None:
+    worlds.delay(5)
+    assert worlds.wingfield.delay_seconds == 0.005
+    assert json.loads(json.dumps(worlds.introduction()))["courts"] == worlds.courts
+    assert configuration(worlds.introduction()).count("[[courts]]") == len(worlds.courts)
+
+
+def test_the_planner_is_given_rings() -> None:
+    given = planning.situation(400, 40)
+    assert planning._planned(given, 40) > 0
+    assert sum(given.desired[id_].slot != known.slot for id_, known in given.known.items()) == 40
+
+
+def test_a_figure_is_met_up_to_its_limit() -> None:
+    assert Figure("", 1.5, "×", 1.5).is_met
+    assert not Figure("", 1.51, "×", 1.5).is_met
+    assert Figure("", 99, "×").is_met
+
+
+async def test_the_sandbox_sends_its_answers_at_once() -> None:
+    # Nagle's algorithm would hold the second half of each answer back for 40 ms.
+    async with Sandbox() as sandbox:
+        port = int(sandbox.launch27.url.split(":")[2].split("/")[0])
+        _, writer = await __import__("asyncio").open_connection("127.0.0.1", port)
+        writer.close()
+        await writer.wait_closed()
+    assert socket.TCP_NODELAY
