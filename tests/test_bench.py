@@ -1,13 +1,15 @@
 """The benchmark measures what it says: the floor does the same work, and the sandbox answers at once."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
-from bridge.sandbox import Sandbox
+from bridge.sandbox import Sandbox, server
 from tests.bench import planning
 from tests.bench.__main__ import Figure, configuration
 from tests.bench.floor import floor
@@ -80,11 +82,17 @@ def test_a_figure_is_met_up_to_its_limit() -> None:
     assert Figure("", 99, "×").is_met
 
 
-async def test_the_sandbox_sends_its_answers_at_once() -> None:
+async def test_the_sandbox_sends_its_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     # Nagle's algorithm would hold the second half of each answer back for 40 ms.
-    async with Sandbox() as sandbox:
-        port = int(sandbox.launch27.url.split(":")[2].split("/")[0])
-        _, writer = await __import__("asyncio").open_connection("127.0.0.1", port)
-        writer.close()
-        await writer.wait_closed()
-    assert socket.TCP_NODELAY
+    without_delay: list[int] = []
+    made = server._Protocol.connection_made
+
+    def noted(self: server._Protocol, transport: asyncio.Transport) -> None:
+        connection = transport.get_extra_info("socket")
+        without_delay.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        made(self, transport)
+
+    monkeypatch.setattr(server._Protocol, "connection_made", noted)
+    async with Sandbox() as sandbox, httpx.AsyncClient() as client:
+        assert (await client.get(sandbox.launch27.url + "/settings")).status_code == 200
+    assert without_delay == [1]
