@@ -12,15 +12,6 @@ from bridge.sandbox import Sandbox
 EMAIL, PASSWORD = "club@example.com", "correct-horse-battery"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long tests out, unless ``-m`` or a test's own name asks for them."""
-    if config.option.markexpr or config.option.keyword or any("::" in arg for arg in config.args):
-        return
-    long = [item for item in items if item.get_closest_marker("long")]
-    config.hook.pytest_deselected(items=long)
-    items[:] = [item for item in items if item not in long]
-
-
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     """Both services in a thread, with one account and a catalogue: two courts, and rackets."""
