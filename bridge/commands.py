@@ -52,15 +52,13 @@ class Options:
 
 def once(options: Options, *, allow_mass_delete: bool, dry_run: bool) -> ExitStatus:
     """Run one pass, or only say what it would do; ``dry_run`` writes nothing anywhere."""
-    import structlog
-
     from bridge import logs
     from bridge.narrator import withheld_advice
 
     logs.configure(options.log_level)
     config = load_config(options.find(), options.environ)
     for warning in config.warnings:
-        structlog.get_logger().warning("config_warning", detail=warning)
+        logs.get_logger().warning("config_warning", detail=warning)
     with ExitStack() as held:
         if not dry_run:
             held.enter_context(hold(config.sync.state))
@@ -70,7 +68,7 @@ def once(options: Options, *, allow_mass_delete: bool, dry_run: bool) -> ExitSta
             _run_pass(config, ledger, narrator, allow_mass_delete=allow_mass_delete, dry_run=dry_run)
         )
     if result is None:
-        structlog.get_logger().warning("pass_interrupted")
+        logs.get_logger().warning("pass_interrupted")
         return ExitStatus.TRY_LATER
     if options.json:
         report.show_json(report.pass_json(result, dry_run=dry_run))
@@ -89,12 +87,10 @@ def _ledger(config: Config, *, dry_run: bool) -> Ledger:
 @contextmanager
 def _narrator(log_level: str, *, dry_run: bool) -> Iterator[Narrator]:
     """Yield who tells the log, and shows a bar where standard error is a terminal."""
-    import structlog
-
     from bridge import logs
     from bridge.narrator import LogNarrator
 
-    narrator = LogNarrator(log=structlog.get_logger(**({"dry_run": True} if dry_run else {})))
+    narrator = LogNarrator(log=logs.get_logger(**({"dry_run": True} if dry_run else {})))
     if sys.stderr is None or not sys.stderr.isatty():
         yield narrator
         return
@@ -145,7 +141,7 @@ async def _run_pass(
 @contextmanager
 def _signals(begin_to_stop: Callable[[], None]) -> Iterator[None]:
     """Call ``begin_to_stop`` on the first SIGTERM or SIGINT; the second ends the process at once."""
-    import structlog
+    from bridge import logs
 
     loop = asyncio.get_running_loop()
     both = (signal.SIGTERM, signal.SIGINT)
@@ -154,7 +150,7 @@ def _signals(begin_to_stop: Callable[[], None]) -> Iterator[None]:
         for each in both:
             loop.remove_signal_handler(each)
             signal.signal(each, end_at_once)
-        structlog.get_logger().info("stopping", signal=number.name, within_seconds=STOP_SECONDS)
+        logs.get_logger().info("stopping", signal=number.name, within_seconds=STOP_SECONDS)
         begin_to_stop()
 
     for each in both:

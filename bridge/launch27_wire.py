@@ -217,8 +217,11 @@ class Settings:
     status: str
 
 
+_CANCELLED = frozenset({"cancelled", "canceled"})
+
+
 def _is_active(active: object, status: object) -> bool:
-    return active is not False and status != "cancelled"
+    return active is not False and not (isinstance(status, str) and status.casefold() in _CANCELLED)
 
 
 def _is_forecast(forecasted: object, status: object) -> bool:

@@ -13,7 +13,10 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-import structlog
+from bridge.lean import without
+
+with without("rich"):  # which it would import whether or not something is drawn
+    import structlog
 
 if TYPE_CHECKING:
     from structlog.typing import Processor
@@ -77,6 +80,11 @@ def configure(level: str = "info", stream: TextIO | None = None, aside: Aside | 
     root = logging.getLogger()
     others = [handler for handler in root.handlers if not isinstance(handler, _Forward)]
     root.handlers[:] = [*others, _Forward(logging.WARNING)]
+
+
+def get_logger(**fields: Any) -> Any:  # noqa: ANN401 (structlog's own type)
+    """Return a logger whose every line has these fields."""
+    return structlog.get_logger(**fields)
 
 
 class _Unfailing:

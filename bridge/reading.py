@@ -18,6 +18,7 @@ from bridge.model import WITHDRAWING, CourtBooking, Held, Known, NoCourt, Reason
 ASKING_SECONDS = 60.0
 """How long one pass goes on asking for single bookings; who was not asked for is, in the next one."""
 _ASKED_AT_ONCE = 6
+_LONGEST_ID = 19
 
 Mapped = CourtBooking | Held | NoCourt
 
@@ -268,11 +269,11 @@ class Reader(Generic[L]):
         return Answers(frozenset(gone), frozenset(unanswered), active, tuple(errors))
 
     async def _ask_one(self, id_: str, logins: Iterable[L]) -> tuple[Mapped, str] | None:
-        if id_ != str(int(id_)):
+        if len(id_) > _LONGEST_ID or id_ != str(int(id_)):
             return None  # "007" is a key of ours that no id of Launch27's can have
         for login in logins:
             booking = await self._source.booking(login, id_)
-            if booking is None or not booking.is_active:
+            if booking is None or not booking.is_active or booking.is_forecast:
                 continue
             return self._mapper.map(booking), login.account.key
         return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
@@ -389,7 +390,10 @@ class Wingfield:
         """Take a booking out; fine, too, when there is none. Source: Wingfield, Delete court booking."""
 
         def check(response: Response) -> None:
-            _read(response, _Wire)
+            with suppress(NotFound):
+                _expect_success(response)
+            if response.is_html:
+                raise ValueError("a web page")
 
         params: dict[str, str | int] = {"externalUpdatedAt": model.isoformat(model.from_ms(version_ms))}
         await self.http.request(
@@ -400,10 +404,9 @@ class Wingfield:
         """Return one booking; None when there is none. Source: Wingfield, Get court booking."""
 
         def check(response: Response) -> StoredBooking | None:
-            try:
-                _expect_success(response)
-            except NotFound:
+            if response.status == 404 and not response.is_html:
                 return None
+            _expect_success(response)
             booking = _Booking.model_validate_json(response.body).read()
             if booking.external_id != external_id:
                 raise ValueError("another booking than the one asked for")

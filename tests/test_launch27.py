@@ -259,6 +259,7 @@ async def test_an_odd_booking_is_unreadable() -> None:
         httpx.Response(403, json={"error": "no"}),
         httpx.Response(404),
         httpx.Response(404, content=b" \n"),
+        httpx.Response(404, text="Not Found"),
     ],
 )
 async def test_a_booking_that_is_not_there_is_none(answer: httpx.Response) -> None:
@@ -271,7 +272,6 @@ async def test_a_booking_that_is_not_there_is_none(answer: httpx.Response) -> No
     [
         httpx.Response(404, html="<html>"),
         httpx.Response(403, html=""),
-        httpx.Response(404, text="404 page not found"),
         httpx.Response(404, content=b"  <!doctype html>"),
         httpx.Response(400, json={}),
         httpx.Response(204),

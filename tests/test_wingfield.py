@@ -130,10 +130,32 @@ async def test_a_delete_names_its_version() -> None:
     assert dict(request.url.params) == {"externalUpdatedAt": "2026-11-19T08:00:00.500Z"}
 
 
-@pytest.mark.parametrize("garbage", [[], httpx.Response(200, text="<html>"), httpx.Response(204)])
-async def test_a_delete_is_done_only_when_the_answer_is_an_object(garbage: Any) -> None:
-    with pytest.raises(Unavailable, match="not what the API promises"):
-        await client(Server(garbage)).delete("1005", VERSION)
+async def test_a_web_page_does_not_say_that_a_delete_is_done() -> None:
+    for page in (httpx.Response(200, text="<html>"), HTML):
+        with pytest.raises(Unavailable, match="not what the API promises"):
+            await client(Server(page)).delete("1005", VERSION)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(200, json={}),
+        httpx.Response(200, text="OK"),
+        httpx.Response(204),
+        httpx.Response(404, json={"error": {"type": "court_booking_not_found", "message": ""}}),
+    ],
+)
+async def test_a_delete_is_done_when_the_booking_is_not_there_whatever_says_so(
+    answer: httpx.Response,
+) -> None:
+    server = Server(answer)
+    await client(server).delete("1005", VERSION)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(404), httpx.Response(404, json={"message": "no"})])
+async def test_a_404_of_any_shape_but_a_web_page_reads_as_nothing_there(answer: httpx.Response) -> None:
+    assert await client(Server(answer)).read("1005") is None
 
 
 async def test_finishing_writes_go_out_while_stopping() -> None:
