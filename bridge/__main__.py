@@ -6,6 +6,7 @@ Nothing slow is imported before it is known what for: ``--version`` and ``--help
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -45,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(_parsed(argv))
     finally:
         _flush()
+        if argv is None:
+            gc.freeze()  # what is there now dies with the process: looking through it once more takes time
 
 
 # --- arguments ---
