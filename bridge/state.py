@@ -316,7 +316,10 @@ class Ledger:
             if path.exists():
                 with _translated(source):
                     _copy(path, connection)
-        except OSError as error:
+        except BaseException as error:
+            connection.close()
+            if not isinstance(error, OSError):
+                raise
             remedy = "call courtbridge as a user who may read the state (root, for the service's)"
             raise StateError(f"{source}: {error.strerror}; {remedy}") from None
         return cls._prepared(connection, source, identity)
@@ -332,7 +335,7 @@ class Ledger:
                     connection.execute(f"PRAGMA {pragma}")
                 _migrate(connection, source)
                 ledger._belongs_to(identity)
-        except StateError:
+        except BaseException:
             connection.close()
             raise
         return ledger

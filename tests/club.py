@@ -276,7 +276,14 @@ class Club:
         """Run one pass of the real bridge. Raises Crash when the fuse burns down."""
         config = self.config
         services = self._connect(config)
-        ledger: Ledger = Ledger.snapshot(self.state, config.identity) if dry_run else self.ledger
+        if dry_run:
+            with Ledger.snapshot(self.state, config.identity) as snapshot:
+                return await self._run(config, services, snapshot, allow=allow, dry_run=True)
+        return await self._run(config, services, self.ledger, allow=allow, dry_run=False)
+
+    async def _run(
+        self, config: Config, services: Services, ledger: Ledger, *, allow: bool, dry_run: bool
+    ) -> PassResult:
         synchronizer = Synchronizer(
             config,
             services.launch27,

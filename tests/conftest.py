@@ -8,8 +8,19 @@ from pathlib import Path
 import pytest
 
 from bridge.sandbox import Sandbox
+from tests import unclosed
+
+unclosed.install()
 
 EMAIL, PASSWORD = "club@example.com", "correct-horse-battery"
+
+
+@pytest.fixture(autouse=True)
+def _every_connection_is_closed() -> Iterator[None]:
+    """Let a test fail that leaves a database open. It is begun first, and so it ends last."""
+    with unclosed.watched() as left:
+        yield
+    assert not left, "opened, and closed by nobody:\n" + "\n".join(left)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import signal
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -539,9 +540,8 @@ def test_a_state_that_cannot_be_used_ends_with_74(ran: Callable[..., tuple[int, 
 
 
 def test_a_newer_state_ends_with_74(ran: Callable[..., tuple[int, str]], config: Path) -> None:
-    connection = sqlite3.connect(config.with_name("courtbridge.db"))
-    connection.execute("PRAGMA user_version = 99")
-    connection.close()
+    with closing(sqlite3.connect(config.with_name("courtbridge.db"))) as connection:
+        connection.execute("PRAGMA user_version = 99")
     status, log = ran(config)
     assert status == 74
     assert "newer" in log

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -413,9 +413,8 @@ async def test_a_damaged_state_ends_it_with_the_way_out(club: Club) -> None:
 async def test_a_newer_state_ends_it_with_the_way_out(club: Club) -> None:
     await club.run()
     await club.close()
-    with sqlite3.connect(club.state) as connection:
+    with closing(sqlite3.connect(club.state)) as connection:
         connection.execute("PRAGMA user_version = 99")
-    connection.close()
     for dry_run in (False, True):
         with pytest.raises(StateError, match="upgrade Courtbridge, or move it away"):
             await club.run(dry_run=dry_run)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from pathlib import Path
+from typing import Self
 
 import pytest
 from hypothesis import example, given, settings
@@ -166,6 +167,12 @@ class World:
     refusals: list[tuple[str, str]] = field(default_factory=list)
     repeats: dict[str, int] = field(default_factory=dict)
     """The newest version of those whose last answer is missing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ledger.close()
 
     def want(self, *bookings: CourtBooking) -> None:
         self.desired.update((each.id, each) for each in bookings)
@@ -360,18 +367,20 @@ def cycles(before: Mapping[str, Slot], after: Mapping[str, Slot]) -> int:
 def test_any_permutation_meets_no_overlap_and_one_extra_delete_per_cycle(seed: int, count: int) -> None:
     chance = random.Random(seed)
     before = places_of(chance, count, mixed=False)
-    world = settled_world(chance, (booking(n, place) for n, place in enumerate(before)))
-    only_among_themselves = chance.random() < 0.5
-    after = chance.sample(before, count) if only_among_themselves else places_of(chance, count, mixed=False)
-    world.want(*(booking(n, place) for n, place in enumerate(after)))
-    made = world.plan()
-    world.run(made)
-    assert made.held == ()
-    world.is_right([])
-    was, is_ = ({str(n): place for n, place in enumerate(where)} for where in (before, after))
-    assert world.takeouts == cycles(was, is_)
-    assert len(made.writes) == sum(was[id_] != is_[id_] for id_ in was) + world.takeouts
-    assert world.plan().writes == ()
+    with settled_world(chance, (booking(n, place) for n, place in enumerate(before))) as world:
+        only_among_themselves = chance.random() < 0.5
+        after = (
+            chance.sample(before, count) if only_among_themselves else places_of(chance, count, mixed=False)
+        )
+        world.want(*(booking(n, place) for n, place in enumerate(after)))
+        made = world.plan()
+        world.run(made)
+        assert made.held == ()
+        world.is_right([])
+        was, is_ = ({str(n): place for n, place in enumerate(where)} for where in (before, after))
+        assert world.takeouts == cycles(was, is_)
+        assert len(made.writes) == sum(was[id_] != is_[id_] for id_ in was) + world.takeouts
+        assert world.plan().writes == ()
 
 
 @SOME
@@ -379,17 +388,17 @@ def test_any_permutation_meets_no_overlap_and_one_extra_delete_per_cycle(seed: i
 @example(1, 30)
 def test_any_change_of_mixed_lengths_creates_and_deletes_meets_no_overlap(seed: int, count: int) -> None:
     chance = random.Random(seed)
-    world = settled_world(
+    with settled_world(
         chance, (booking(n, place) for n, place in enumerate(places_of(chance, count, mixed=True)))
-    )
-    after = places_of(chance, count, mixed=True)
-    numbers = chance.sample(range(count + 10), len(after))
-    world.desired = {str(n): booking(n, place) for n, place in zip(numbers, after, strict=True)}
-    made = world.plan()
-    world.run(made)
-    assert made.held == ()
-    world.is_right([])
-    assert world.plan().writes == ()
+    ) as world:
+        after = places_of(chance, count, mixed=True)
+        numbers = chance.sample(range(count + 10), len(after))
+        world.desired = {str(n): booking(n, place) for n, place in zip(numbers, after, strict=True)}
+        made = world.plan()
+        world.run(made)
+        assert made.held == ()
+        world.is_right([])
+        assert world.plan().writes == ()
 
 
 @SOME
@@ -399,15 +408,15 @@ def test_rings_are_cut_at_the_fewest_bookings(seed: int, count: int) -> None:
     before = [booking(n, place) for n, place in enumerate(places_of(chance, count, mixed=True))]
     after = [booking(n, place) for n, place in enumerate(places_of(chance, len(before), mixed=True))]
     before, pairs = before[: len(after)], {each.id: each.slot for each in after}
-    world = settled_world(chance, before)
-    world.want(*after)
-    waits = {
-        each.id: [o.id for o in before if o.id != each.id and o.slot.overlaps(pairs[each.id])]
-        for each in before
-        if each.slot != pairs[each.id]
-    }
-    world.run(world.plan())
-    assert world.takeouts == fewest_cuts(waits)
+    with settled_world(chance, before) as world:
+        world.want(*after)
+        waits = {
+            each.id: [o.id for o in before if o.id != each.id and o.slot.overlaps(pairs[each.id])]
+            for each in before
+            if each.slot != pairs[each.id]
+        }
+        world.run(world.plan())
+        assert world.takeouts == fewest_cuts(waits)
 
 
 def fewest_cuts(waits: Mapping[str, Sequence[str]]) -> int:
@@ -479,15 +488,15 @@ def refuse_some(world: World) -> None:
 @given(SEEDS, st.integers(1, 5), st.booleans())
 def test_whatever_happened_no_write_ever_meets_one_of_ours(seed: int, passes: int, overlapping: bool) -> None:
     """Withheld deletes, lost answers, kills, refusals, open rings: the judge looks at every single write."""
-    world = World(random.Random(seed))
-    for _ in range(passes):
-        edit(world, overlapping=overlapping)
-        refuse_some(world)
-        made = world.plan()
-        world.has_real_blockers(made)
-        world.run(made, trouble(world.chance))
-        world.now_ms += world.chance.choice([1, 60_000, -60_000, REFUSAL_LASTS_MS])
-    clear_up(world)
+    with World(random.Random(seed)) as world:
+        for _ in range(passes):
+            edit(world, overlapping=overlapping)
+            refuse_some(world)
+            made = world.plan()
+            world.has_real_blockers(made)
+            world.run(made, trouble(world.chance))
+            world.now_ms += world.chance.choice([1, 60_000, -60_000, REFUSAL_LASTS_MS])
+        clear_up(world)
 
 
 def clear_up(world: World) -> None:
@@ -510,20 +519,22 @@ def test_where_some_are_refused_everybody_taken_out_is_back_in_the_same_pass(
     chance = random.Random(seed)
     mixed = chance.random() < 0.5
     before = places_of(chance, count, mixed=mixed)
-    world = settled_world(chance, (booking(n, place) for n, place in enumerate(before)))
-    after = chance.sample(before, len(before)) if not mixed else places_of(chance, len(before), mixed=True)
-    world.want(*(booking(n, place) for n, place in enumerate(after)))
-    movers = [each for n, each in world.desired.items() if world.at(n) != each.slot]
-    world.judge.refuses = {
-        (each.id, each.fingerprint) for each in chance.sample(movers, min(refused, len(movers)))
-    }
-    world.run_pass()
-    assert not world.taken_out()
-    for id_, wanted in world.desired.items():
-        was = before[int(id_)] if int(id_) < len(before) else None
-        assert world.at(id_) in (wanted.slot, was)
-    again = world.plan()
-    assert again.writes == ()
+    with settled_world(chance, (booking(n, place) for n, place in enumerate(before))) as world:
+        after = (
+            chance.sample(before, len(before)) if not mixed else places_of(chance, len(before), mixed=True)
+        )
+        world.want(*(booking(n, place) for n, place in enumerate(after)))
+        movers = [each for n, each in world.desired.items() if world.at(n) != each.slot]
+        world.judge.refuses = {
+            (each.id, each.fingerprint) for each in chance.sample(movers, min(refused, len(movers)))
+        }
+        world.run_pass()
+        assert not world.taken_out()
+        for id_, wanted in world.desired.items():
+            was = before[int(id_)] if int(id_) < len(before) else None
+            assert world.at(id_) in (wanted.slot, was)
+        again = world.plan()
+        assert again.writes == ()
 
 
 @settings(max_examples=3 * EXAMPLES // 2, deadline=None)
@@ -534,24 +545,24 @@ def test_whatever_happens_to_one_write_of_a_ring_its_old_places_stay_free_for_it
     """Nobody outside moves in before the ring is done, so it can always go back the way it came."""
     chance = random.Random(seed)
     before = places_of(chance, count + 6, mixed=False)
-    world = settled_world(chance, (booking(n, place) for n, place in enumerate(before[:count])))
-    after = [*chance.sample(before[:count], count), *before[count:]]
-    chance.shuffle(after)
-    world.want(*(booking(n, place) for n, place in enumerate(after[: count + 3])))
-    steps = chance.randint(0, 2 * count)
+    with settled_world(chance, (booking(n, place) for n, place in enumerate(before[:count]))) as world:
+        after = [*chance.sample(before[:count], count), *before[count:]]
+        chance.shuffle(after)
+        world.want(*(booking(n, place) for n, place in enumerate(after[: count + 3])))
+        steps = chance.randint(0, 2 * count)
 
-    def fate(_: Write) -> str:
-        nonlocal steps
-        steps -= 1
-        return "answered" if steps >= 0 else chance.choice(["killed before", "killed after"])
+        def fate(_: Write) -> str:
+            nonlocal steps
+            steps -= 1
+            return "answered" if steps >= 0 else chance.choice(["killed before", "killed after"])
 
-    world.run(world.plan(), fate)
-    rings = {id_: entry.ring for id_, entry in world.ledger.known().items() if entry.ring}
-    for id_, ring in rings.items():
-        for other, (place, _) in world.judge.there.items():
-            same = other in rings and rings[other].ring == ring.ring
-            assert other == id_ or same or not place.overlaps(ring.slot)
-    clear_up(world)
+        world.run(world.plan(), fate)
+        rings = {id_: entry.ring for id_, entry in world.ledger.known().items() if entry.ring}
+        for id_, ring in rings.items():
+            for other, (place, _) in world.judge.there.items():
+                same = other in rings and rings[other].ring == ring.ring
+                assert other == id_ or same or not place.overlaps(ring.slot)
+        clear_up(world)
 
 
 @SOME
@@ -561,17 +572,17 @@ def test_where_the_source_is_free_of_overlaps_nobody_is_held_or_out_after_a_kill
 ) -> None:
     chance = random.Random(seed)
     places = places_of(chance, count, mixed=chance.random() < 0.5)
-    world = settled_world(chance, (booking(n, place) for n, place in enumerate(places)))
-    for _ in range(chance.randint(1, 3)):
-        chance.shuffle(places)
-        world.want(*(booking(n, place) for n, place in enumerate(places)))
-        world.run(world.plan(), trouble(chance))
-        world.now_ms += chance.choice([-1000, 1, 60_000])
-    made = world.run_pass()
-    assert made.held == ()
-    assert not world.has_rings()
-    world.is_right([])
-    assert world.plan().writes == ()
+    with settled_world(chance, (booking(n, place) for n, place in enumerate(places))) as world:
+        for _ in range(chance.randint(1, 3)):
+            chance.shuffle(places)
+            world.want(*(booking(n, place) for n, place in enumerate(places)))
+            world.run(world.plan(), trouble(chance))
+            world.now_ms += chance.choice([-1000, 1, 60_000])
+        made = world.run_pass()
+        assert made.held == ()
+        assert not world.has_rings()
+        world.is_right([])
+        assert world.plan().writes == ()
 
 
 # --- speed ---
@@ -858,31 +869,31 @@ def swapped(refuse: str) -> World:
 
 
 def test_one_taken_out_goes_back_where_another_of_its_ring_is_refused() -> None:
-    world = swapped("1")
-    assert (world.at("0"), world.at("1")) == (slot(1, 0), slot(1, 1))
-    assert not world.has_rings()
-    assert world.plan().writes == ()
+    with swapped("1") as world:
+        assert (world.at("0"), world.at("1")) == (slot(1, 0), slot(1, 1))
+        assert not world.has_rings()
+        assert world.plan().writes == ()
 
 
 def test_one_taken_out_and_refused_goes_back_to_its_old_place_in_the_same_pass() -> None:
-    world = swapped("0")
-    assert (world.at("0"), world.at("1")) == (slot(1, 0), slot(1, 1))
+    with swapped("0") as world:
+        assert (world.at("0"), world.at("1")) == (slot(1, 0), slot(1, 1))
 
 
 def test_a_ring_that_went_back_is_not_cut_again_while_the_refusal_lasts() -> None:
-    world = swapped("0")
-    assert world.plan().writes == ()
-    world.now_ms += REFUSAL_LASTS_MS
-    assert lines(world.plan()) == ["delete 0", "update 1", "update 0"]
+    with swapped("0") as world:
+        assert world.plan().writes == ()
+        world.now_ms += REFUSAL_LASTS_MS
+        assert lines(world.plan()) == ["delete 0", "update 1", "update 0"]
 
 
 def test_two_rings_of_one_plan_are_two_in_the_ledger() -> None:
-    world = settled_world(random.Random(1), [booking(n, slot(1, n)) for n in range(4)])
-    world.want(*(booking(n, slot(1, n ^ 1)) for n in range(4)))
-    made = world.plan()
-    world.ledger.record([write for write in made.writes if write.takes_out], [])
-    rings = {id_: entry.ring.ring for id_, entry in world.ledger.known().items() if entry.ring}
-    assert rings["0"] == rings["1"] != rings["2"] == rings["3"]
+    with settled_world(random.Random(1), [booking(n, slot(1, n)) for n in range(4)]) as world:
+        world.want(*(booking(n, slot(1, n ^ 1)) for n in range(4)))
+        made = world.plan()
+        world.ledger.record([write for write in made.writes if write.takes_out], [])
+        rings = {id_: entry.ring.ring for id_, entry in world.ledger.known().items() if entry.ring}
+        assert rings["0"] == rings["1"] != rings["2"] == rings["3"]
 
 
 def test_a_ring_that_cannot_go_back_is_left_as_it_is() -> None:
@@ -913,10 +924,10 @@ def test_one_that_is_out_and_no_longer_wanted_leaves_the_others_alone() -> None:
 def test_the_booking_named_in_the_detail_is_in_the_way(seed: int, count: int) -> None:
     chance = random.Random(seed)
     before = places_of(chance, count, mixed=True)
-    world = settled_world(chance, (booking(n, place) for n, place in enumerate(before)))
-    for _ in range(3):
-        edit(world, overlapping=True)
-        made = world.plan()
-        for held, blockers in world.blockers(made):
-            assert blocker_of(held) in blockers, held
-        world.run(made)
+    with settled_world(chance, (booking(n, place) for n, place in enumerate(before))) as world:
+        for _ in range(3):
+            edit(world, overlapping=True)
+            made = world.plan()
+            for held, blockers in world.blockers(made):
+                assert blocker_of(held) in blockers, held
+            world.run(made)
