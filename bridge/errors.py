@@ -7,7 +7,7 @@
     └── ServiceError                 something about one of the two services
         ├── CredentialsRefused   77  password, token or role refused
         ├── Unavailable          75  no answer, 5xx, 429 to the end, or no answer of the API's
-        └── Refused               1  a definite no to this one request
+        └── Rejected               1  this one request was answered 4xx
             ├── NotFound             the thing asked for is not there
             ├── AccessDenied         it is there, and not for us
             └── (Wingfield's own)    one class for each ``error.type``, in ``wingfield.py``
@@ -90,10 +90,14 @@ class AlreadyRunning(BridgeError):
 
 
 class ServiceError(BridgeError):
-    """Something about ``service`` ("Launch27" or "Wingfield")."""
+    """Something about ``service`` ("Launch27" or "Wingfield").
 
-    def __init__(self, service: str, message: str) -> None:
+    ``kind`` stays the same while the trouble stays the same, whatever numbers the message holds.
+    """
+
+    def __init__(self, service: str, message: str, *, kind: str = "") -> None:
         self.service = service
+        self.kind = kind or message
         super().__init__(f"{service}: {message}")
 
 
@@ -111,13 +115,13 @@ class Unavailable(ServiceError):
 
     exit_status = ExitStatus.TRY_LATER
 
-    def __init__(self, service: str, message: str, *, maybe_applied: bool = True) -> None:
-        super().__init__(service, message)
+    def __init__(self, service: str, message: str, *, kind: str = "", maybe_applied: bool = True) -> None:
+        super().__init__(service, message, kind=kind)
         self.maybe_applied = maybe_applied
 
 
-class Refused(ServiceError):
-    """The service understood the request and said no; it was not applied.
+class Rejected(ServiceError):
+    """The service understood the request and rejected it (4xx); it was not applied.
 
     ``reason`` is the service's own error type (a word, like ``court_not_found``).
     """
@@ -130,13 +134,13 @@ class Refused(ServiceError):
             self.reason = reason
 
 
-class NotFound(Refused):
+class NotFound(Rejected):
     """The thing asked for is not there (404)."""
 
     reason = "not_found"
 
 
-class AccessDenied(Refused):
+class AccessDenied(Rejected):
     """The thing asked for is not for us (403)."""
 
     reason = "access_denied"

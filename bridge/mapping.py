@@ -12,15 +12,15 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.launch27_wire import Service, SourceBooking, Unreadable
+from bridge.launch27.wire import Service, SourceBooking, Unreadable
 from bridge.model import CourtBooking, Held, NoCourt, Reason, Slot, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
-    from bridge.config import CourtRule, MappingConfig
-    from bridge.launch27_wire import CatalogueService
+    from bridge.config.schema import CourtRule, MappingConfig
+    from bridge.launch27.wire import CatalogueService
 
 _MOST_PARTICIPANTS: Final = 4
 _MOST_CHARACTERS: Final = 254

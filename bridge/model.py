@@ -210,6 +210,28 @@ class Known(NamedTuple):
         return self.acked_fingerprint == content and not self.unsettled
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One state of a booking in Wingfield: as it was read there, or as a lost write may have left it.
+
+    ``id`` is the Launch27 id, "" for a court booking whose key is not ours. Nothing is there when ``slot`` is
+    None; ``fingerprint`` is then ``ABSENT``. ``participants`` are e-mail addresses in lower case, in
+    Wingfield's order; None where they are not known, or where one is named without an address.
+    """
+
+    id: str
+    version_ms: int
+    fingerprint: bytes
+    slot: Slot | None
+    participants: tuple[str, ...] | None = field(default=None, repr=False)
+
+    def has(self, slot: Slot, participants: Iterable[str]) -> bool:
+        """Whether it has this content, in whatever order the participants are named."""
+        if self.participants is None or self.slot != slot:
+            return False
+        return sorted(self.participants) == sorted(participants)
+
+
 class Verb(enum.StrEnum):
     CREATE = "create"
     UPDATE = "update"

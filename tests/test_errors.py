@@ -18,7 +18,7 @@ from bridge.errors import (
     ExitStatus,
     NotFound,
     Problem,
-    Refused,
+    Rejected,
     ServiceError,
     StateError,
     Unavailable,
@@ -47,7 +47,7 @@ def test_the_exit_statuses_are_the_published_numbers() -> None:
         (AlreadyRunning("process 7"), 75),
         (CredentialsRefused("Launch27", "no"), 77),
         (Unavailable("Wingfield", "no answer"), 75),
-        (Refused("Wingfield", "no"), 1),
+        (Rejected("Wingfield", "no"), 1),
         (NotFound("Wingfield", "no"), 1),
         (AccessDenied("Launch27", "no"), 1),
         (ServiceError("Launch27", "odd"), 1),
@@ -125,7 +125,7 @@ def test_a_write_without_an_answer_may_have_been_applied_unless_it_never_left() 
 
 
 def test_a_refusal_has_the_reason_of_its_class_unless_told_another() -> None:
-    assert Refused("Wingfield", "no").reason == "refused"
+    assert Rejected("Wingfield", "no").reason == "refused"
     assert NotFound("Wingfield", "no").reason == "not_found"
     assert AccessDenied("Launch27", "no").reason == "access_denied"
-    assert Refused("Wingfield", "no", reason="court_not_found").reason == "court_not_found"
+    assert Rejected("Wingfield", "no", reason="court_not_found").reason == "court_not_found"

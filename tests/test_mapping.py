@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.config import CourtRule, MappingConfig
-from bridge.launch27_wire import CatalogueService, SourceBooking, Unreadable, parse_booking
+from bridge.config.schema import CourtRule, MappingConfig
+from bridge.launch27.wire import CatalogueService, SourceBooking, Unreadable, parse_booking
 from bridge.mapping import Mapper, usable_address
 from bridge.model import CourtBooking, Held, NoCourt, Slot, fingerprint, from_ms
 

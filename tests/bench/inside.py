@@ -16,12 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from bridge import logs
-from bridge.config import Config, load_config
-from bridge.narrator import LogNarrator
-from bridge.services import connected
-from bridge.state import Ledger
-from bridge.sync import Synchronizer
+from bridge import log as logs
+from bridge.config.schema import Config, load_config
+from bridge.ledger.store import Ledger
+from bridge.sync.clients import connected
+from bridge.sync.narrator import LogNarrator
+from bridge.sync.run import Synchronizer
 from tests.bench.floor import Json, floor
 
 

@@ -12,7 +12,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from bridge.model import CourtBooking, Known, Slot, fingerprint, to_ms
-from bridge.planner import Situation, make_plan
+from bridge.planning.planner import Situation, make_plan
 
 COURTS = 40
 TIMES = 3

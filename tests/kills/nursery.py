@@ -88,12 +88,12 @@ class Nursery:
 
 def main() -> None:
     """Fork a bridge for each line, and wait for it."""
-    import bridge.__main__
-    import bridge.commands
-    import bridge.logs
-    import bridge.narrator
-    import bridge.services
-    import bridge.sync
+    import bridge.cli.commands
+    import bridge.cli.main
+    import bridge.log
+    import bridge.sync.clients
+    import bridge.sync.narrator
+    import bridge.sync.run
 
     for line in sys.stdin:
         pid = os.fork()
@@ -101,7 +101,7 @@ def main() -> None:
             said = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             for stream in (1, 2):
                 os.dup2(said, stream)
-            os._exit(bridge.__main__.main(json.loads(line)))
+            os._exit(bridge.cli.main.main(json.loads(line)))
         print(pid, flush=True)
         _, status = os.waitpid(pid, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)

@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from bridge.daemon import run
-from bridge.pace import Pace, Verdict
+from bridge.service.pace import Pace, Verdict
+from bridge.service.process import run
 
 
 def _at_once(self: Pace, verdict: Verdict, began: float, ended: float) -> float:

@@ -1,0 +1,1 @@
+"""Launch27's API, and all its accounts read as one source."""

@@ -1,0 +1,1 @@
+"""From what is wanted and what is known to a plan. Pure."""

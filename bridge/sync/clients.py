@@ -1,0 +1,56 @@
+"""Both services, connected as the configuration says; kept for as long as that configuration is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from bridge.config.schema import Config
+from bridge.launch27.client import Launch27, Session
+from bridge.launch27.wire import Parser
+from bridge.wingfield.client import Wingfield
+
+
+@dataclass(slots=True)
+class Services:
+    """The two clients, and one session for each Launch27 account."""
+
+    launch27: Launch27
+    sessions: list[Session]
+    wingfield: Wingfield
+
+    def new_pass(self) -> None:
+        """Ask again what was down or refused in the pass before."""
+        for session in self.sessions:
+            session.new_pass()
+        for http in (self.launch27.http, self.wingfield.http):
+            http.reset()
+
+    def stop(self) -> None:
+        """Start no further request, but for those that finish a ring of moves."""
+        for http in (self.launch27.http, self.wingfield.http):
+            http.stop()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await asyncio.gather(self.launch27.http.aclose(), self.wingfield.http.aclose())
+
+
+@asynccontextmanager
+async def connected(config: Config, earlier: Iterable[Session] = ()) -> AsyncIterator[Services]:
+    """Yield the services of ``config``; logins of ``earlier`` sessions to the same account are kept."""
+    parser = Parser(config.mapping.updated_at_field)
+    services = Services(
+        Launch27.connect(config.launch27, parser=parser),
+        [Session(account) for account in config.launch27.accounts],
+        Wingfield.connect(config.wingfield),
+    )
+    tokens = {session.account: session.token for session in earlier}
+    for session in services.sessions:
+        session.token = tokens.get(session.account)
+    try:
+        yield services
+    finally:
+        await services.aclose()

@@ -1,0 +1,1 @@
+"""Wingfield's Partner API."""

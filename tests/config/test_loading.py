@@ -1,0 +1,1216 @@
+"""The configuration: what is right loads, what is wrong is named with its place, no secret is shown."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+import tomllib
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.config import loading as module
+from bridge.config.schema import (
+    Account,
+    Config,
+    CourtRule,
+    Launch27Config,
+    MappingConfig,
+    Secret,
+    SyncConfig,
+    WingfieldConfig,
+    account_key,
+    changed_keys,
+    config_path_state,
+    find_config,
+    load_config,
+    mapping_fingerprint,
+)
+from bridge.errors import ConfigError, ExitStatus
+
+Document: TypeAlias = dict[str, Any]
+Steps: TypeAlias = tuple[str | int, ...]
+
+EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
+PASSWORD, TOKEN, EMAIL = "hunter2-is-secret", "tok_ext_v1_is_secret", "club@example.com"
+DESK = "desk@example.com"
+PRIVATE = (PASSWORD, TOKEN, EMAIL, DESK)
+ENVIRON = {"LAUNCH27_PASSWORD": PASSWORD}
+COURT = "79ae2927-a9bc-46ed-8f9e-079af32b7616"
+
+FULL: Document = {
+    "launch27": {
+        "base_url": "https://acme.launch27.com/latest",
+        "role": "staff",
+        "timezone": "Europe/Berlin",
+        "page_size": 50,
+        "reads_per_second": 1.5,
+        "read_burst": 10,
+        "accounts": [
+            {"email": EMAIL, "password_env": "LAUNCH27_PASSWORD"},
+            {"email": "other@example.com", "password_env": "LAUNCH27_PASSWORD"},
+        ],
+    },
+    "wingfield": {
+        "base_url": "https://dev.wingfield.systems",
+        "external_service_id": "497f6eca-6276-4993-bfeb-53cbbbba6f08",
+        "token_file": "wingfield-token",
+        "concurrency": 4,
+    },
+    "sync": {
+        "interval": "30s",
+        "past": "2d",
+        "future": "30d",
+        "max_delete_count": 3,
+        "max_delete_fraction": 0.5,
+        "state": "state/ledger.db",
+    },
+    "mapping": {
+        "default_minutes": 45,
+        "updated_at_field": "changed_at",
+        "participant_fields": ["players", "guests"],
+        "fallback_email": DESK,
+        "id_prefix": "club-",
+        "service_minutes": {"7": 90},
+    },
+    "courts": [
+        {
+            "name": "Court 1",
+            "court_id": COURT,
+            "service_ids": [1, 2],
+            "location_ids": [3],
+            "team_ids": [8],
+            "custom_field": "court",
+            "custom_values": ["Court 1", "1"],
+        },
+        {"court_id": "c1b0a4d6-52b1-4a52-9d1c-3f6f0a8e2b47", "service_ids": [3]},
+    ],
+}
+
+
+# ---------------------------------------------------------------------- helpers
+
+
+def toml(value: object) -> str:
+    """Return a value in TOML, tables inline."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        case dict():
+            return "{" + ", ".join(f"{toml(str(key))} = {toml(each)}" for key, each in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(toml, value)) + "]"
+        case _:
+            return str(value)
+
+
+def toml_document(document: Document) -> str:
+    return "".join(f"{toml(key)} = {toml(value)}\n" for key, value in document.items())
+
+
+def write(folder: Path, content: Document | str | bytes, name: str = "config.toml") -> Path:
+    path = folder / name
+    content = toml_document(content) if isinstance(content, dict) else content
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    path.chmod(0o600)
+    return path
+
+
+def without(steps: Steps, document: Document = FULL) -> Document:
+    """Return a copy of the document that lacks one key."""
+    damaged = copy.deepcopy(document)
+    del table_of(damaged, steps)[steps[-1]]
+    return damaged
+
+
+def with_value(steps: Steps, value: object, document: Document = FULL) -> Document:
+    """Return a copy of the document with another value in one place."""
+    damaged = copy.deepcopy(document)
+    table_of(damaged, steps)[steps[-1]] = value
+    return damaged
+
+
+def renamed(steps: Steps, name: str, document: Document = FULL) -> Document:
+    damaged = copy.deepcopy(document)
+    table = table_of(damaged, steps)
+    table[name] = table.pop(steps[-1])
+    return damaged
+
+
+def table_of(document: Any, steps: Steps) -> Any:
+    for step in steps[:-1]:
+        document = document[step]
+    return document
+
+
+def place_of(steps: Steps) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
+
+
+def keys_of(value: object, steps: Steps = ()) -> Iterator[Steps]:
+    """Yield the place of every key of the document."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield (*steps, key)
+            yield from keys_of(each, (*steps, key))
+    elif isinstance(value, list) and any(isinstance(each, dict) for each in value):
+        for index, each in enumerate(value):
+            yield from keys_of(each, (*steps, index))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the secret that FULL and the example ask for."""
+    folder = tmp_path_factory.mktemp("config")
+    write(folder, f"{TOKEN}\n", "wingfield-token")
+    return folder
+
+
+@pytest.fixture
+def load(folder: Path) -> Callable[..., Config]:
+    def load(document: Document | str = FULL, **environ: str) -> Config:
+        return load_config(write(folder, document), {**ENVIRON, **environ})
+
+    return load
+
+
+def problems(folder: Path, content: Document | str | bytes, **environ: str) -> dict[str, str]:
+    """Return place and message of every problem, once it is certain that none shows anything private."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(folder, content), {**ENVIRON, **environ})
+    error = caught.value
+    shown = "".join([str(error), repr(error), *traceback.format_exception(error)])
+    assert not [private for private in PRIVATE if private in shown]
+    assert error.exit_status is ExitStatus.CONFIG
+    assert len({problem.place for problem in error.problems}) == len(error.problems)
+    return {problem.place: problem.message for problem in error.problems}
+
+
+def problem(folder: Path, content: Document, place: str, **environ: str) -> str:
+    """Return the message of the one problem there is, which is at ``place``."""
+    found = problems(folder, content, **environ)
+    assert list(found) == [place]
+    return found[place]
+
+
+# ---------------------------------------------------------------------- what is right
+
+
+def test_the_example_loads_as_it_stands_once_its_secrets_are_set(folder: Path) -> None:
+    config = load_config(write(folder, EXAMPLE.read_text()), ENVIRON)
+    assert config.launch27.accounts[0].password.reveal() == PASSWORD
+    assert config.wingfield.token.reveal() == TOKEN
+    assert config.warnings == ()
+
+
+def test_the_example_shows_every_key_there_is() -> None:
+    text = EXAMPLE.read_text()
+    for model in module._TABLES.values():
+        for key in model.model_fields:
+            assert key in text
+
+
+def test_the_example_loads_with_its_commented_defaults_switched_on(folder: Path) -> None:
+    text = EXAMPLE.read_text()
+    plain = load_config(write(folder, text), ENVIRON)
+    switched = "\n".join(
+        line.removeprefix("# ")
+        if line.startswith(("# page_size", "# reads", "# read_b", "# concurrency", "# state", "# id_prefix"))
+        else line
+        for line in text.splitlines()
+    )
+    assert load_config(write(folder, switched), ENVIRON) == plain
+
+
+def test_the_example_in_the_interface_has_the_defaults_of_the_dataclasses(folder: Path) -> None:
+    written = load_config(write(folder, EXAMPLE.read_text()), ENVIRON)
+    assert written.sync == SyncConfig(state=folder / "courtbridge.db")
+    assert written.launch27 == Launch27Config(written.launch27.base_url, written.launch27.accounts)
+
+
+def test_every_key_arrives_where_it_belongs(load: Callable[..., Config], folder: Path) -> None:
+    assert load() == Config(
+        path=folder / "config.toml",
+        launch27=Launch27Config(
+            base_url="https://acme.launch27.com/latest",
+            accounts=(
+                Account(1, EMAIL, Secret(PASSWORD), account_key(EMAIL)),
+                Account(2, "other@example.com", Secret(PASSWORD), account_key("other@example.com")),
+            ),
+            role="staff",
+            timezone="Europe/Berlin",
+            page_size=50,
+            reads_per_second=1.5,
+            read_burst=10,
+        ),
+        wingfield=WingfieldConfig(
+            base_url="https://dev.wingfield.systems",
+            external_service_id="497f6eca-6276-4993-bfeb-53cbbbba6f08",
+            token=Secret(TOKEN),
+            concurrency=4,
+        ),
+        sync=SyncConfig(
+            state=folder / "state/ledger.db",
+            interval=timedelta(seconds=30),
+            past=timedelta(days=2),
+            future=timedelta(days=30),
+            max_delete_count=3,
+            max_delete_fraction=0.5,
+        ),
+        mapping=MappingConfig(
+            default_minutes=45,
+            updated_at_field="changed_at",
+            participant_fields=("players", "guests"),
+            fallback_email=DESK,
+            id_prefix="club-",
+            service_minutes={7: 90},
+        ),
+        courts=(
+            CourtRule(
+                court_id=COURT,
+                name="Court 1",
+                service_ids=frozenset({1, 2}),
+                location_ids=frozenset({3}),
+                team_ids=frozenset({8}),
+                custom_field="court",
+                custom_values=("Court 1", "1"),
+            ),
+            CourtRule("c1b0a4d6-52b1-4a52-9d1c-3f6f0a8e2b47", service_ids=frozenset({3})),
+        ),
+    )
+
+
+def test_the_damaged_documents_below_begin_with_every_key_there_is() -> None:
+    known = {(*table, key) for table, model in module._TABLES.items() for key in model.model_fields}
+    given = {tuple(step for step in steps if isinstance(step, str)) for steps in keys_of(FULL)}
+    secrets: set[tuple[str, ...]] = {("wingfield", "token"), ("wingfield", "token_env")}
+    secrets |= {("launch27", "accounts", "password"), ("launch27", "accounts", "password_file")}
+    assert known - given == secrets
+
+
+def test_the_tables_of_the_file_and_the_dataclasses_name_the_same_keys() -> None:
+    pairs = (
+        (module._SyncTable, SyncConfig),
+        (module._MappingTable, MappingConfig),
+        (module._CourtTable, CourtRule),
+    )
+    for table, dataclass in pairs:
+        assert set(table.model_fields) == {each.name for each in fields(dataclass)}
+
+
+def test_sync_and_mapping_may_be_left_out(load: Callable[..., Config], folder: Path) -> None:
+    config = load(without(("sync",), without(("mapping",))))
+    assert config.sync == SyncConfig(state=folder / "courtbridge.db")
+    assert config.mapping == MappingConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("30s", timedelta(seconds=30)),
+        ("5m", timedelta(minutes=5)),
+        ("1h", timedelta(hours=1)),
+        ("2d", timedelta(days=2)),
+        ("0d", timedelta(0)),
+        ("0s", timedelta(0)),
+    ],
+)
+def test_a_length_of_time_has_a_number_and_a_unit(
+    load: Callable[..., Config], text: str, length: timedelta
+) -> None:
+    assert load(with_value(("sync", "past"), text)).sync.past == length
+
+
+def test_uuids_are_taken_in_lower_case(load: Callable[..., Config]) -> None:
+    document = with_value(("courts", 0, "court_id"), COURT.upper())
+    document = with_value(("wingfield", "external_service_id"), COURT.upper(), document)
+    config = load(document)
+    assert config.courts[0].court_id == config.wingfield.external_service_id == COURT
+
+
+@pytest.mark.parametrize(
+    ("url", "kept", "host"),
+    [
+        ("https://acme.launch27.com/latest//", "https://acme.launch27.com/latest", "acme.launch27.com"),
+        ("https://ACME.Launch27.com:443", "https://ACME.Launch27.com:443", "acme.launch27.com"),
+        ("https://acme.launch27.com:8443/v1", "https://acme.launch27.com:8443/v1", "acme.launch27.com:8443"),
+        ("http://localhost:8027/latest", "http://localhost:8027/latest", "localhost:8027"),
+        ("http://127.1.2.3:80", "http://127.1.2.3:80", "127.1.2.3"),
+        ("http://[::1]:8027", "http://[::1]:8027", "[::1]:8027"),
+        ("https://plätze.example", "https://plätze.example", "plätze.example"),
+    ],
+)
+def test_a_base_url_loses_its_slashes_and_names_the_host(
+    load: Callable[..., Config], url: str, kept: str, host: str
+) -> None:
+    launch27 = load(with_value(("launch27", "base_url"), url)).launch27
+    assert (launch27.base_url, launch27.host) == (kept, host)
+
+
+def test_a_host_is_empty_where_the_url_has_none() -> None:
+    assert Launch27Config("", ()).host == ""
+
+
+def test_an_account_is_known_by_a_fingerprint_of_its_address_in_any_case() -> None:
+    assert account_key("Club@Example.com") == account_key(EMAIL) != account_key(DESK)
+    assert len(account_key(EMAIL)) == 16
+
+
+def test_a_fallback_address_is_taken_in_lower_case(load: Callable[..., Config]) -> None:
+    assert load(with_value(("mapping", "fallback_email"), "Desk@Example.com")).mapping.fallback_email == DESK
+
+
+def test_no_repr_shows_a_secret_or_an_address(load: Callable[..., Config]) -> None:
+    config = load()
+    shown = f"{config!r} {config} {config.launch27.accounts[0]!r} {config.wingfield.token!s}"
+    assert not [private for private in PRIVATE if private in shown]
+
+
+def test_secrets_are_equal_when_their_text_is() -> None:
+    assert Secret("a") == Secret("a") != Secret("b")
+    assert len({Secret("a"), Secret("a")}) == 1
+    assert Secret("a") != "a"
+
+
+def test_a_file_with_a_byte_order_mark_and_windows_line_ends_loads(folder: Path) -> None:
+    text = "\ufeff" + toml_document(FULL).replace("\n", "\r\n")
+    assert load_config(write(folder, text), ENVIRON).launch27.page_size == 50
+
+
+def test_importing_the_vocabulary_imports_no_library() -> None:
+    code = (
+        "import sys, bridge.config; "
+        "print(*(m for m in ('httpx', 'pydantic', 'structlog', 'rich', 'sqlite_utils') if m in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
+# ---------------------------------------------------------------------- where the file is
+
+
+def test_the_path_asked_for_comes_first(folder: Path) -> None:
+    path = write(folder, FULL)
+    assert find_config(str(path), {"COURTBRIDGE_CONFIG": "/nowhere"}) == path
+    assert find_config(None, {"COURTBRIDGE_CONFIG": str(path)}) == path
+
+
+def test_without_a_wish_the_working_directory_comes_before_etc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = write(tmp_path, FULL, "system.toml")
+    monkeypatch.setattr("bridge.config.schema.SYSTEM_CONFIG", system)
+    monkeypatch.chdir(tmp_path)
+    assert find_config(None, {}) == system
+    write(tmp_path, FULL)
+    assert find_config(None, {}).absolute() == tmp_path / "config.toml"
+
+
+@pytest.mark.parametrize(
+    ("explicit", "environ", "named"),
+    [
+        (None, {}, ["./config.toml", "/nowhere/config.toml", "--config", "$COURTBRIDGE_CONFIG"]),
+        ("/nowhere/mine.toml", {}, ["/nowhere/mine.toml"]),
+        (None, {"COURTBRIDGE_CONFIG": "/nowhere/its.toml"}, ["/nowhere/its.toml", "$COURTBRIDGE_CONFIG"]),
+        ("/nowhere/\0", {}, ["/nowhere/"]),
+    ],
+)
+def test_a_configuration_that_is_nowhere_is_reported_with_every_place(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    explicit: str | None,
+    environ: dict[str, str],
+    named: list[str],
+) -> None:
+    monkeypatch.setattr("bridge.config.schema.SYSTEM_CONFIG", Path("/nowhere/config.toml"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        find_config(explicit, environ)
+    assert all(name in str(caught.value) for name in named)
+
+
+def test_a_configuration_that_may_not_be_looked_at_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    assert find_config("/etc/secret/config.toml", {}) == Path("/etc/secret/config.toml")
+
+
+@pytest.mark.parametrize(
+    ("path", "environ", "state"),
+    [
+        ("/srv/club/mine.toml", {}, "/srv/club/courtbridge.db"),
+        ("/etc/courtbridge/config.toml", {}, "/var/lib/courtbridge/courtbridge.db"),
+        ("/etc/courtbridge/../courtbridge/config.toml", {}, "/var/lib/courtbridge/courtbridge.db"),
+        ("/etc/courtbridge/north.toml", {}, "/var/lib/courtbridge/north/courtbridge.db"),
+        ("/etc/courtbridge/north.conf", {}, "/etc/courtbridge/courtbridge.db"),
+        ("/etc/courtbridge/config.toml", {"STATE_DIRECTORY": "/run/s"}, "/run/s/courtbridge.db"),
+        ("/srv/mine.toml", {"STATE_DIRECTORY": "/run/s:/run/t"}, "/run/s/courtbridge.db"),
+        ("/srv/mine.toml", {"STATE_DIRECTORY": ""}, "/srv/courtbridge.db"),
+    ],
+)
+def test_the_state_has_a_place_by_default(path: str, environ: dict[str, str], state: str) -> None:
+    assert config_path_state(Path(path), environ) == Path(state)
+
+
+@pytest.mark.parametrize(
+    ("given", "state"),
+    [("/var/db/x.db", "/var/db/x.db"), ("~/x.db", "/home/club/x.db")],
+)
+def test_a_state_with_a_path_of_its_own_is_there(load: Callable[..., Config], given: str, state: str) -> None:
+    config = load(with_value(("sync", "state"), given), HOME="/home/club", STATE_DIRECTORY="/run/s")
+    assert config.sync.state == Path(state)
+
+
+def test_the_home_of_nobody_is_reported(folder: Path) -> None:
+    message = problem(folder, with_value(("sync", "state"), "~no-such-user/x.db"), "sync.state")
+    assert "whole path" in message
+
+
+def test_a_relative_path_becomes_one_from_the_root(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(folder, without(("sync",)))
+    monkeypatch.chdir(folder)
+    config = load_config(Path("config.toml"), ENVIRON)
+    assert (config.path, config.sync.state) == (folder / "config.toml", folder / "courtbridge.db")
+
+
+# ---------------------------------------------------------------------- a file that is no configuration
+
+
+def file_problem(path: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, ENVIRON)
+    (found,) = caught.value.problems
+    assert found.place == str(path) or "\0" in str(path)
+    return found.message
+
+
+def test_a_missing_file_a_directory_and_an_impossible_name_are_reported(tmp_path: Path) -> None:
+    assert "no such file" in file_problem(tmp_path / "nothing.toml")
+    assert "directory" in file_problem(tmp_path)
+    assert "name" in file_problem(Path("/nowhere/\0"))
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [(PermissionError(13, "x"), "may not be read"), (OSError(5, "Input/output error"), "output")],
+)
+def test_a_file_that_cannot_be_read_is_reported(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, word: str
+) -> None:
+    path = write(folder, FULL)
+
+    def refuse(*args: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert word in file_problem(path)
+
+
+def test_a_file_that_is_too_long_is_reported(tmp_path: Path) -> None:
+    assert "longer" in file_problem(write(tmp_path, "#" * 1_000_001))
+
+
+def test_a_file_that_is_no_utf_8_is_reported_with_its_line(tmp_path: Path) -> None:
+    assert "line 2" in file_problem(write(tmp_path, b"a = 1\nb = '\xe4'\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a = 1\nb = hunter2\n", "line 2, column 5: no value that TOML knows; text goes in quotes"),
+        ("[a]\n[a]\n", "line 2, column 3: this table is there already"),
+        ("a = 1\na = 2\n", "line 2, column 6: this key is there already"),
+        ("a = {b = 1, b = 2}", "line 1, column 18: this key is there already"),
+        ("a = 'x", "at its end: expected"),
+        ('a = "\\x"', "a backslash in a text"),
+        ("a = " + "[" * 5000, "nested too deeply"),
+        ("a = " + "1" * 5000, "a number in it is too long"),
+    ],
+)
+def test_broken_toml_is_reported_with_line_and_column(tmp_path: Path, text: str, words: str) -> None:
+    message = file_problem(write(tmp_path, text))
+    assert words in message
+    assert "hunter2" not in message
+
+
+def test_a_complaint_of_an_unknown_form_is_not_passed_on() -> None:
+    assert module._toml_problem("hunter2!") == "is no TOML; start from config.example.toml"
+
+
+# ---------------------------------------------------------------------- values by themselves
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        (("launch27", "base_url"), "http://acme.launch27.com", "unencrypted"),
+        (("launch27", "base_url"), "http://localhost.example.com", "unencrypted"),
+        (("launch27", "base_url"), "http://128.0.0.1", "unencrypted"),
+        (
+            ("launch27", "base_url"),
+            f"https://club:{PASSWORD}@acme.launch27.com",
+            "leave user name and password out",
+        ),
+        (("launch27", "base_url"), f"https://acme.launch27.com/?key={PASSWORD}", "end it with the path"),
+        (("launch27", "base_url"), "https://acme.launch27.com/#top", "end it with the path"),
+        (("launch27", "base_url"), "https://acme.launch27.com:99999", "port"),
+        (("launch27", "base_url"), "https://acme.launch27.com:port", "port"),
+        (("launch27", "base_url"), "acme.launch27.com", '"acme.launch27.com" is no address of a service'),
+        (("launch27", "base_url"), "ftp://acme.launch27.com", "no address"),
+        (("launch27", "base_url"), "https://acme launch27.com", "no address"),
+        (("launch27", "base_url"), "https://acme\n.launch27.com", "no address"),
+        (("launch27", "base_url"), "https://", "no address"),
+        (("launch27", "base_url"), "https://[::1", "no address"),
+        (("launch27", "base_url"), "https://acme..launch27.com", "no address"),
+        (("launch27", "base_url"), "https://a%62c", "no address"),
+        (("wingfield", "base_url"), "http://dev.wingfield.systems", "unencrypted"),
+        (("launch27", "role"), "boss", '"boss" is not possible; write "customer" or "staff"'),
+        (("launch27", "timezone"), "Europe/Berln", 'did you mean "Europe/Berlin"?'),
+        (("launch27", "timezone"), "qqqqqqqq", 'write one like "Europe/Berlin"'),
+        (("launch27", "timezone"), "../etc/passwd", "no time zone"),
+        (("launch27", "timezone"), "Europe", "no time zone"),
+        (("launch27", "page_size"), 0, "0 is not between 1 and 1000"),
+        (("launch27", "page_size"), 1001, "not between"),
+        (("launch27", "reads_per_second"), 0, "not between"),
+        (("launch27", "reads_per_second"), float("nan"), "nan is not between"),
+        (("launch27", "reads_per_second"), float("inf"), "inf is not between"),
+        (("launch27", "read_burst"), 0, "not between"),
+        (("launch27", "accounts"), [], "empty list"),
+        (("launch27", "accounts", 0, "email"), "club", "the value is no e-mail address"),
+        (("launch27", "accounts", 0, "email"), f"{EMAIL} ", "the value is no e-mail address"),
+        (("wingfield", "external_service_id"), "service", '"service" is no UUID'),
+        (("wingfield", "external_service_id"), TOKEN, "the value is no UUID"),
+        (("wingfield", "external_service_id"), EMAIL, "the value is no UUID"),
+        (("wingfield", "concurrency"), 0, "0 is not between 1 and 64"),
+        (("wingfield", "concurrency"), 65, "not between"),
+        (("wingfield", "concurrency"), 10**20, "the number is not between"),
+        (("sync", "interval"), "0s", 'write at least "1s"'),
+        (("sync", "interval"), "1y", 'write it like "30s", "5m", "1h" or "2d"'),
+        (("sync", "interval"), "-1s", "no length of time"),
+        (("sync", "interval"), "1.5h", "no length of time"),
+        (("sync", "interval"), 60, "60 is no length of time"),
+        (("sync", "future"), "999999999d", 'write at most "3650d"'),
+        (("sync", "max_delete_count"), -1, "not between"),
+        (("sync", "max_delete_fraction"), 1.5, "1.5 is not between 0 and 1"),
+        (("sync", "max_delete_fraction"), -0.5, "not between"),
+        (("sync", "max_delete_fraction"), 20, "not between"),
+        (("sync", "state"), "", "names no file"),
+        (("sync", "state"), "somewhere/", "names no file"),
+        (("sync", "state"), "a\0b", "names no file"),
+        (("mapping", "default_minutes"), 0, "not between"),
+        (("mapping", "default_minutes"), 1441, "not between"),
+        (("mapping", "participant_fields", 0), " ", "is empty"),
+        (("mapping", "fallback_email"), "desk", "the value is no e-mail address"),
+        (("mapping", "id_prefix"), "club7", '"club7" ends in a digit'),
+        (("mapping", "id_prefix"), "club²", "ends in a digit"),
+        (("mapping", "id_prefix"), "a/b", "slash"),
+        (("mapping", "id_prefix"), "a\\b", "slash"),
+        (("mapping", "id_prefix"), "a\tb", "control character"),
+        (("mapping", "service_minutes", "7"), 0, "0 is not between 1 and 1440"),
+        (("mapping", "service_minutes", "7"), 1441, "not between"),
+        (("mapping", "service_minutes", "seven"), 60, '"seven" is no service id'),
+        (("mapping", "service_minutes", "07"), 60, "no service id"),
+        (("mapping", "service_minutes", "-7"), 60, "no service id"),
+        (("courts", 1, "court_id"), "court-two", '"court-two" is no UUID; copy it from "courtbridge courts"'),
+        (("courts", 1, "court_id"), "x" * 200, f'"{"x" * 57}…" is no UUID'),
+        (("courts", 1, "court_id"), "a\u202eb", '"a\\u202eb" is no UUID'),
+        (("courts", 1, "service_ids"), [], "empty list"),
+        (("courts", 1, "service_ids", 0), -1, "not between"),
+        (("courts", 0, "custom_values"), [], "empty list"),
+        (("courts", 0, "custom_field"), "", "is empty"),
+    ],
+)
+def test_a_bad_value_is_reported_once_with_what_would_be_right(
+    folder: Path, place: Steps, value: object, words: str
+) -> None:
+    assert words in problem(folder, with_value(place, value), place_of(place))
+
+
+def test_a_number_too_long_to_be_written_out_is_reported(folder: Path) -> None:
+    for place in (("wingfield", "concurrency"), ("sync", "max_delete_fraction"), ("sync", "past")):
+        text = toml_document(with_value(place, "HEX")).replace('"HEX"', hex(16**5000))
+        (message,) = problems(folder, text).values()
+        assert message.startswith("the number is ")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        (("launch27", "page_size"), "100", '"100" is no whole number; write one, without quotes'),
+        (("launch27", "page_size"), True, "true is no whole number"),
+        (("launch27", "page_size"), 1.0, "1.0 is no whole number"),
+        (("launch27", "reads_per_second"), "2", '"2" is no number'),
+        (("launch27", "role"), 5, "5 is no text; write one text, in quotes"),
+        (("launch27", "accounts", 0, "email"), [EMAIL], "the value is no text"),
+        (("launch27", "accounts", 0, "password_env"), 12345, "the value is no text"),
+        (("wingfield", "token_file"), False, "the value is no text"),
+        (("mapping", "participant_fields"), "players", '"players" is no list; put it in brackets'),
+        (("mapping", "service_minutes"), 60, "60 is no table; write [mapping.service_minutes]"),
+        (("launch27",), [{}], "a list is no table; write [launch27] and its keys below"),
+        (("launch27", "accounts"), {}, "a table is no list of tables; write [[launch27.accounts]]"),
+        (("courts",), {"court_id": COURT}, "a table is no list of tables; write [[courts]]"),
+        (("courts", 0), 5, "5 is no table; write [[courts]]"),
+        (("sync", "state"), date(2026, 11, 20), "a date or time is no text"),
+    ],
+)
+def test_a_wrong_type_is_reported_once_with_the_right_one(
+    folder: Path, place: Steps, value: object, words: str
+) -> None:
+    assert words in problem(folder, with_value(place, value), place_of(place))
+
+
+def test_an_error_nobody_has_a_sentence_for_gets_a_plain_one() -> None:
+    error: Any = {"type": "no_such_type", "loc": ("sync", "past"), "msg": "x"}
+    assert module._sentence(error, ("sync", "past"), 5) == (
+        "5 is no value that can be used; see config.example.toml"
+    )
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("launch27",),
+        ("launch27", "base_url"),
+        ("launch27", "accounts"),
+        ("launch27", "accounts", 1, "email"),
+        ("wingfield",),
+        ("wingfield", "base_url"),
+        ("wingfield", "external_service_id"),
+        ("courts", 1, "court_id"),
+    ],
+)
+def test_a_missing_key_is_reported_once(folder: Path, place: Steps) -> None:
+    assert problem(folder, without(place), place_of(place)).startswith("is missing; ")
+
+
+# ---------------------------------------------------------------------- unknown keys
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "words"),
+    [
+        (("launch27",), "launch72", "did you mean launch27?"),
+        (("courts",), "court", "did you mean courts?"),
+        (("sync", "interval"), "intervall", "did you mean interval?"),
+        (("courts", 1, "service_ids"), "service-id", "did you mean service_ids?"),
+        (("courts", 1, "court_id"), "courtId", "did you mean court_id?"),
+        (("courts", 0, "custom_field"), "custom_feild", "did you mean custom_field?"),
+        (("launch27", "accounts", 0, "password_env"), "pasword_env", "did you mean password_env?"),
+        (("wingfield", "token_file"), "token_fiel", "did you mean token_file?"),
+    ],
+)
+def test_a_misspelt_key_is_reported_once_with_the_one_that_was_meant(
+    folder: Path, place: Steps, name: str, words: str
+) -> None:
+    assert words in problem(folder, renamed(place, name), place_of((*place[:-1], name)))
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (("launch27", "accounts", 0, "timezone"), "under [launch27]"),
+        (("launch27", "accounts", 0, "interval"), "under [sync]"),
+        (("sync", "court_id"), "under [[courts]]"),
+        (("mapping", "wingfield"), "above all tables"),
+    ],
+)
+def test_a_key_under_the_wrong_header_is_told_where_it_belongs(
+    folder: Path, place: Steps, words: str
+) -> None:
+    assert words in problem(folder, with_value(place, "x"), place_of(place))
+
+
+def test_a_key_that_stands_under_the_wrong_header_is_not_missing_as_well(folder: Path) -> None:
+    document = with_value(("sync", "external_service_id"), "x", without(("wingfield", "external_service_id")))
+    assert "under [wingfield]" in problem(folder, document, "sync.external_service_id")
+
+
+def test_a_key_nobody_knows_is_reported_without_a_guess(folder: Path) -> None:
+    assert problem(folder, with_value(("qqq",), 1), "qqq").startswith("unknown key; remove it")
+
+
+@pytest.mark.parametrize(
+    ("key", "place"),
+    [("a key", '"a key"'), (EMAIL, "…"), (TOKEN, "…"), ("x" * 100, f'"{"x" * 57}…"'), ("[key]", '"[key]"')],
+)
+def test_an_odd_key_is_quoted_and_a_private_one_masked(folder: Path, key: str, place: str) -> None:
+    assert list(problems(folder, with_value(("sync", key), 1))) == [f"sync.{place}"]
+
+
+def test_an_unknown_key_in_a_rule_may_have_been_its_condition(folder: Path) -> None:
+    assert list(problems(folder, renamed(("courts", 1, "service_ids"), "qqq"))) == ["courts[1].qqq"]
+
+
+def test_an_unknown_key_that_is_no_condition_excuses_no_missing_one(folder: Path) -> None:
+    document = with_value(("courts", 1, "nmae"), "x", without(("courts", 1, "service_ids")))
+    assert set(problems(folder, document)) == {"courts[1]", "courts[1].nmae"}
+
+
+# ---------------------------------------------------------------------- what must fit together
+
+
+def test_everything_that_is_wrong_is_reported_in_one_go_and_in_the_order_of_the_file(folder: Path) -> None:
+    document = with_value(("courts", 1, "court_id"), "court-two")
+    document = with_value(("sync", "intervall"), "1m", document)
+    document = with_value(("launch27", "accounts", 1, "email"), EMAIL.upper(), document)
+    document = with_value(("wingfield", "token_file"), "nothing", document)
+    document = with_value(("qqq",), 1, document)
+    document["courts"].append({"court_id": COURT})
+    document["courts"].append({"court_id": COURT, "service_ids": [3, 3]})
+    assert list(problems(folder, document)) == [
+        "launch27.accounts[1].email",
+        "wingfield.token_file",
+        "sync.intervall",
+        "courts[1].court_id",
+        "courts[2]",
+        "courts[3]",
+        "qqq",
+    ]
+
+
+def test_no_rule_at_all_is_a_problem(folder: Path) -> None:
+    for document in (without(("courts",)), with_value(("courts",), [])):
+        assert '"courtbridge courts" prints blocks to paste' in problem(folder, document, "courts")
+
+
+@pytest.mark.parametrize("courts", [None, [], 5, [5], [{"court_id": "x", "qqq": 1}]])
+def test_rules_are_ignored_where_none_is_required(folder: Path, courts: object) -> None:
+    document = without(("courts",)) if courts is None else with_value(("courts",), courts)
+    assert load_config(write(folder, document), ENVIRON, require_courts=False).courts == ()
+
+
+def test_other_problems_are_still_reported_where_no_rule_is_required(folder: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(folder, with_value(("sync", "past"), "x")), ENVIRON, require_courts=False)
+    assert [each.place for each in caught.value.problems] == ["sync.past"]
+
+
+def test_a_rule_needs_a_condition(folder: Path) -> None:
+    assert "has no condition" in problem(folder, without(("courts", 1, "service_ids")), "courts[1]")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"court_id": COURT, "service_ids": [2, 1]},
+        {"court_id": "c1b0a4d6-52b1-4a52-9d1c-3f6f0a8e2b47", "service_ids": [1, 2, 1], "name": "x"},
+        {"court_id": "broken", "service_ids": [1, 2]},
+    ],
+)
+def test_two_rules_may_not_have_the_same_conditions_whatever_their_court(
+    folder: Path, other: Document
+) -> None:
+    document = with_value(("courts",), [{"court_id": COURT, "service_ids": [1, 2]}, other])
+    assert "the same conditions as courts[0]" in problems(folder, document)["courts[1]"]
+
+
+def test_rules_that_differ_in_one_condition_may_stand_together(load: Callable[..., Config]) -> None:
+    rules = [
+        {"court_id": COURT, "service_ids": [1]},
+        {"court_id": COURT, "location_ids": [1]},
+        {"court_id": COURT, "service_ids": [1], "team_ids": [2]},
+        {"court_id": COURT, "custom_field": "court", "custom_values": ["1"]},
+        {"court_id": COURT, "custom_field": "court", "custom_values": ["2"]},
+    ]
+    assert len(load(with_value(("courts",), rules)).courts) == 5
+
+
+def test_a_broken_condition_is_compared_with_nothing(folder: Path) -> None:
+    rules = [{"court_id": COURT, "service_ids": [[1]]}, {"court_id": COURT, "service_ids": [[1]]}]
+    found = problems(folder, with_value(("courts",), rules))
+    assert list(found) == ["courts[0].service_ids[0]", "courts[1].service_ids[0]"]
+
+
+@pytest.mark.parametrize("missing", ["custom_field", "custom_values"])
+def test_custom_field_and_custom_values_go_together(folder: Path, missing: str) -> None:
+    message = problem(folder, without(("courts", 0, missing)), f"courts[0].{missing}")
+    assert message.startswith("is missing; custom_")
+
+
+def test_a_login_may_be_there_only_once(folder: Path) -> None:
+    document = with_value(("launch27", "accounts", 1, "email"), EMAIL.upper())
+    message = problem(folder, document, "launch27.accounts[1].email")
+    assert "launch27.accounts[0]" in message
+
+
+# ---------------------------------------------------------------------- secrets
+
+NO_TOKEN = without(("wingfield", "token_file"))
+
+
+def with_token(form: str, value: object) -> Document:
+    return with_value(("wingfield", form), value, NO_TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("form", "value"), [("token", TOKEN), ("token_env", "WINGFIELD"), ("token_file", "wingfield-token")]
+)
+def test_a_secret_has_three_forms(load: Callable[..., Config], form: str, value: str) -> None:
+    assert load(with_token(form, value), WINGFIELD=f" {TOKEN}\n").wingfield.token.reveal() == TOKEN
+
+
+def test_a_secret_must_be_there(folder: Path) -> None:
+    assert problem(folder, NO_TOKEN, "wingfield.token") == (
+        "is missing; give one of token, token_env, token_file"
+    )
+    document = without(("launch27", "accounts", 1, "password_env"))
+    assert "password_file" in problem(folder, document, "launch27.accounts[1].password")
+
+
+def test_a_secret_must_not_be_there_twice(folder: Path) -> None:
+    message = problem(folder, with_value(("wingfield", "token"), TOKEN), "wingfield.token")
+    assert message == "is given as token and as token_file; keep one of them"
+
+
+@pytest.mark.parametrize(
+    ("form", "value", "words"),
+    [
+        ("token", "", "is empty"),
+        ("token", "two words", "a character that no token has"),
+        ("token", "tök", "a character that no token has"),
+        ("token", "a\nb", "more than one line"),
+        ("token_env", "NOT_SET", "$NOT_SET is not set"),
+        ("token_env", "EMPTY_ONE", "$EMPTY_ONE is empty"),
+        ("token_env", TOKEN, "the variable it names is not set"),
+        ("token_env", PASSWORD, "the variable it names is not set"),
+        ("token_file", PASSWORD, "no such file in "),
+        ("token_file", f"/{PASSWORD}/{TOKEN}", "no such file; "),
+        ("token_file", "", "names no file"),
+        ("token_file", "~no-such-user/token", "whole path"),
+        ("token_file", "x" * 300, "no such file"),
+        ("token_file", ".", "is a directory"),
+        ("token_file", "/dev/null", "is no regular file"),
+        ("token_file", "empty", "is empty"),
+        ("token_file", "lines", "more than one line"),
+        ("token_file", "binary", "no UTF-8 text"),
+        ("token_file", "long", "cannot be read: it is longer"),
+    ],
+)
+def test_a_secret_that_cannot_be_used_is_reported_without_being_shown(
+    folder: Path, form: str, value: str, words: str
+) -> None:
+    write(folder, " \n", "empty")
+    write(folder, f"{TOKEN}\n{PASSWORD}\n", "lines")
+    write(folder, TOKEN.encode() + b"\xff", "binary")
+    write(folder, "x" * 70_000, "long")
+    assert words in problem(folder, with_token(form, value), f"wingfield.{form}", EMPTY_ONE=" ")
+
+
+def test_a_secret_that_may_not_be_read_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Path.open
+
+    def refuse(path: Path, *args: Any, **options: Any) -> Any:
+        if path.name == "wingfield-token":
+            raise PermissionError
+        return opened(path, *args, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert "may not be read" in problem(folder, FULL, "wingfield.token_file")
+
+
+def test_a_password_may_have_spaces_and_letters_of_any_kind(load: Callable[..., Config]) -> None:
+    document = with_value(("launch27", "accounts", 0, "password"), "pässword two", NO_PASSWORD)
+    assert load(document).launch27.accounts[0].password.reveal() == "pässword two"
+
+
+NO_PASSWORD = without(("launch27", "accounts", 0, "password_env"))
+
+
+def test_credentials_come_before_the_files_beside_the_configuration(folder: Path, tmp_path: Path) -> None:
+    path = write(folder, FULL)
+    environ = {**ENVIRON, "CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert load_config(path, environ).wingfield.token.reveal() == TOKEN
+    write(tmp_path, "tok_ext_v1_other", "wingfield-token").chmod(0o644)
+    config = load_config(path, environ)
+    assert config.wingfield.token.reveal() == "tok_ext_v1_other"
+    assert config.warnings == ()
+
+
+def test_a_missing_file_is_reported_with_the_directories_that_were_searched(
+    folder: Path, tmp_path: Path
+) -> None:
+    document = with_token("token_file", "nothing")
+    message = problem(folder, document, "wingfield.token_file", CREDENTIALS_DIRECTORY=str(tmp_path))
+    assert f"{tmp_path} nor in {folder}" in message
+
+
+def test_a_secret_file_may_be_named_by_its_whole_path_or_from_home(
+    load: Callable[..., Config], folder: Path, tmp_path: Path
+) -> None:
+    path = write(tmp_path, "\ufefftok_ext_v1_other\r\n", "token")
+    for name in (str(path), "~/token"):
+        assert (
+            load(with_token("token_file", name), HOME=str(tmp_path)).wingfield.token.reveal()
+            == "tok_ext_v1_other"
+        )
+
+
+def test_without_require_secrets_none_is_fetched(folder: Path) -> None:
+    document = with_token("token_file", "nothing")
+    config = load_config(write(folder, document), {}, require_secrets=False)
+    assert config.wingfield.token.reveal() == config.launch27.accounts[0].password.reveal() == ""
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
+def test_a_literal_secret_in_a_file_that_others_can_read_is_warned_about(folder: Path, mode: int) -> None:
+    path = write(folder, with_value(("launch27", "accounts", 0, "password"), PASSWORD, NO_PASSWORD))
+    assert load_config(path, ENVIRON).warnings == ()
+    path.chmod(mode)
+    (warning,) = load_config(path, ENVIRON).warnings
+    assert warning.startswith("launch27.accounts[0].password: config.toml can be read by others")
+    assert PASSWORD not in warning
+
+
+def test_a_configuration_without_a_literal_secret_may_be_read_by_others(folder: Path) -> None:
+    path = write(folder, FULL)
+    path.chmod(0o644)
+    assert load_config(path, ENVIRON).warnings == ()
+
+
+def test_a_secret_file_that_others_can_read_is_warned_about(
+    load: Callable[..., Config], tmp_path: Path
+) -> None:
+    path = write(tmp_path, TOKEN, "token")
+    path.chmod(0o640)
+    (warning,) = load(with_token("token_file", str(path))).warnings
+    assert warning == f"wingfield.token_file: {path} can be read by others (mode 640); chmod 600 it"
+
+
+# ---------------------------------------------------------------------- comparing two configurations
+
+
+def test_the_same_configuration_has_no_changed_keys(load: Callable[..., Config]) -> None:
+    assert changed_keys(load(), load()) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("sync", "interval"), "2m"),
+        (("courts", 1, "service_ids"), [4]),
+        (("mapping", "service_minutes"), {"7": 91}),
+        (("mapping", "participant_fields"), ["players"]),
+        (("launch27", "accounts", 0, "email"), "new@example.com"),
+        (("launch27", "timezone"), "Europe/Paris"),
+    ],
+)
+def test_a_changed_key_is_named_by_its_place(
+    load: Callable[..., Config], place: Steps, value: object
+) -> None:
+    assert changed_keys(load(), load(with_value(place, value))) == [place_of(place)]
+
+
+def test_a_changed_secret_is_named_and_not_shown(load: Callable[..., Config]) -> None:
+    assert changed_keys(load(), load(with_token("token", "tok_ext_v1_other"))) == ["wingfield.token"]
+    changed = changed_keys(load(), load(LAUNCH27_PASSWORD="another"))
+    assert changed == ["launch27.accounts[0].password", "launch27.accounts[1].password"]
+
+
+def test_a_rule_that_came_or_went_is_named_as_a_whole(load: Callable[..., Config]) -> None:
+    assert changed_keys(load(), load(without(("courts", 1)))) == ["courts[1]"]
+    assert changed_keys(load(without(("courts", 1))), load()) == ["courts[1]"]
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("launch27", "base_url"), "https://other.launch27.com/latest"),
+        (("launch27", "role"), "customer"),
+        (("launch27", "timezone"), "Europe/Paris"),
+        (("wingfield", "base_url"), "https://wingfield.example"),
+        (("wingfield", "external_service_id"), COURT),
+        (("mapping", "default_minutes"), 30),
+        (("mapping", "updated_at_field"), "updated"),
+        (("mapping", "participant_fields"), ["guests", "players"]),
+        (("mapping", "fallback_email"), "new@example.com"),
+        (("mapping", "id_prefix"), "other-"),
+        (("mapping", "service_minutes"), {"8": 90}),
+        (("courts", 1, "court_id"), COURT),
+        (("courts", 1, "service_ids"), [4]),
+        (("courts", 0, "custom_values"), ["1"]),
+    ],
+)
+def test_the_fingerprint_changes_with_what_is_sent(
+    load: Callable[..., Config], place: Steps, value: object
+) -> None:
+    assert mapping_fingerprint(load()) != mapping_fingerprint(load(with_value(place, value)))
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("launch27", "page_size"), 20),
+        (("sync", "interval"), "2m"),
+        (("courts", 0, "name"), "Centre Court"),
+        (("courts", 0, "service_ids"), [2, 1]),
+        (("courts", 0, "custom_values"), ["1", "Court 1"]),
+        (("courts",), FULL["courts"][::-1]),
+    ],
+)
+def test_the_fingerprint_stays_with_everything_else(
+    load: Callable[..., Config], place: Steps, value: object
+) -> None:
+    before = load()
+    assert mapping_fingerprint(before) == mapping_fingerprint(load(with_value(place, value)))
+    wingfield = replace(before.wingfield, token=Secret("other"))
+    assert mapping_fingerprint(before) == mapping_fingerprint(replace(before, wingfield=wingfield))
+
+
+# ---------------------------------------------------------------------- any damage at all
+
+PLACES = tuple(keys_of(FULL))
+REQUIRED = (
+    *(("launch27",), ("launch27", "base_url"), ("launch27", "accounts"), ("wingfield",), ("courts",)),
+    *(("wingfield", "base_url"), ("wingfield", "external_service_id"), ("wingfield", "token_file")),
+    *((("launch27", "accounts", i, key)) for i in (0, 1) for key in ("email", "password_env")),
+    *(("courts", 0, "court_id"), ("courts", 1, "court_id"), ("courts", 1, "service_ids")),
+    *(("courts", 0, "custom_field"), ("courts", 0, "custom_values")),
+)
+SOME_OF_EACH_TYPE: tuple[object, ...] = (True, 5, 5.5, "text", ["text"], {"text": 5}, date(2026, 11, 20))
+
+
+WIDE = settings(deadline=None, derandomize=True, max_examples=150)
+BRIEF = settings(deadline=None, derandomize=True, max_examples=60)
+
+
+def misspellings(key: str) -> list[str]:
+    """Return the key with a letter doubled, dropped or swapped, with hyphens, and in capitals."""
+    doubled = [key[:i] + key[i] + key[i:] for i in range(len(key))]
+    dropped = [key[:i] + key[i + 1 :] for i in range(len(key))]
+    swapped = [key[:i] + key[i + 1] + key[i] + key[i + 2 :] for i in range(len(key) - 1)]
+    return [
+        word for word in (*doubled, *dropped, *swapped, key.replace("_", "-"), key.upper()) if word != key
+    ]
+
+
+def other_types(value: object) -> list[object]:
+    same: tuple[type, ...] = (int, float) if isinstance(value, float) else (type(value),)
+    return [each for each in SOME_OF_EACH_TYPE if type(each) not in same]
+
+
+@st.composite
+def damages(draw: st.DrawFn) -> tuple[Document, str]:
+    """Return a document with one thing wrong, and the place of that."""
+    kind = draw(st.sampled_from(("remove", "misspell", "type")))
+    if kind == "remove":
+        steps = draw(st.sampled_from(REQUIRED))
+        place = place_of(steps).replace("password_env", "password").replace("token_file", "token")
+        return without(steps), place.removesuffix(".service_ids")
+    steps = draw(st.sampled_from(PLACES))
+    key = str(steps[-1])
+    if kind == "misspell" and not key.isdecimal():
+        name = draw(st.sampled_from(misspellings(key)))
+        return renamed(steps, name), place_of((*steps[:-1], name))
+    return with_value(steps, draw(st.sampled_from(other_types(table_of(FULL, steps)[steps[-1]])))), place_of(
+        steps
+    )
+
+
+@given(damages())
+@WIDE
+def test_any_single_damage_is_one_problem_at_its_place(folder: Path, damage: tuple[Document, str]) -> None:
+    document, place = damage
+    assert list(problems(folder, document)) == [place]
+
+
+@given(st.lists(st.sampled_from(PLACES), min_size=2, max_size=5, unique=True), st.data())
+@BRIEF
+def test_no_damage_hides_another(folder: Path, places: list[Steps], data: st.DataObject) -> None:
+    document = copy.deepcopy(FULL)
+    kept = [
+        steps for steps in places if not any(steps != each and steps[: len(each)] == each for each in places)
+    ]
+    for steps in kept:
+        value = data.draw(st.sampled_from(other_types(table_of(FULL, steps)[steps[-1]])))
+        document = with_value(steps, value, document)
+    assert set(problems(folder, document)) == {place_of(steps) for steps in kept}
+
+
+WORDS = sorted(
+    {str(step) for steps in PLACES for step in steps} | {"token", "token_env", "password", "password_file"}
+)
+scalars = (
+    st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(st.characters(codec="utf-8"), max_size=20)
+    | st.sampled_from(
+        (
+            "1m",
+            "0d",
+            COURT,
+            EMAIL,
+            "https://x.example",
+            "http://[::1",
+            "LAUNCH27_PASSWORD",
+            "wingfield-token",
+            ".",
+        )
+    )
+)
+keys = st.sampled_from(WORDS) | st.text(st.characters(codec="utf-8"), max_size=8)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=6,
+)
+documents = st.dictionaries(keys, values, max_size=6)
+
+
+def never_anything_but_a_config_error(folder: Path, content: Document | str | bytes) -> None:
+    try:
+        config = load_config(write(folder, content, "random.toml"), ENVIRON)
+    except ConfigError as error:
+        shown = f"{error} {error!r}"
+        assert not [private for private in PRIVATE if private in shown]
+    else:
+        # An address drawn as the name of a court is no address to the bridge.
+        assert not [secret for secret in (PASSWORD, TOKEN) if secret in repr(config)]
+
+
+@given(documents)
+@BRIEF
+def test_no_document_raises_anything_but_a_config_error(folder: Path, document: Document) -> None:
+    never_anything_but_a_config_error(folder, document)
+
+
+@given(st.sampled_from(PLACES), values)
+@WIDE
+def test_no_value_anywhere_raises_anything_but_a_config_error(
+    folder: Path, steps: Steps, value: object
+) -> None:
+    never_anything_but_a_config_error(folder, with_value(steps, value))
+
+
+@given(st.binary(max_size=60) | st.text(st.characters(codec="utf-8"), max_size=60).map(str.encode))
+@BRIEF
+def test_no_bytes_raise_anything_but_a_config_error(folder: Path, content: bytes) -> None:
+    never_anything_but_a_config_error(folder, content)
+
+
+@given(
+    st.integers(0, len(toml_document(FULL))), st.text(st.characters(codec="utf-8"), min_size=1, max_size=3)
+)
+@WIDE
+def test_no_slip_of_the_keyboard_raises_anything_but_a_config_error(
+    folder: Path, at: int, typed: str
+) -> None:
+    text = toml_document(FULL)
+    never_anything_but_a_config_error(folder, text[:at] + typed + text[at:])
+
+
+def test_the_dumper_of_these_tests_writes_what_it_was_given() -> None:
+    assert tomllib.loads(toml_document(FULL)) == FULL

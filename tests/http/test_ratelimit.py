@@ -1,0 +1,303 @@
+"""The token bucket: never ahead of the service's own, never asleep at the wheel."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.http.ratelimit import Kind, RateLimiter
+
+
+class FakeTime:
+    """A clock that moves only when everybody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.naps: list[float] = []
+        self._sleepers: list[tuple[float, int, asyncio.Event]] = []
+        self._order = itertools.count()
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.naps.append(seconds)
+        event = asyncio.Event()
+        heapq.heappush(self._sleepers, (self.now + seconds, next(self._order), event))
+        await event.wait()
+
+    async def run(self, *work: Awaitable[object]) -> None:
+        tasks = [asyncio.ensure_future(each) for each in work]
+        while True:
+            for _ in range(12):
+                await asyncio.sleep(0)
+            if all(task.done() for task in tasks):
+                break
+            self.now, _, event = heapq.heappop(self._sleepers)
+            event.set()
+        await asyncio.gather(*tasks)
+
+
+def limiter(
+    time: FakeTime, reads_per_second: float | None = 2.0, read_burst: int = 3, *, known: bool = True
+) -> RateLimiter:
+    made = RateLimiter(reads_per_second, read_burst, clock=time.clock, sleep=time.sleep)
+    if known:
+        answer_one(made, time)
+    return made
+
+
+def answer_one(made: RateLimiter, time: FakeTime, headers: dict[str, str] | None = None) -> None:
+    assert made.try_acquire("read")
+    made.answered("read", headers or {})
+    time.now += 3600
+
+
+async def take(made: RateLimiter, kind: Kind = "read") -> None:
+    if not made.try_acquire(kind):
+        await made.acquire(kind)
+
+
+def free(made: RateLimiter, kind: Kind = "read") -> int:
+    """How many requests may be sent at this moment; they are."""
+    return next(number for number in itertools.count() if not made.try_acquire(kind))
+
+
+@dataclass
+class Server:
+    """The service's bucket. ``ticks``: tokens come back at multiples of the ttl rather than evenly."""
+
+    time: FakeTime
+    size: int
+    ttl_ms: int
+    ticks: bool
+    level: float = field(init=False)
+    since: float = field(init=False)
+    refused: int = 0
+
+    def __post_init__(self) -> None:
+        self.level = self.size
+        self.since = self.time.now
+
+    def take(self) -> dict[str, str]:
+        ttl = self.ttl_ms / 1000
+        back = (self.time.now - self.since) / ttl
+        if self.ticks:
+            back = int(back)
+        self.level = min(self.size, self.level + back)
+        self.since += back * ttl
+        if self.level < 1:
+            self.refused += 1
+        self.level -= 1
+        return {"x-rate-limit-read-limit": str(self.size), "x-rate-limit-read-ttl": str(self.ttl_ms)}
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    size=st.integers(1, 12),
+    ttl_ms=st.integers(1, 3000),
+    ticks=st.booleans(),
+    guess=st.tuples(st.floats(0.1, 1000.0), st.integers(1, 50)),
+    requests=st.lists(
+        st.tuples(st.floats(0, 8), st.floats(0, 3), st.floats(0, 3), st.booleans()), min_size=1, max_size=30
+    ),
+)
+def test_the_server_never_has_to_answer_429(
+    size: int,
+    ttl_ms: int,
+    ticks: bool,
+    guess: tuple[float, int],
+    requests: list[tuple[float, float, float, bool]],
+) -> None:
+    time = FakeTime()
+    server = Server(time, size, ttl_ms, ticks)
+    made = limiter(time, *guess, known=False)
+    heard = False
+
+    async def request(delay: float, there: float, back: float, lost: bool) -> None:
+        nonlocal heard
+        await time.sleep(delay)
+        await take(made)
+        await time.sleep(there)
+        headers = server.take()
+        await time.sleep(back)
+        # Until an answer came the service's bucket is a guess, and after a lost one still is.
+        made.answered("read", None if lost and heard else headers)
+        heard = True
+
+    asyncio.run(time.run(*(request(*each) for each in requests)))
+    assert server.refused == 0
+    assert len(time.naps) <= 5 * len(requests)
+
+
+async def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
+    time = FakeTime()
+    made = limiter(time)
+    began, sent = time.now, []
+
+    async def request() -> None:
+        await take(made)
+        sent.append(round(time.now - began, 1))
+        made.answered("read")
+
+    await time.run(*(request() for _ in range(6)))
+    assert sent == [0.0, 0.0, 0.0, 0.5, 1.0, 1.5]
+
+
+async def test_waiting_sleeps_once_for_each_token() -> None:
+    time = FakeTime()
+    made = limiter(time)
+
+    async def request() -> None:
+        await take(made)
+        made.answered("read")
+
+    await time.run(*(request() for _ in range(23)))
+    assert len(time.naps) == 20
+
+
+async def test_who_came_first_goes_first() -> None:
+    time = FakeTime()
+    made = limiter(time, 2.0, 1)
+    order: list[int] = []
+
+    async def request(number: int) -> None:
+        await take(made)
+        order.append(number)
+        made.answered("read")
+
+    await time.run(*(request(number) for number in range(8)))
+    assert order == list(range(8))
+
+
+async def test_nobody_overtakes_those_who_wait() -> None:
+    time = FakeTime()
+    made = limiter(time, 2.0, 1)
+    assert made.try_acquire("read")
+    made.answered("read")
+    waiting = asyncio.ensure_future(made.acquire("read"))
+    await asyncio.sleep(0)
+    time.now += 60
+
+    assert not made.try_acquire("read")
+    await time.run(waiting)
+
+
+async def test_whoever_gives_up_waiting_does_not_block_the_others() -> None:
+    time = FakeTime()
+    made = limiter(time, 2.0, 1)
+    assert made.try_acquire("read")
+    made.answered("read")
+    impatient, patient = (asyncio.ensure_future(made.acquire("read")) for _ in range(2))
+    await asyncio.sleep(0)
+    impatient.cancel()
+
+    await time.run(patient)
+    assert impatient.cancelled()
+
+
+async def test_until_the_first_answer_only_one_request_is_out() -> None:
+    time = FakeTime()
+    made = limiter(time, 2.0, 30, known=False)
+    assert free(made) == 1
+    waiting = asyncio.ensure_future(made.acquire("read"))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    made.answered("read", {})
+    await waiting
+    assert free(made) == 28
+
+
+async def test_an_attempt_without_an_answer_tells_nothing() -> None:
+    time = FakeTime()
+    made = limiter(time, 2.0, 30, known=False)
+    assert made.try_acquire("read")
+    made.answered("read", None)
+
+    assert free(made) == 1
+
+
+async def test_the_services_own_bucket_counts() -> None:
+    time = FakeTime()
+    made = limiter(time)
+    answer_one(made, time, {"x-rate-limit-read-limit": "7", "x-rate-limit-read-ttl": "250"})
+    assert free(made) == 7
+    for _ in range(7):
+        made.answered("read")
+    time.now += 0.51
+    assert free(made) == 2
+
+
+async def test_what_is_owed_stays_owed_when_the_rate_changes() -> None:
+    time = FakeTime()
+    made = limiter(time)
+    assert free(made) == 3
+    for _ in range(3):
+        made.answered("read", {"x-rate-limit-read-ttl": "1000"})
+    time.now += 0.9
+    assert free(made) == 0
+    time.now += 0.2
+    assert free(made) == 1
+
+
+@pytest.mark.parametrize("odd", ["", "0", "-1", "NaN", "inf", "1e3", "many", "9" * 12, "0x10", "²"])
+async def test_odd_headers_are_ignored(odd: str) -> None:
+    time = FakeTime()
+    made = limiter(time)
+    answer_one(made, time, {"x-rate-limit-read-limit": odd, "x-rate-limit-read-ttl": odd})
+    assert free(made) == 3
+
+
+async def test_reads_and_writes_have_buckets_of_their_own() -> None:
+    time = FakeTime()
+    made = limiter(time)
+    answer_one(made, time, {"x-rate-limit-write-limit": "2", "x-rate-limit-write-ttl": "1000"})
+    assert free(made, "write") == 2
+    assert free(made) == 3
+
+
+async def test_without_a_rate_there_is_no_limit() -> None:
+    time = FakeTime()
+    made = limiter(time, None)
+    for _ in range(500):
+        assert made.try_acquire("read")
+    assert time.naps == []
+
+
+async def test_a_hold_holds_everybody() -> None:
+    time = FakeTime()
+    made = limiter(time, None)
+    made.hold(7)
+    began = time.now
+    await time.run(take(made), take(made, "write"))
+    assert time.now - began == pytest.approx(7, abs=0.01)
+
+
+async def test_a_longer_hold_counts_for_those_who_already_wait() -> None:
+    time = FakeTime()
+    made = limiter(time, None)
+    made.hold(1)
+    waiting = asyncio.ensure_future(made.acquire("read"))
+    await asyncio.sleep(0)
+    made.hold(5)
+    made.hold(2)
+    began = time.now
+
+    await time.run(waiting)
+    assert time.now - began == pytest.approx(5, abs=0.01)
+
+
+async def test_after_a_429_the_bucket_is_taken_for_empty() -> None:
+    time = FakeTime()
+    made = limiter(time)
+    made.hold(1.05)
+    time.now += 1.1
+    assert free(made) == 2

@@ -1,0 +1,355 @@
+"""Looks for the day the bridge fails: every source edit, fault, crash and loss, in any order.
+
+After a pass without faults Wingfield equals the mapping of the source, and a further pass writes nothing.
+
+The long form: ``COURTBRIDGE_EXAMPLES=2000 pytest tests/machine -s``; it prints its seed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from bridge.errors import ExitStatus
+from bridge.launch27.wire import Parser, SourceBooking
+from bridge.mapping import Mapper
+from bridge.model import CourtBooking, Held, Slot, to_ms
+from bridge.sync.run import PassResult
+from tests.support.club import COURT_IDS, EMAIL, NOON, SECOND, Club
+
+EXAMPLES = int(os.environ.get("COURTBRIDGE_EXAMPLES", "40"))
+SHRINK = "COURTBRIDGE_SHRINK" in os.environ
+SEED = int(os.environ.get("COURTBRIDGE_SEED", "0")) or random.SystemRandom().randrange(2**32)
+
+hours = st.integers(24, 35)
+courts = st.integers(1, 3)
+lengths = st.sampled_from([60, 60, 60, 60, 90, 120, 180])
+numbers = st.integers(0, 10_000)
+kinds = st.sampled_from(
+    ["refuse", "lose", "status", "garbage", "half", "wrong_shape", "truncate_listing", "shift", "redirect"]
+)
+
+
+class Bridge(RuleBasedStateMachine):
+    """Rules are what a world does to a bridge; the last one is what the bridge promises."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="courtbridge-"))
+        self.runner = asyncio.Runner()
+        self.strangers: list[str] = []
+        self.is_new = True
+
+    @initialize(times=st.booleans(), accounts=st.integers(1, 2))
+    def open(self, times: bool, accounts: int) -> None:
+        async def start() -> Club:
+            club = Club(self.folder, modification_times=times, accounts=accounts)
+            return await club.__aenter__()
+
+        self.club = self.runner.run(start())
+
+    def teardown(self) -> None:
+        if hasattr(self, "club"):
+            self.runner.run(self.club.__aexit__())
+        self.runner.close()
+        shutil.rmtree(self.folder)
+
+    # --- the source ---
+
+    def pick(self, number: int) -> int | None:
+        ids = sorted(self.club.launch27.bookings)
+        return ids[number % len(ids)] if ids else None
+
+    @rule(court=courts, hour=hours, minutes=lengths, second=st.booleans())
+    def new(self, court: int, hour: int, minutes: int, second: bool) -> None:
+        self.club.book(court, hour, minutes, owner=SECOND if second else EMAIL)
+
+    @rule(first=st.lists(st.tuples(courts, hours), min_size=3, max_size=12, unique=True))
+    def busy_day(self, first: list[tuple[int, int]]) -> None:
+        for court, hour in first:
+            self.club.book(court, hour)
+
+    @rule(number=numbers, court=courts, hour=hours, minutes=lengths)
+    def moved(self, number: int, court: int, hour: int, minutes: int) -> None:
+        id_ = self.pick(number)
+        if id_ is not None:
+            self.club.move(id_, court, hour, minutes)
+
+    @rule(picks=st.lists(numbers, min_size=2, max_size=5))
+    def rotated(self, picks: list[int]) -> None:
+        """Two swap, three go round."""
+        world = self.club.launch27
+        ids = list(dict.fromkeys(id_ for pick in picks if (id_ := self.pick(pick)) is not None))
+        places = [{key: world.bookings[id_].get(key) for key in ("service_date", "services")} for id_ in ids]
+        for id_, place in zip(ids, places[1:] + places[:1], strict=True):
+            world.edit(id_, **place)
+
+    @rule(number=numbers)
+    def cancelled(self, number: int) -> None:
+        if (id_ := self.pick(number)) is not None:
+            self.club.launch27.cancel(id_)
+
+    @rule(number=numbers)
+    def restored(self, number: int) -> None:
+        world = self.club.launch27
+        gone = sorted({*world._vanished, *(i for i, raw in world.bookings.items() if not raw.get("active"))})
+        if gone:
+            world.restore(gone[number % len(gone)])
+
+    @rule(number=numbers)
+    def vanished(self, number: int) -> None:
+        if (id_ := self.pick(number)) is not None:
+            self.club.launch27.vanish(id_)
+
+    @rule(number=numbers)
+    def touched(self, number: int) -> None:
+        if (id_ := self.pick(number)) is not None:
+            self.club.launch27.edit(id_, customer_notes="please sweep the lines")
+
+    @rule(number=numbers, email=st.sampled_from(["player@example.com", "other@example.com", "nobody", None]))
+    def other_player(self, number: int, email: str | None) -> None:
+        if (id_ := self.pick(number)) is not None:
+            self.club.launch27.edit(id_, email=email)
+
+    @rule(
+        number=numbers,
+        damage=st.sampled_from([{"service_date": "soon"}, {"services": None}, {"services": 7}]),
+    )
+    def malformed(self, number: int, damage: dict[str, Any]) -> None:
+        if (id_ := self.pick(number)) is not None:
+            self.club.launch27.edit(id_, **damage)
+
+    @rule(number=numbers)
+    def no_court(self, number: int) -> None:
+        if (id_ := self.pick(number)) is not None:
+            self.club.launch27.edit(id_, services=[9])
+
+    @rule(number=numbers)
+    def two_courts(self, number: int) -> None:
+        if (id_ := self.pick(number)) is not None:
+            self.club.launch27.edit(id_, services=[1, 2])
+
+    @rule(number=numbers, days=st.integers(12, 30))
+    def beyond_the_window(self, number: int, days: int) -> None:
+        if (id_ := self.pick(number)) is not None:
+            self.club.launch27.edit(id_, service_date=NOON + timedelta(days=days))
+
+    @rule(number=numbers, hidden=st.booleans())
+    def slipped_between_pages(self, number: int, hidden: bool) -> None:
+        if (id_ := self.pick(number)) is not None:
+            self.club.launch27.hide(id_, hidden=hidden)
+
+    @rule(cap=st.sampled_from([None, 1, 3, 7]))
+    def page_size(self, cap: int | None) -> None:
+        self.club.launch27.max_page = cap
+
+    # --- the configuration ---
+
+    @rule(minutes=st.sampled_from([{}, {1: 90}, {2: 60, 3: 45}]))
+    def service_minutes(self, minutes: dict[int, int]) -> None:
+        self.club.remap(service_minutes=minutes)
+
+    @rule(number=st.integers(0, 3))
+    def court_unmapped(self, number: int) -> None:
+        full = Club(self.folder).rules
+        self.club.rules = full if number == 0 else tuple(r for i, r in enumerate(full, 1) if i != number)
+
+    @rule(court=courts, other=courts)
+    def court_remapped(self, court: int, other: int) -> None:
+        rules = list(self.club.rules)
+        if len(rules) == 3:
+            a, b = rules[court - 1], rules[other - 1]
+            ids = a.service_ids, b.service_ids
+            rules[court - 1] = type(a)(a.court_id, service_ids=ids[1])
+            rules[other - 1] = type(b)(b.court_id, service_ids=ids[0] if court != other else ids[1])
+            self.club.rules = tuple(rules)
+
+    @rule(accounts=st.integers(1, 2))
+    def accounts(self, accounts: int) -> None:
+        self.club.accounts = accounts
+
+    # --- the world ---
+
+    @rule(seconds=st.sampled_from([1, 60, 3600, 90_000, -3600]))
+    def time_passes(self, seconds: int) -> None:
+        self.club.tick(seconds=seconds)
+
+    @rule(court=courts, hour=hours)
+    def stranger(self, court: int, hour: int) -> None:
+        start = NOON + timedelta(hours=hour)
+        try:
+            handle = self.club.wingfield.add_stranger(COURT_IDS[court - 1], start, start + timedelta(hours=1))
+        except ValueError:
+            return
+        self.strangers.append(handle)
+
+    @precondition(lambda self: self.strangers)
+    @rule(number=numbers)
+    def stranger_leaves(self, number: int) -> None:
+        self.club.wingfield.remove_stranger(self.strangers.pop(number % len(self.strangers)))
+
+    @rule(on_target=st.booleans(), kind=kinds, after=st.integers(0, 12), times=st.integers(1, 6))
+    def fault(self, on_target: bool, kind: str, after: int, times: int) -> None:
+        world = self.club.wingfield if on_target else self.club.launch27
+        details: dict[str, Any] = {"location": "http://127.0.0.1:9/"} if kind == "redirect" else {}
+        world.faults.add(kind, after=after, times=times, **details)
+
+    @rule(
+        status=st.sampled_from([429, 500, 503, 401, 403, 404]),
+        after=st.integers(0, 8),
+        on_target=st.booleans(),
+    )
+    def error(self, status: int, after: int, on_target: bool) -> None:
+        world = self.club.wingfield if on_target else self.club.launch27
+        if status < 429 and not on_target:
+            status = 502
+        world.faults.add("status", after=after, times=3, status=status, applied=status == 500)
+
+    @rule()
+    def tokens_die(self) -> None:
+        self.club.launch27.expire_tokens()
+
+    # --- the bridge ---
+
+    @rule()
+    def troubled_pass(self) -> None:
+        self.runner.run(self.club.run(allow=True))
+
+    @rule(step=st.integers(0, 40))
+    def killed_pass(self, step: int) -> None:
+        self.runner.run(self.club.run_and_die(step))
+
+    @rule()
+    def restarted(self) -> None:
+        self.runner.run(self.club.close())
+
+    @rule()
+    def state_lost(self) -> None:
+        self.runner.run(self.club.close())
+        self.club.lose_state()
+
+    @rule()
+    def clear_pass(self) -> None:
+        """What is promised."""
+        club = self.club
+        club.launch27.faults.clear()
+        club.wingfield.faults.clear()
+        before = len(club.wingfield.log)
+        result = self.runner.run(club.run(allow=True))
+        self.is_right(result)
+        conflicts = {"stale_write", "version_conflict"}
+        assert not conflicts & {entry[4] for entry in club.wingfield.log[before:]}
+        writes = len([entry for entry in club.writes if entry[3] == 200])
+        again = self.runner.run(club.run(allow=True))
+        assert len([entry for entry in club.writes if entry[3] == 200]) == writes, (
+            "a further pass writes nothing"
+        )
+        assert self.reasons(again) <= self.reasons(result)
+
+    @staticmethod
+    def reasons(result: PassResult) -> set[tuple[str, str]]:
+        return {(held.id, held.reason) for held in result.held}
+
+    def is_right(self, result: PassResult) -> None:
+        assert result.status in (ExitStatus.OK, ExitStatus.ATTENTION), result.errors
+        record = result.record
+        parts = record.created + record.updated + record.unchanged + record.ignored + record.held
+        assert record.seen == parts
+        wanted, frozen = self.mapped()
+        there = {id_: self.stored(id_) for id_ in self.club.wingfield.bookings}
+        overlapping = {held.id for held in result.held if held.reason == "court_booking_overlap"}
+        for id_, booking in wanted.items():
+            if id_ in overlapping:
+                self.is_in_the_way(id_, booking.slot, wanted, there)
+            elif not (
+                self.may_be_stale(booking.slot) and (id_ not in there or self.may_be_stale(there[id_][0]))
+            ):
+                assert there.get(id_) == (booking.slot, booking.participants), f"{id_} is wrong"
+        for id_, (slot, _) in there.items():
+            assert id_ in wanted or id_ in frozen or self.may_be_stale(slot), f"{id_} is left over"
+
+    def may_be_stale(self, slot: Slot) -> bool:
+        """Beyond the window a booking is asked for once a day; before it, it is history."""
+        first = (self.club.now - timedelta(days=2)).replace(hour=23)
+        last = (self.club.now + timedelta(days=10)).replace(hour=0)
+        return slot.start < first + timedelta(days=1) or slot.start > last
+
+    def is_in_the_way(
+        self, id_: str, slot: Slot, wanted: dict[str, CourtBooking], there: dict[str, Any]
+    ) -> None:
+        ours = any(other != id_ and place.overlaps(slot) for other, (place, _) in there.items())
+        theirs = self.club.wingfield._occupancy.overlaps(
+            slot.court_id, to_ms(slot.start), to_ms(slot.end), own=id_
+        )
+        rings = any(other != id_ and booking.slot.overlaps(slot) for other, booking in wanted.items())
+        assert ours or theirs or rings, f"{id_} is held for no reason"
+
+    def stored(self, id_: str) -> tuple[Slot, tuple[str, ...]]:
+        stored = self.club.wingfield._stored[id_].wanted
+        start, end = self.club.at(stored.start_ms), self.club.at(stored.end_ms)
+        return Slot(stored.court_id, start, end), tuple(p.email or "" for p in stored.participants)
+
+    def mapped(self) -> tuple[dict[str, CourtBooking], set[str]]:
+        """What the source wants in Wingfield, and whose earlier state stays there."""
+        config = self.club.config
+        mapper = Mapper(config.courts, config.mapping, {}, ZoneInfo("Europe/Berlin"))
+        wanted: dict[str, CourtBooking] = {}
+        frozen: set[str] = set()
+        for id_, raw in self.club.launch27.bookings.items():
+            if raw.get("active") is False or not self.club.is_visible(str(id_)):
+                continue
+            if self.club.launch27._behind[id_].hidden and str(id_) not in self.club.wingfield.bookings:
+                continue
+            booking = Parser().booking(json.dumps(raw).encode())
+            mapped = mapper.map(booking)
+            if isinstance(mapped, CourtBooking):
+                wanted[str(id_)] = mapped
+            elif isinstance(mapped, Held) and mapped.reason != "ambiguous_court":
+                frozen.add(str(id_))
+            assert isinstance(booking, SourceBooking) or booking.id == str(id_)
+        return wanted, frozen
+
+
+@pytest.fixture(autouse=True)
+def _silence() -> Iterator[None]:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
+    yield
+    structlog.reset_defaults()
+
+
+def test_no_sequence_of_edits_faults_and_crashes_leaves_wingfield_wrong() -> None:
+    print(f"\nseed {SEED}, {EXAMPLES} examples")
+    machine = seed(SEED)(Bridge)
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+            database=None,
+            phases=(Phase.generate, Phase.shrink) if SHRINK else (Phase.generate,),
+        ),
+    )

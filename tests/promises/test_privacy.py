@@ -1,0 +1,475 @@
+"""Secrets and addresses stay where they belong; nothing an answer says is trusted."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import logging
+import pickle
+import re
+import traceback
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import fields, is_dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from bridge import log as logs
+from bridge.cli import output as report
+from bridge.config.schema import Secret, load_config
+from bridge.errors import BridgeError, ConfigError, ExitStatus
+from bridge.http.client import BODY_LIMIT_BYTES, Backoff, Timeouts
+from bridge.model import Held, HeldSince, Write
+from bridge.sync.narrator import LogNarrator, withheld_advice
+from bridge.sync.run import PassResult
+from tests.support.club import COURT_IDS, NOON, Club, Crash, Recorder, counts
+
+ONE, TWO, THREE = COURT_IDS
+PASSWORD = "pw-ZEBRA-hunter2"
+TOKEN = "tok_ext_v1_GIRAFFE"
+CLUB, SECOND = "okapi.club@example.com", "okapi.second@example.com"
+PLAYERS = [f"okapi.player{n}@example.com" for n in range(6)]
+NAMES = ("Wombat", "Quokka")
+SEARCHED = ("ZEBRA", "GIRAFFE", "okapi", "eyJ", "Wombat", "Quokka")
+"""Parts of the password, the token, every address, every JWT, and of people's names."""
+
+
+@pytest.fixture(autouse=True)
+def _logs() -> Iterator[None]:
+    root = logging.getLogger()
+    before = list(root.handlers), root.level
+    yield
+    root.handlers[:], root.level = before
+    structlog.reset_defaults()
+
+
+class Telling(Recorder):
+    """Remembers, and tells the real log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log = LogNarrator()
+
+    def pass_started(self) -> None:
+        self.log.pass_started()
+
+    def wrote(self, write: Write) -> None:
+        super().wrote(write)
+        self.log.wrote(write)
+
+    def participants_skipped(self, id_: str, count: int) -> None:
+        super().participants_skipped(id_, count)
+        self.log.participants_skipped(id_, count)
+
+    def held_changed(self, began: Any, ended: Any) -> None:
+        super().held_changed(began, ended)
+        self.log.held_changed(began, ended)
+
+    def pass_finished(self, result: PassResult) -> None:
+        super().pass_finished(result)
+        self.log.pass_finished(result)
+
+
+@pytest.fixture
+async def club(tmp_path: Path) -> AsyncIterator[Club]:
+    club = Club(tmp_path, accounts=2)
+    club.emails, club.password, club.wingfield.token = (CLUB, SECOND), PASSWORD, TOKEN
+    for email in club.emails:
+        club.launch27.add_account(email, PASSWORD)
+    club.launch27.logins._accounts.pop("club@example.com")
+    club.launch27.logins._accounts.pop("second@example.com")
+    club.patience = Timeouts(connect=0.1, read=0.1, write=0.1, total=0.2)
+    club.narrator = Telling()
+    async with club:
+        yield club
+
+
+class Search:
+    """Gathers everything that is said anywhere, and looks through it."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, str]] = []
+
+    def hear(self, place: str, text: str) -> None:
+        self.said.append((place, text))
+
+    def hear_error(self, place: str, error: BaseException) -> None:
+        """Take in an error, its traceback, and whatever lies behind it."""
+        self.hear(place, "".join(traceback.format_exception(error)))
+        self.hear(place, repr(error) + str(error) + repr(error.args))
+        seen = error.__cause__ or error.__context__
+        if seen is not None:
+            self.hear_error(place + " behind", seen)
+
+    def finds(self) -> list[str]:
+        found = []
+        for place, text in self.said:
+            found += [f"{place}: {word}" for word in SEARCHED if word.casefold() in text.casefold()]
+        return sorted(set(found))
+
+
+def test_the_search_finds_what_is_there() -> None:
+    search = Search()
+    search.hear("here", "… OKAPI.player0@example.com")
+    search.hear_error("there", ValueError(PASSWORD))
+    assert search.finds() == ["here: okapi", "there: ZEBRA"]
+
+
+FAULTS: list[dict[str, Any]] = [
+    {"kind": "status", "status": 500},
+    {"kind": "status", "status": 400},
+    {"kind": "status", "status": 401},
+    {"kind": "status", "status": 403},
+    {"kind": "status", "status": 404},
+    {"kind": "status", "status": 409},
+    {"kind": "status", "status": 422},
+    {"kind": "status", "status": 429, "retry_after": "60"},
+    {"kind": "garbage"},
+    {"kind": "half"},
+    {"kind": "wrong_shape"},
+    {"kind": "refuse"},
+    {"kind": "lose"},
+    {"kind": "hang"},
+    {"kind": "redirect", "location": "http://127.0.0.1:9/okapi.trap@example.com"},
+]
+
+
+def a_day(club: Club) -> list[int]:
+    """Bookings of every kind, all of them with names and addresses."""
+    people: dict[str, Any] = {"name": "Wanda Wombat", "phone": "Quokka 030"}
+    numbers = [
+        club.book(1 + n % 3, 24 + n // 3, owner=(CLUB, SECOND)[n % 2], email=PLAYERS[n % 6], **people)
+        for n in range(9)
+    ]
+    club.book(1, 60, email="okapi@@broken", owner=CLUB, **people)
+    club.book(1, 61, owner=CLUB, services=None, **people)
+    club.book(1, 62, owner=CLUB, service_date="okapi.soon@example.com", **people)
+    club.book(1, 63, owner=SECOND, services=[1, 2], email=PLAYERS[0], **people)
+    odd = club.book(1, 64, owner=SECOND, **people)
+    club.launch27.bookings[odd]["id"] = "okapi.id@example.com"
+    club.book(
+        2,
+        65,
+        owner=CLUB,
+        email=PLAYERS[1],
+        custom_fields=[{"code": "players", "value": "okapi@x; " + PLAYERS[2]}],
+    )
+    start = NOON + timedelta(hours=70)
+    club.wingfield.add_stranger(THREE, start, start + timedelta(hours=1))
+    club.book(3, 70, owner=CLUB, email=PLAYERS[3], **people)
+    return numbers
+
+
+async def drive(club: Club, search: Search) -> None:
+    """Meet every trouble there is, and take in all that is returned or raised."""
+
+    async def run(place: str, **how: Any) -> None:
+        try:
+            result = await club.run(**how)
+        except (BridgeError, Crash) as error:
+            search.hear_error(place, error)
+            return
+        hear_result(search, place, result)
+
+    numbers = a_day(club)
+    await run("first")
+    await run("dry", dry_run=True)
+    for fault in FAULTS:
+        for world in (club.launch27, club.wingfield):
+            for after in (0, 3):
+                club.move(numbers[0], 1 + (after + len(club.writes)) % 3, 100 + after)
+                club.launch27.edit(numbers[1], email=PLAYERS[len(club.writes) % 6])
+                world.faults.add(**fault, after=after, times=4)
+                await run(f"{fault}")
+                world.faults.clear()
+    start = NOON + timedelta(hours=24)
+    club.wingfield.store(
+        str(numbers[2]),
+        court_id=THREE,
+        start=start,
+        end=start + timedelta(hours=1),
+        updated_at=NOON + timedelta(hours=9),
+        emails=[PLAYERS[5]],
+    )
+    club.launch27.edit(numbers[2], email=PLAYERS[4])
+    await run("stale write")
+    club.limit(max_delete_count=0, max_delete_fraction=0.0)
+    club.launch27.vanish(numbers[3])
+    await run("withheld")
+    await run("allowed", allow=True)
+    club.launch27.add_account(CLUB, "other-ZEBRA-word")
+    club.launch27.expire_tokens()
+    await run("refused login")
+    club.launch27.add_account(CLUB, PASSWORD)
+    for step in range(0, 12, 3):
+        club.fuse.left = step
+        await run("killed")
+        club.fuse.left = None
+    await club.close()
+    club.lose_state()
+    await run("adopted")
+    club.ledger._connection.execute("PRAGMA max_page_count = 1")
+    club.book(1, 80, owner=CLUB, email=PLAYERS[0])
+    await run("full")
+    club.remap(id_prefix="x-")
+    await run("another state")
+    club.remap(id_prefix="")
+    await run("last")
+
+
+def hear_result(search: Search, place: str, result: PassResult) -> None:
+    search.hear(f"{place}: repr", repr(result))
+    search.hear(f"{place}: json", json.dumps(report.pass_json(result, dry_run=True)))
+    search.hear(f"{place}: advice", withheld_advice(result))
+    for error in result.errors:
+        search.hear_error(f"{place}: error", error)
+
+
+async def test_no_secret_and_no_address_in_any_log_error_repr_traceback_or_state(club: Club) -> None:
+    out = io.StringIO()
+    logs.configure("debug", out)
+    for name in ("httpx", "httpcore", "asyncio"):
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    everything = logging.StreamHandler(out)
+    logging.getLogger().addHandler(everything)
+    logging.getLogger().setLevel(logging.DEBUG)
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    search = Search()
+    await drive(club, search)
+    for thing in (club.config, club.services, club.ledger, club.ledger.known(), club.ledger.held()):
+        search.hear(f"repr of {type(thing).__name__}", repr(thing))
+    assert club.services is not None
+    for session in club.services.sessions:
+        search.hear("repr of a session", repr(session) + str(session) + repr(session.token))
+    for client in (club.services.launch27, club.services.wingfield):
+        search.hear("repr of a client", repr(client) + repr(client.http))
+    for path in club.folder.iterdir():
+        search.hear(f"file {path.name}", path.read_bytes().decode("latin-1"))
+    search.hear("log", out.getvalue())
+    assert search.finds() == []
+    assert len(search.said) > 100
+    events = {json.loads(line)["event"] for line in out.getvalue().splitlines() if line.startswith("{")}
+    assert {
+        "pass_started",
+        "pass_finished",
+        "booking_created",
+        "booking_updated",
+        "booking_deleted",
+        "booking_held",
+        "deletes_withheld",
+        "login_refused",
+        "request_retried",
+        "participants_skipped",
+    } <= events
+
+
+async def test_the_state_holds_no_address_in_any_encoding(club: Club) -> None:
+    a_day(club)
+    await club.run()
+    await club.close()
+    for path in club.folder.iterdir():
+        content = path.read_bytes()
+        for email in (*PLAYERS, CLUB, SECOND, "@"):
+            for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
+                if len(email) > 1:
+                    assert email.encode(encoding) not in content
+        assert b"example.com" not in content
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_secret_shows_itself_to_nobody() -> None:
+    secret = Secret(PASSWORD)
+    shown = [repr(secret), str(secret), f"{secret}", f"{secret!r}", repr([secret]), repr({"x": secret})]
+    assert not any("ZEBRA" in text for text in shown)
+    assert copy.copy(secret) == secret
+    with pytest.raises(TypeError):
+        json.dumps(secret)
+    assert pickle.loads(pickle.dumps(copy.copy("x"))) == "x"  # noqa: S301
+
+
+async def test_no_dataclass_of_the_configuration_shows_what_is_private(club: Club) -> None:
+    club.remap(fallback_email=PLAYERS[0])
+
+    def walk(thing: Any) -> Iterator[str]:
+        yield repr(thing)
+        if is_dataclass(thing):
+            for each in fields(thing):
+                yield from walk(getattr(thing, each.name))
+        if isinstance(thing, tuple):
+            for each in thing:
+                if is_dataclass(each):
+                    yield from walk(each)
+
+    config = club.config
+    texts = [text for text in walk(config) if text not in {repr(PLAYERS[0]), repr(CLUB), repr(SECOND)}]
+    assert not any(word in text for text in texts for word in SEARCHED)
+
+
+# --- where requests go ---
+
+
+@pytest.mark.parametrize(
+    "host", ["example.com", "10.0.0.1", "localhost.example.com", "127.0.0.1.example.com", "[::2]", "0.0.0.0"]
+)
+@pytest.mark.parametrize("section", ["launch27", "wingfield"])
+def test_only_https_is_spoken_but_with_loopback(
+    write_config: Callable[..., Path], sandbox: Any, host: str, section: str
+) -> None:
+    url = getattr(sandbox, section).url
+    path = write_config({f'base_url = "{url}"': f'base_url = "http://{host}/latest"'})
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, {})
+    assert [problem.place for problem in caught.value.problems] == [f"{section}.base_url"]
+    assert caught.value.exit_status is ExitStatus.CONFIG
+
+
+@pytest.mark.parametrize("world", ["launch27", "wingfield"])
+@pytest.mark.parametrize("path", ["/login", "/bookings", "/court-bookings", "/1001"])
+async def test_a_redirect_is_never_followed(club: Club, world: str, path: str) -> None:
+    """It leads to the other service, which would see the credentials."""
+    number = club.book(1, 24, owner=CLUB, email=PLAYERS[0])
+    service, other = (club.launch27, club.wingfield)[:: 1 if world == "launch27" else -1]
+    matcher: Callable[[str, str], bool] = lambda _, asked: asked.endswith(path)  # noqa: E731
+    fault = service.faults.add("redirect", times=None, location=f"{other.address}/stolen", match=matcher)
+    result = await club.run()
+    assert not any("stolen" in entry[1] for entry in (*club.launch27.log, *club.wingfield.log))
+    if fault.hits:
+        assert result.status is ExitStatus.TRY_LATER
+        assert "stolen" not in "".join(map(str, result.errors))
+    assert number
+
+
+def test_an_answer_is_read_up_to_32_mib() -> None:
+    assert BODY_LIMIT_BYTES == 32 * 1024 * 1024
+
+
+@pytest.mark.parametrize("world", ["launch27", "wingfield"])
+async def test_an_answer_beyond_the_bound_is_refused_and_deletes_nothing(club: Club, world: str) -> None:
+    numbers = [club.book(1, 24 + n, owner=CLUB, email=PLAYERS[n]) for n in range(4)]
+    await club.run()
+    club.move(numbers[0], 2, 24)
+    club.launch27.vanish(numbers[1])
+    club.patience, club.backoff = Timeouts(connect=1, read=5, write=5, total=30), Backoff(tries=1)
+    await club.close()
+    service = getattr(club, world)
+    service.faults.add("huge", times=None, size_bytes=33 * 1024 * 1024, after=2 if world == "launch27" else 0)
+    result = await club.run()
+    assert result.status is ExitStatus.TRY_LATER
+    assert any("32 MiB" in str(error) for error in result.errors)
+    assert result.record.deleted == 0
+
+
+async def test_the_cookies_of_one_account_are_not_sent_for_another(club: Club) -> None:
+    for owner in (CLUB, SECOND):
+        club.book(1 if owner == CLUB else 2, 24, owner=owner, email=PLAYERS[0])
+    assert counts(await club.run()) == {"created": 2}
+
+
+# --- what an answer says ---
+
+EVIL = [
+    "\x1b[2J\x1b[31mpwned\x07",
+    "line\nfeed\r\ncarriage",
+    "{0.__class__}",
+    "%s%s%n",
+    "../../../../etc/passwd",
+    "'; DROP TABLE bookings; --",
+    "\u202eright to left",
+    "\x00nul",
+    "${jndi:ldap://x}",
+    "\ud800 alone",
+]
+
+
+@pytest.mark.parametrize("evil", EVIL, ids=range(len(EVIL)))
+async def test_nothing_a_booking_says_is_run_or_reaches_the_terminal(club: Club, evil: str) -> None:
+    out = io.StringIO()
+    logs.configure("debug", out)
+    evil_json = evil.encode("utf-8", "replace").decode()
+    number = club.book(
+        1,
+        24,
+        owner=CLUB,
+        name=evil_json,
+        email=PLAYERS[0],
+        customer_notes=evil_json,
+        digest=evil_json,
+        location={"id": evil_json, "name": evil_json},
+        custom_fields=[{"code": evil_json, "label": evil_json, "value": evil_json}],
+    )
+    bad = club.book(2, 24, owner=CLUB, email=evil_json, service_date=evil_json)
+    worse = club.book(2, 25, owner=CLUB, email=evil_json)
+    club.launch27.bookings[worse]["id"] = evil_json
+    club.launch27.catalogue[0]["name"] = evil_json
+    result = await club.run()
+    assert counts(result) == {"created": 1, "held": 2}
+    text = out.getvalue() + json.dumps(report.pass_json(result, dry_run=True), ensure_ascii=False)
+    assert evil_json not in text
+    assert re.search(r"[\x00-\x08\x0b-\x1f\x7f]", text) is None
+    assert (number, bad) == (1001, 1002)
+    assert {path.name.partition("-")[0] for path in club.folder.iterdir()} <= {"courtbridge.db"}
+
+
+@pytest.mark.parametrize(
+    "id_", ["../1", "1/../../settings", "1?x=1", "1#x", "1%2f", " 1", "1 ", "+1", "1e3", "0x1", "١", "9" * 30]
+)
+async def test_an_id_that_is_no_number_never_becomes_a_path(club: Club, id_: str) -> None:
+    number = club.book(1, 24, owner=CLUB, email=PLAYERS[0])
+    club.launch27.bookings[number]["id"] = id_
+    for _ in range(2):
+        assert counts(await club.run()) == {"held": 1}
+    assert club.writes == []
+    assert not any("/bookings/" in entry[1] for entry in club.launch27.log)
+
+
+@pytest.mark.parametrize("evil", EVIL[:2], ids=range(2))
+def test_a_terminal_is_safe_from_control_characters(evil: str) -> None:
+    shown = report.visible(evil)
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+    assert "\r" not in shown
+    assert logs.printable(evil).isprintable()
+
+
+@pytest.mark.parametrize("error_type", ["<b>okapi@example.com</b>", "x" * 500, "\x1b[31m", "a b", 7, None])
+async def test_a_foreign_error_type_is_not_repeated(club: Club, error_type: object) -> None:
+    """Wingfield's ``error.type`` becomes a reason only when it is a word."""
+    from starlette.responses import Response
+
+    club.book(1, 24, owner=CLUB, email=PLAYERS[0])
+    body = json.dumps({"error": {"type": error_type, "message": "okapi@example.com is busy"}}).encode()
+    club.wingfield.failure = lambda status: Response(  # type: ignore[method-assign]
+        body, status, media_type="application/json"
+    )
+    club.wingfield.faults.add("status", status=400, times=None, match=lambda method, _: method == "PUT")
+    result = await club.run()
+    said = repr(result) + "".join(map(str, result.errors)) + repr(result.held)
+    assert "okapi" not in said
+    assert "xxxxx" not in said
+    assert "\x1b" not in said
+    assert all(isinstance(each, Held | HeldSince) for each in result.held)
+
+
+async def test_numbers_beyond_all_bounds_hold_one_booking_only(club: Club) -> None:
+    club.book(1, 24, owner=CLUB, email=PLAYERS[0])
+    odd = club.book(2, 24, owner=CLUB, email=PLAYERS[0])
+    club.launch27.bookings[odd].update(id=10**400, duration=10**400, location={"id": 10**400})
+    assert counts(await club.run()) == {"created": 1, "held": 1}
+
+
+async def test_a_deeply_nested_answer_is_no_answer(club: Club) -> None:
+    club.book(1, 24, owner=CLUB, email=PLAYERS[0])
+    await club.run()
+    nested = club.book(2, 24, owner=CLUB, email=PLAYERS[0])
+    deep: Any = []
+    for _ in range(400):
+        deep = [deep]
+    dict.__setitem__(club.launch27.bookings[nested], "customer_notes", deep)
+    result = await club.run()
+    assert result.status in (ExitStatus.OK, ExitStatus.TRY_LATER)
+    assert club.slot_of(1001) is not None

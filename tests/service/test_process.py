@@ -1,0 +1,685 @@
+"""The daemon, over real sockets, with real signals and real edits."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+import structlog
+import time_machine
+
+from bridge.errors import ExitStatus, ServiceError, StateError, Unavailable
+from bridge.http import client as http
+from bridge.http.client import Backoff
+from bridge.ledger.store import Ledger, hold
+from bridge.model import PassRecord
+from bridge.sandbox import Sandbox
+from bridge.service import process as daemon
+from bridge.sync import executor
+from bridge.sync.run import PassResult, Synchronizer
+from tests.support.daemons import (
+    FakeSystemd,
+    Here,
+    Process,
+    book,
+    chmod,
+    link,
+    logins,
+    read,
+    rename,
+    replace,
+    touch,
+    write,
+    writes,
+)
+
+Write = Callable[..., Path]
+SECOND = '[sync]\ninterval = "1s"\n'
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a request give up soon."""
+    assert http.Http.__init__.__kwdefaults__ is not None
+    quickly = Backoff(tries=3, in_all=2.0, first=0.001, longest=0.004, jitter=0.001)
+    monkeypatch.setitem(http.Http.__init__.__kwdefaults__, "backoff", quickly)
+
+
+@pytest.fixture
+def config(write_config: Write) -> Path:
+    return write_config(more=SECOND)
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[FakeSystemd]:
+    with FakeSystemd(tmp_path / "notify") as systemd:
+        yield systemd
+
+
+# --- passes ---
+
+
+async def test_the_first_pass_comes_at_once_and_a_change_is_followed(sandbox: Sandbox, config: Path) -> None:
+    first, second = book(sandbox, 2)
+    async with Here(config) as here:
+        began = monotonic()
+        await here.until(lambda: len(sandbox.wingfield.bookings) == 2)
+        assert monotonic() - began < 1.0
+        sandbox.launch27.cancel(first)
+        await here.wait("booking_deleted")
+        assert len(here.ledger.passes(100)) <= 3
+    assert list(sandbox.wingfield.bookings) == [str(second)]
+
+
+async def test_passes_keep_coming_and_never_overlap(sandbox: Sandbox, config: Path) -> None:
+    sandbox.launch27.delay_seconds = 0.1
+    async with Here(config) as here:
+        await here.passes(3)
+    records = here.records
+    ends = [record.started_ms + record.duration_ms for record in records]
+    starts = [record.started_ms for record in records]
+    assert all(end <= start + 5 for end, start in zip(ends[:-1], starts[1:], strict=True))
+
+
+async def test_a_quiet_pass_is_not_told(sandbox: Sandbox, config: Path) -> None:
+    book(sandbox)
+    async with Here(config) as here:
+        await here.passes(3)
+    assert len(here.log.of("pass_finished")) == 1
+    assert [line["event"] for line in here.log.lines] == [
+        "daemon_started",
+        "booking_created",
+        "pass_finished",
+        "daemon_stopping",
+        "daemon_stopped",
+    ]
+
+
+# --- edits ---
+
+
+async def test_an_edit_in_place_is_taken_in(sandbox: Sandbox, config: Path) -> None:
+    async with Here(config) as here:
+        await here.passes(1)
+        replace(config, 'interval = "1s"', 'interval = "2s"\nfuture = "30d"')
+        line = await here.wait("config_reloaded")
+    assert line["changed"] == ["sync.interval", "sync.future"]
+
+
+async def test_an_edit_by_rename_is_taken_in_and_a_pass_follows(
+    sandbox: Sandbox, write_config: Write
+) -> None:
+    config = write_config(more='[sync]\ninterval = "1h"\n')
+    book(sandbox)
+    async with Here(config) as here:
+        await here.passes(1)
+        new = config.with_name("new")
+        write(new, read(config).replace("[sync]", '[mapping]\nfallback_email = "a@c.co"\n[sync]'))
+        rename(new, config)
+        began = monotonic()
+        line = await here.wait("config_reloaded")
+        await here.passes(2)
+        assert monotonic() - began < 5
+    assert line["changed"] == ["mapping.fallback_email"]
+    assert "a@c.co" not in str(here.log.lines)
+
+
+async def test_a_switched_link_is_taken_in(sandbox: Sandbox, config: Path) -> None:
+    one, two = config.with_name("one.toml"), config.with_name("two.toml")
+    rename(config, one)
+    link(config, "one.toml")
+    write(two, read(one).replace('interval = "1s"', 'interval = "3s"'))
+    async with Here(config) as here:
+        await here.passes(1)
+        link(config, "two.toml")
+        assert (await here.wait("config_reloaded"))["changed"] == ["sync.interval"]
+
+
+async def test_a_half_written_file_is_waited_for(sandbox: Sandbox, config: Path) -> None:
+    text = read(config)
+    whole = text.replace('interval = "1s"', 'interval = "2s"')
+    async with Here(config) as here:
+        await here.passes(1)
+        write(config, whole[: len(whole) // 2])
+        seen = here.beats
+        await here.until(lambda: here.beats > seen + 3)
+        write(config, whole)
+        line = await here.wait("config_reloaded")
+    assert line["changed"] == ["sync.interval"]
+    assert not here.log.of("config_rejected")
+
+
+async def test_a_wrong_edit_is_told_once_with_all_its_problems(sandbox: Sandbox, config: Path) -> None:
+    (number,) = book(sandbox)
+    good = read(config)
+    async with Here(config) as here:
+        await here.passes(1)
+        write(config, good.replace('"1s"', '"soon"') + "\n[[courts]]\nservice_ids = [3]\n")
+        line = await here.wait("config_rejected")
+        assert [problem.partition(":")[0] for problem in line["problems"]] == [
+            "sync.interval",
+            "courts[2].court_id",
+        ]
+        touch(config)
+        sandbox.launch27.cancel(number)
+        await here.wait("booking_deleted")
+        os.kill(os.getpid(), signal.SIGHUP)
+        await here.wait("config_rejected", 2)
+        write(config, good)
+        assert (await here.wait("config_reloaded"))["changed"] == []
+        write(config, good.replace('"1s"', '"soon"'))
+        await here.wait("config_rejected", 3)
+    assert len(here.log.of("config_rejected")) == 3
+
+
+async def test_a_touched_file_is_no_edit(sandbox: Sandbox, config: Path) -> None:
+    async with Here(config) as here:
+        await here.passes(1)
+        touch(config)
+        await here.until(lambda: here.loads == 2)
+        await here.passes(3)
+    assert not here.log.of("config_reloaded")
+
+
+async def test_an_edit_that_is_taken_back_in_time_changes_nothing(sandbox: Sandbox, config: Path) -> None:
+    hang = sandbox.launch27.faults.add("hang", match=lambda _method, path: path.endswith("bookings"))
+    text = read(config)
+    async with Here(config) as here:
+        await here.until(lambda: hang.hits == 1)
+        write(config, text.replace('"1s"', '"2s"'))
+        await here.until(lambda: here.loads == 2)
+        write(config, text)
+        await here.until(lambda: here.loads == 3)
+        hang.release()
+        assert (await here.wait("config_reloaded"))["changed"] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("127.0.0.1", "localhost", ["launch27.base_url", "wingfield.base_url"]),
+        ("497f6eca", "497f6ecb", ["wingfield.external_service_id"]),
+        ("[sync]", '[mapping]\nid_prefix = "x-"\n[sync]', ["mapping.id_prefix"]),
+        ("[sync]", '[sync]\nstate = "other.db"', ["sync.state"]),
+    ],
+)
+async def test_another_state_is_refused_while_running(
+    sandbox: Sandbox, config: Path, old: str, new: str, place: list[str]
+) -> None:
+    async with Here(config) as here:
+        await here.passes(1)
+        replace(config, old, new)
+        os.kill(os.getpid(), signal.SIGHUP)
+        line = await here.wait("config_rejected")
+        count = len(here.ledger.passes(100))
+        await here.passes(count + 1)
+    assert [problem.partition(":")[0] for problem in line["problems"]] == place
+    assert "restart" in line["problems"][0]
+
+
+async def test_a_rotated_secret_is_taken_in(sandbox: Sandbox, write_config: Write, tmp_path: Path) -> None:
+    token = sandbox.wingfield.token
+    secret = tmp_path / "token"
+    write(secret, token)
+    secret.chmod(0o600)
+    config = write_config({f'token = "{token}"': 'token_file = "token"'}, more=SECOND)
+    book(sandbox)
+    async with Here(config) as here:
+        await here.passes(1)
+        sandbox.wingfield.token = "tok_ext_v1_new"
+        write(secret, "tok_ext_v1_new")
+        assert (await here.wait("config_reloaded"))["changed"] == ["wingfield.token"]
+        book(sandbox, first_hour=40)
+        await here.wait("booking_created", 2)
+    assert "tok_ext" not in str(here.log.lines)
+
+
+async def test_the_login_survives_a_new_configuration(sandbox: Sandbox, config: Path) -> None:
+    async with Here(config) as here:
+        await here.passes(1)
+        replace(config, '"1s"', '"2s"')
+        await here.wait("config_reloaded")
+        await here.passes(3)
+    assert logins(sandbox) == 1
+
+
+async def test_a_secret_others_can_read_is_warned_about(sandbox: Sandbox, config: Path) -> None:
+    chmod(config, 0o644)
+    async with Here(config) as here:
+        await here.wait("config_warning", 2)
+        replace(config, '"1s"', '"2s"')
+        await here.wait("config_reloaded")
+        chmod(config, 0o600)
+        await here.wait("config_reloaded", 1)
+    assert len(here.log.of("config_warning")) == 2
+
+
+# --- services that are away ---
+
+
+@pytest.mark.usefixtures("quick")
+async def test_an_outage_is_told_when_it_begins_and_when_it_ends(sandbox: Sandbox, config: Path) -> None:
+    for service in (sandbox.launch27, sandbox.wingfield):
+        service.faults.add("refuse", times=None)
+    book(sandbox)
+    async with Here(config) as here:
+        await here.wait("pass_incomplete")
+        await here.until(lambda: here.daemon._pace.failures == 2)
+        assert not here.log.of("request_retried")
+        for service in (sandbox.launch27, sandbox.wingfield):
+            service.faults.clear()
+        replace(config, '"1s"', '"2s"')  # does not wait for the end of the back-off
+        await here.wait("trouble_over")
+        await here.wait("booking_created")
+        await here.until(lambda: here.daemon._pace.failures == 0)
+        await here.wait("trouble_over", 2)
+    told = [line["error"].partition(":")[0] for line in here.log.of("pass_incomplete")]
+    assert told == ["Launch27", "Wingfield"]
+    assert [line["service"] for line in here.log.of("trouble_over")] == told
+
+
+@pytest.mark.usefixtures("quick")
+async def test_the_trouble_of_one_booking_slows_nobody_down(sandbox: Sandbox, config: Path) -> None:
+    numbers = book(sandbox, 3)
+    sandbox.wingfield.faults.add(
+        "status", times=None, status=500, match=lambda _method, path: path.endswith(f"/{numbers[0]}")
+    )
+    async with Here(config) as here:
+        await here.passes(2)
+        assert here.daemon._pace.failures == 0
+    assert len(sandbox.wingfield.bookings) == 2
+    assert len(here.log.of("pass_incomplete")) == 1
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_listing_that_fails_slows_the_passes_down(sandbox: Sandbox, config: Path) -> None:
+    sandbox.launch27.faults.add(
+        "status", times=None, status=500, match=lambda _method, path: path.endswith("/bookings")
+    )
+    async with Here(config) as here:
+        await here.passes(2)
+        await here.until(lambda: here.daemon._pace.failures == 2)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_request_that_had_to_be_retried_is_told_once(sandbox: Sandbox, config: Path) -> None:
+    sandbox.launch27.faults.add("status", times=1, status=503)
+    async with Here(config) as here:
+        await here.wait("request_retried")
+        sandbox.launch27.faults.add("status", times=1, status=503)
+        await here.passes(3)
+    assert len(here.log.of("request_retried")) == 1
+    assert not here.log.of("pass_incomplete")
+
+
+async def test_a_refused_login_waits_until_the_password_is_another(sandbox: Sandbox, config: Path) -> None:
+    right = read(config)
+    write(config, right.replace("correct-horse", "wrong-horse"))
+    book(sandbox)
+    async with Here(config) as here:
+        await here.wait("login_refused")
+        await here.passes(1)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await here.wait("config_reloaded")
+        replace(config, '"1s"', '"2s"')
+        await here.wait("config_reloaded", 2)
+        assert logins(sandbox) == 1
+        assert here.daemon._due_at - monotonic() > 290
+        write(config, right)
+        await here.wait("booking_created")
+    assert logins(sandbox) == 2
+    assert len(here.log.of("login_refused")) == 1
+    assert not here.log.of("pass_incomplete")
+
+
+# --- the clock ---
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=-5), timedelta(hours=5), timedelta(days=20_000)])
+async def test_a_clock_that_is_set_changes_nothing(sandbox: Sandbox, config: Path, jump: timedelta) -> None:
+    (number,) = book(sandbox, first_hour=30)
+    slot = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=40)
+    async with Here(config) as here:
+        await here.passes(1)
+        before = sandbox.wingfield.bookings[str(number)]["externalUpdatedAt"]
+        with time_machine.travel(datetime.now(UTC) + jump, tick=True):
+            await here.wait("clock_jumped")
+            count = len(here.ledger.passes(100))
+            sandbox.launch27.edit(number, service_date=slot)
+            await here.passes(count + 2)
+            if abs(jump) < timedelta(days=1):
+                await here.wait("booking_updated")
+                assert sandbox.wingfield.bookings[str(number)]["externalUpdatedAt"] > before
+        await here.wait("clock_jumped", 2)
+
+
+# --- stopping ---
+
+
+async def test_a_stop_while_listing_ends_soon_and_deletes_nothing(
+    sandbox: Sandbox, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "READING_GRACE_SECONDS", 0.2)
+    book(sandbox, 3)
+    async with Here(config) as here:
+        await here.passes(1)
+        hang = sandbox.launch27.faults.add("hang", match=lambda _method, path: path.endswith("/bookings"))
+        await here.until(lambda: hang.hits == 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await here.wait("pass_cut_short")
+    assert len(sandbox.wingfield.bookings) == 3
+    assert not here.log.of("pass_incomplete")
+
+
+async def test_a_stop_while_pages_come_ends_soon_and_deletes_nothing(
+    sandbox: Sandbox, write_config: Write
+) -> None:
+    config = write_config({"reads_per_second": "page_size = 2\nreads_per_second"}, more=SECOND)
+    book(sandbox, 20)
+    async with Here(config) as here:
+        await here.passes(1)
+        sandbox.launch27.delay_seconds = 0.1
+        asked = len(sandbox.launch27.log)
+        await here.until(lambda: len(sandbox.launch27.log) >= asked + 3)
+        began = monotonic()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await here.ended()
+        assert monotonic() - began < 1.5
+    assert len(sandbox.wingfield.bookings) == 20
+    assert not here.log.of("pass_incomplete")
+
+
+async def test_a_stop_while_writing_stores_what_was_answered(
+    sandbox: Sandbox, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "DRAIN_SECONDS", 0.3)
+    numbers = book(sandbox, 4)
+    hang = sandbox.wingfield.faults.add("hang", match=lambda _method, path: path.endswith(f"/{numbers[-1]}"))
+    async with Here(config) as here:
+        await here.until(lambda: hang.hits == 1 and len(sandbox.wingfield.bookings) == 3)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await here.ended()
+    sandbox.wingfield.faults.clear()
+    async with Here(config) as here:
+        await here.wait("booking_created")
+    applied = [entry.id for entry in writes(sandbox) if entry.status == 200]
+    assert sorted(applied) == sorted(map(str, numbers))
+
+
+async def test_a_ledger_that_fails_ends_the_daemon(
+    sandbox: Sandbox, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StateError("the disk is full")
+
+    monkeypatch.setattr(Ledger, "finish", full)
+    here = Here(config)
+    with pytest.raises(StateError):
+        async with here:
+            await asyncio.wait([here.task])
+
+
+# --- systemd ---
+
+
+async def test_systemd_hears_of_everything(sandbox: Sandbox, config: Path, systemd: FakeSystemd) -> None:
+    book(sandbox, 2)
+    async with Here(config, notify=systemd, watchdog_seconds=0.2) as here:
+        await here.passes(1)
+        await systemd.hears("READY=1\nSTATUS=waiting for the first pass")
+        words = await systemd.hears("STATUS=in step: 2 bookings, last pass ")
+        assert words.count(":") == 3
+        await systemd.hears("WATCHDOG=1")
+        replace(config, '"1s"', '"2s"')
+        await here.wait("config_reloaded")
+        await systemd.hears("RELOADING=1\nMONOTONIC_USEC=")
+        await systemd.hears("READY=1\nSTATUS=in step")
+        replace(config, '"2s"', '"2x"')
+        await here.wait("config_rejected")
+        await systemd.hears("RELOADING=1\nMONOTONIC_USEC=")
+        assert "the edited configuration is wrong: sync.interval" in await systemd.hears("READY=1")
+    await systemd.hears("STOPPING=1")
+
+
+async def test_a_pass_that_hangs_is_no_longer_alive(
+    sandbox: Sandbox, config: Path, systemd: FakeSystemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "HUNG_SECONDS", 0.3)
+    monkeypatch.setattr(daemon, "READING_GRACE_SECONDS", 0.1)
+    hang = sandbox.launch27.faults.add("hang")
+    async with Here(config, notify=systemd, watchdog_seconds=0.1) as here:
+        await here.until(lambda: hang.hits == 1)
+        await systemd.hears("WATCHDOG=1")
+        began, beats = monotonic(), here.beats
+        await here.until(lambda: monotonic() - began > 0.4)
+        systemd.heard_by_now()
+        beats = here.beats
+        await here.until(lambda: here.beats > beats + 4)
+        assert systemd.heard_by_now() == []
+        hang.release()
+        await here.passes(1)
+        await here.until(lambda: "WATCHDOG=1" in systemd.heard_by_now())
+
+
+# --- words ---
+
+
+def result_of(
+    outcome: str, *errors: ServiceError, held: int = 0, withheld: tuple[str, ...] = ()
+) -> PassResult:
+    record = PassRecord(0, 5, outcome, 43, 1, 2, 0, 38, 1, held, withheld)
+    return PassResult(record, ExitStatus.OK, (), (), errors)
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (result_of("in_step"), "in step: 41 bookings, last pass {t}"),
+        (result_of("attention", held=1), "in step: 41 bookings, 1 held, last pass {t}"),
+        (
+            result_of("attention", withheld=("1", "2")),
+            "in step: 41 bookings, 2 deletes withheld, last pass {t}",
+        ),
+        (result_of("incomplete"), "not in step: 41 bookings, last pass {t}"),
+        (
+            result_of("incomplete", Unavailable("Wingfield", "could not connect")),
+            "not in step: Wingfield: could not connect, last pass {t}",
+        ),
+    ],
+)
+def test_the_status_says_how_things_stand(result: PassResult, words: str) -> None:
+    ended = datetime(2026, 11, 20, 12, 0, 3, tzinfo=UTC)
+    local = ended.astimezone()
+    assert daemon.in_words(result, ended, None) == words.format(t=f"{local:%H:%M:%S}")
+    later = ended + timedelta(minutes=5)
+    assert daemon.in_words(result, ended, later).endswith(f", next {later.astimezone():%H:%M:%S}")
+
+
+# --- how it ends: run() itself ---
+
+
+@pytest.fixture
+def ran(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., tuple[int, str]]]:
+    monkeypatch.setattr("faulthandler.enable", lambda: None)
+
+    def run(config: Path, **environ: str) -> tuple[int, str]:
+        status = daemon.run(config, environ=environ, log_level="info")
+        return status, capsys.readouterr().err
+
+    yield run
+    structlog.reset_defaults()
+
+
+def test_a_wrong_configuration_ends_with_78_and_every_reason(
+    ran: Callable[..., tuple[int, str]], write_config: Write, systemd: FakeSystemd
+) -> None:
+    config = write_config({"service_ids = [1]": "", "correct-horse-battery": ""}, more=SECOND)
+    status, log = ran(config, NOTIFY_SOCKET=str(systemd.path))
+    assert status == 78
+    assert log.count("config_rejected") == 1
+    assert "courts[0]" in log
+    assert "launch27.accounts[0].password" in log
+    assert "the configuration is wrong" in systemd.hear("STATUS")
+
+
+def test_a_state_that_cannot_be_used_ends_with_74(ran: Callable[..., tuple[int, str]], config: Path) -> None:
+    config.with_name("courtbridge.db").write_bytes(b"no database " * 100)
+    status, log = ran(config)
+    assert status == 74
+    assert "courtbridge.db" in log
+
+
+def test_a_newer_state_ends_with_74(ran: Callable[..., tuple[int, str]], config: Path) -> None:
+    with closing(sqlite3.connect(config.with_name("courtbridge.db"))) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    status, log = ran(config)
+    assert status == 74
+    assert "newer" in log
+
+
+def test_a_state_that_is_held_ends_with_75_and_says_by_whom(
+    ran: Callable[..., tuple[int, str]], config: Path
+) -> None:
+    with hold(config.with_name("courtbridge.db")):
+        status, log = ran(config)
+    assert status == 75
+    assert str(os.getpid()) in log
+
+
+def test_a_mistake_of_ours_ends_with_1_and_shows_no_values(
+    ran: Callable[..., tuple[int, str]], config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("hunter2")
+
+    monkeypatch.setattr(Synchronizer, "run_pass", broken)
+    status, log = ran(config)
+    assert status == 1
+    assert "RuntimeError" in log
+    assert "test_process.py" in log
+    assert "hunter2" not in log
+
+
+def test_a_time_out_of_ours_is_no_stop(
+    ran: Callable[..., tuple[int, str]], config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(Synchronizer, "run_pass", broken)
+    assert ran(config)[0] == 1
+
+
+def test_it_ends_with_0_when_told_to(
+    ran: Callable[..., tuple[int, str]], config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = Ledger.finish
+
+    def finish_and_stop(ledger: Ledger, closing: Any) -> None:
+        finish(ledger, closing)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Ledger, "finish", finish_and_stop)
+    handler = signal.getsignal(signal.SIGINT)
+    assert ran(config)[0] == 0
+    assert signal.getsignal(signal.SIGINT) == handler
+
+
+# --- real processes ---
+
+
+def test_a_process_runs_under_systemd_and_ends_when_told(
+    sandbox: Sandbox, config: Path, systemd: FakeSystemd
+) -> None:
+    book(sandbox, 3)
+    with Process(config, NOTIFY_SOCKET=str(systemd.path), WATCHDOG_USEC="1000000") as process:
+        systemd.hear("READY=1")
+        systemd.hear("STATUS=in step: 3 bookings")
+        replace(config, '"1s"', '"2s"')
+        process.log.wait("config_reloaded")
+        systemd.hear("RELOADING=1")
+        systemd.hear("READY=1")
+        systemd.hear("WATCHDOG=1")
+        process.send(signal.SIGTERM)
+        assert process.ended() == 0
+        systemd.hear("STOPPING=1")
+    assert process.log.others == []
+
+
+def test_a_process_that_is_stopped_in_mid_pass_sends_nothing_twice(sandbox: Sandbox, config: Path) -> None:
+    numbers = book(sandbox, 60)
+    sandbox.wingfield.delay_seconds = 0.2
+    with Process(config) as process:
+        process.log.wait("booking_created", 10)
+        began = monotonic()
+        process.send(signal.SIGINT)
+        assert process.ended() == 0
+        assert monotonic() - began < 5
+    sandbox.wingfield.delay_seconds = 0.0
+    assert len(sandbox.wingfield.bookings) < 60
+    with Process(config, "--once") as process:
+        assert process.ended() == 0
+    assert len(sandbox.wingfield.bookings) == 60
+    assert len(writes(sandbox)) == len(numbers)
+
+
+def test_a_second_signal_ends_a_process_at_once(sandbox: Sandbox, config: Path) -> None:
+    (number,) = book(sandbox)
+    hang = sandbox.wingfield.faults.add("hang", match=lambda method, _path: method == "PUT")
+    with Process(config) as process:
+        assert hang.struck.wait(20)
+        process.send(signal.SIGTERM)
+        process.log.wait("daemon_stopping")
+        began = monotonic()
+        process.send(signal.SIGTERM)
+        assert process.ended() == -signal.SIGTERM
+        assert monotonic() - began < 1
+    sandbox.wingfield.faults.clear()
+    with Process(config, "--once") as process:
+        assert process.ended() == 0
+    assert list(sandbox.wingfield.bookings) == [str(number)]
+
+
+def test_two_processes_do_not_share_a_state(sandbox: Sandbox, config: Path) -> None:
+    with Process(config) as first:
+        first.log.wait("daemon_started")
+        with Process(config) as second:
+            assert second.ended() == 75
+        assert str(first.popen.pid) in second.log.wait("daemon_ended")["error"]
+
+
+def test_a_process_without_either_service_says_little(
+    tmp_path: Path, write_config: Write, sandbox: Sandbox
+) -> None:
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        launch27, wingfield = f"127.0.0.1:{one.getsockname()[1]}", f"127.0.0.1:{other.getsockname()[1]}"
+        config = write_config(
+            {
+                sandbox.launch27.url: f"http://{launch27}/latest",
+                sandbox.wingfield.url: f"http://{wingfield}",
+            },
+            more=SECOND,
+        )
+        with Process(config) as process:
+            process.log.wait("pass_incomplete")
+            process.send(signal.SIGHUP)
+            process.log.wait("config_reloaded")
+            process.send(signal.SIGTERM)
+            assert process.ended() == 0
+    events = [line["event"] for line in process.log.lines]
+    assert events.count("pass_incomplete") == 2  # one for each service
+    assert len(events) <= 8

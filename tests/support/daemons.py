@@ -1,0 +1,297 @@
+"""Bridges that stay, for tests: a fake systemd, a log to wait for, a daemon in a process or in this one."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import structlog
+
+from bridge import log as logs
+from bridge.config.schema import Config
+from bridge.ledger.store import Ledger
+from bridge.sandbox import Sandbox
+from bridge.service.process import Daemon, Source
+from bridge.service.systemd import Notifier
+from bridge.sync.narrator import LogNarrator
+from tests.conftest import EMAIL
+
+PATIENCE_SECONDS = 20.0
+Line = dict[str, Any]
+
+
+def book(sandbox: Sandbox, count: int = 1, *, first_hour: int = 24) -> list[int]:
+    """Make ``count`` bookings of court 1, an hour each, from ``first_hour`` hours from now."""
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=first_hour)
+    return [
+        sandbox.launch27.add_booking(
+            owner=EMAIL, email="a@b.co", service_date=hour + timedelta(hours=n), services=[1], minutes=60
+        )
+        for n in range(count)
+    ]
+
+
+def logins(sandbox: Sandbox) -> int:
+    return sum(entry.path.endswith("/login") for entry in sandbox.launch27.log)
+
+
+def writes(sandbox: Sandbox) -> list[Any]:
+    return [entry for entry in sandbox.wingfield.log if entry.method in {"PUT", "DELETE"}]
+
+
+class Log:
+    """Lines of JSON, as they come, from whatever thread."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+        self.others: list[str] = []
+        self._changed = threading.Condition()
+
+    def add(self, text: str) -> None:
+        with self._changed:
+            try:
+                self.lines.append(json.loads(text))
+            except ValueError:
+                self.others.append(text)
+            self._changed.notify_all()
+
+    def of(self, event: str) -> list[Line]:
+        return [line for line in self.lines if line["event"] == event]
+
+    def wait(self, event: str, count: int = 1) -> Line:
+        """Wait, in this thread, until there are ``count`` lines of ``event``; return the last of them."""
+        with self._changed:
+            met = self._changed.wait_for(lambda: len(self.of(event)) >= count, PATIENCE_SECONDS)
+        assert met, (event, self.lines, self.others)
+        return self.of(event)[count - 1]
+
+
+class FakeSystemd:
+    """Listens at a notify socket."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.messages: list[str] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._socket.settimeout(PATIENCE_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def hear(self, wanted: str) -> str:
+        """Wait for a message that contains ``wanted``."""
+        while True:
+            message = self._socket.recv(65536).decode()
+            self.messages.append(message)
+            if wanted in message:
+                return message
+
+    async def hears(self, wanted: str) -> str:
+        """Wait for a message that contains ``wanted``, while the event loop goes on."""
+        return await asyncio.to_thread(self.hear, wanted)
+
+    def heard_by_now(self) -> list[str]:
+        """Return what was said since the last one that was waited for."""
+        self._socket.setblocking(False)
+        heard = []
+        try:
+            while True:
+                heard.append(self._socket.recv(65536).decode())
+        except BlockingIOError:
+            return heard
+        finally:
+            self._socket.settimeout(PATIENCE_SECONDS)
+
+
+class Process:
+    """``courtbridge`` as a real process."""
+
+    def __init__(self, config: Path, *arguments: str, **environ: str) -> None:
+        self.log = Log()
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("COURTBRIDGE")}
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", "bridge", "--config", str(config), *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=plain | environ,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.popen.stderr is not None
+        for line in self.popen.stderr:
+            self.log.add(line)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.popen.kill()
+        self.popen.wait()
+        self._reader.join()
+        assert self.popen.stderr is not None
+        self.popen.stderr.close()
+
+    def send(self, number: signal.Signals) -> None:
+        self.popen.send_signal(number)
+
+    def ended(self) -> int:
+        """Wait for the end; return the exit status, negative for a signal."""
+        status = self.popen.wait(PATIENCE_SECONDS)
+        self._reader.join()
+        return status
+
+
+class _Stream(io.StringIO):
+    def __init__(self, add: Callable[[str], None]) -> None:
+        super().__init__()
+        self._add = add
+        self._text = ""
+
+    def write(self, text: str) -> int:
+        self._text += text
+        while "\n" in self._text:
+            line, _, self._text = self._text.partition("\n")
+            self._add(line)
+        return len(text)
+
+
+class Here:
+    """The daemon in the running event loop; when the test is over, it is told to stop.
+
+    To save time, an interval is a fifth of what is configured, and so is the time in which a file settles.
+    """
+
+    def __init__(
+        self, config: Path, *, notify: FakeSystemd | None = None, watchdog_seconds: float | None = None
+    ) -> None:
+        self.config = config
+        self.log = Log()
+        self.aside = logs.Aside()
+        self._notifier = Notifier(str(notify.path) if notify else None, watchdog_seconds)
+        self._added = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        logs.configure("info", _Stream(self._add), self.aside)
+        source = Source(self.config, {}, settled_seconds=0.2)
+        self._instrument(source)
+        loaded = source.load()
+        self.ledger = Ledger.open(loaded.sync.state, loaded.identity)
+        narrator = LogNarrator(lasting=True, aside=self.aside)
+        self.daemon = Daemon(loaded, source, self.ledger, self._notifier, narrator, beat_seconds=0.05)
+        self.task = asyncio.create_task(self.daemon.run())
+        return self
+
+    def _instrument(self, source: Source) -> None:
+        """Count how often the daemon looks at its files (``beats``), and reads them (``loads``)."""
+        self.beats, self.loads = 0, 0
+        is_edited, load = source.is_edited, source.load
+
+        def count_beats(now: float) -> bool:
+            self.beats += 1
+            return is_edited(now)
+
+        def count_loads() -> Config:
+            self.loads += 1
+            loaded = load()
+            return dataclasses.replace(
+                loaded, sync=dataclasses.replace(loaded.sync, interval=loaded.sync.interval / 5)
+            )
+
+        source.is_edited, source.load = count_beats, count_loads  # type: ignore[method-assign]
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            if not (self.task.done() or self.log.of("daemon_stopping")):
+                await self.wait("daemon_started")
+                os.kill(os.getpid(), signal.SIGTERM)
+            await self.ended()
+        finally:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+            self.records = self.ledger.passes(1000)[::-1]
+            self.ledger.close()
+            self._notifier.close()
+            structlog.reset_defaults()
+
+    async def ended(self) -> None:
+        """Wait for the end."""
+        await asyncio.wait_for(asyncio.shield(self.task), PATIENCE_SECONDS)
+
+    def _add(self, text: str) -> None:
+        self.log.add(text)
+        self._added.set()
+
+    async def wait(self, event: str, count: int = 1) -> Line:
+        """Wait until there are ``count`` lines of ``event``; return the last of them."""
+        await self.until(lambda: len(self.log.of(event)) >= count, event)
+        return self.log.of(event)[count - 1]
+
+    async def until(self, holds: Callable[[], bool], what: object = "") -> None:
+        """Wait until something holds; it is looked at with every line, and every hundredth of a second."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not holds():
+                assert not self.task.done(), (what, self.log.lines, self.task)
+                self._added.clear()
+                try:
+                    await asyncio.wait_for(self._added.wait(), 0.01)
+                except TimeoutError:
+                    continue
+
+    async def passes(self, count: int) -> None:
+        """Wait until there were ``count`` passes in all."""
+        await self.until(lambda: len(self.ledger.passes(1000)) >= count, f"{count} passes")
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    """Edit a file in place."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+# Functions of their own, because an asynchronous test may not touch a file by itself.
+
+
+def read(path: Path) -> str:
+    return path.read_text()
+
+
+def write(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def rename(path: Path, to: Path) -> None:
+    path.rename(to)
+
+
+def link(path: Path, to: str) -> None:
+    """Make ``path`` a link, or switch it."""
+    path.unlink(missing_ok=True)
+    path.symlink_to(to)
+
+
+def touch(path: Path) -> None:
+    path.touch()
+
+
+def chmod(path: Path, mode: int) -> None:
+    path.chmod(mode)

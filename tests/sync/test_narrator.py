@@ -1,0 +1,300 @@
+"""What the log is told, and how often."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import structlog
+
+from bridge import log as logs
+from bridge.errors import CredentialsRefused, ExitStatus, ServiceError, Unavailable
+from bridge.model import Held, HeldSince, PassRecord, Slot, Verb, Write
+from bridge.sync.narrator import HOUR_MS, LogNarrator, Overheard
+from bridge.sync.run import PassResult
+
+MINUTE_MS = 60_000
+START_MS = 1_795_000_000_000
+SLOT = Slot("court", datetime(2026, 11, 20, 9, tzinfo=UTC), datetime(2026, 11, 20, 10, tzinfo=UTC))
+
+
+class Story:
+    """A daemon's narrator, one pass a minute, and the lines so far."""
+
+    def __init__(self, *, lasting: bool = True, level: str = "info") -> None:
+        self.out = io.StringIO()
+        aside = logs.Aside()
+        logs.configure(level, self.out, aside if lasting else None)
+        self.narrator = LogNarrator(lasting=lasting, aside=aside)
+        self.minute = 0
+        self._read = 0
+
+    def a_pass(self, *errors: ServiceError, created: int = 0, withheld: tuple[str, ...] = ()) -> None:
+        self.minute += 1
+        now_ms = START_MS + self.minute * MINUTE_MS
+        record = PassRecord(now_ms, 5, "in_step", 3, created, 0, 0, 3 - created, 0, 0, withheld)
+        self.narrator.pass_started()
+        objection = "too many" if withheld else None
+        self.narrator.pass_finished(PassResult(record, ExitStatus.OK, (), (), errors, objection, 40))
+
+    def new_lines(self) -> list[dict[str, Any]]:
+        """Return the lines since the last call, but for passes that finished."""
+        lines = [json.loads(line) for line in self.out.getvalue().splitlines()]
+        new, self._read = lines[self._read :], len(lines)
+        return [line for line in new if line["event"] != "pass_finished"]
+
+    def events(self) -> list[str]:
+        return [line["event"] for line in self.new_lines()]
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+def away(words: str = "could not connect", service: str = "Launch27") -> Unavailable:
+    return Unavailable(service, words)
+
+
+# --- lasting trouble ---
+
+
+def test_an_outage_of_a_day_is_two_lines() -> None:
+    story = Story()
+    for _ in range(24 * 60):
+        story.a_pass(away("could not connect: its name is not known (4 tries)"))
+    assert story.events() == ["pass_incomplete"]
+    story.a_pass()
+    (line,) = story.new_lines()
+    assert (line["event"], line["service"]) == ("trouble_over", "Launch27")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("answered 503 (4 tries)", "answered 503 (3 tries)"),
+        ("answered 503 (4 tries)", "answered 503"),
+        ("answered 429 and asks to wait for 37 s", "answered 429 and asks to wait for 120 s"),
+        ("answered 503", "not asked again in this pass, after: answered 503"),
+        ("answered 404 to /customer/bookings/17", "answered 404 to /customer/bookings/4711"),
+    ],
+)
+def test_other_numbers_are_no_other_trouble(first: str, second: str) -> None:
+    story = Story()
+    for words in (first, second, first):
+        story.a_pass(away(words))
+    assert story.events() == ["pass_incomplete"]
+
+
+def test_a_trouble_that_changes_is_told_and_one_that_wavers_is_told_once() -> None:
+    story = Story()
+    for words in ("answered 503", "could not connect", "answered 503", "could not connect"):
+        story.a_pass(away(words))
+    assert [line["error"] for line in story.new_lines()] == [
+        "Launch27: answered 503",
+        "Launch27: could not connect",
+    ]
+
+
+def test_a_trouble_that_comes_back_is_told_again() -> None:
+    story = Story()
+    for errors in ([away()], [], [away()]):
+        story.a_pass(*errors)
+    assert story.events() == ["pass_incomplete", "trouble_over", "pass_incomplete"]
+
+
+def test_hundreds_of_the_same_error_are_one_line() -> None:
+    story = Story()
+    story.a_pass(*(away() for _ in range(500)))
+    assert story.events() == ["pass_incomplete"]
+
+
+def test_while_launch27_is_away_nothing_new_is_known_of_wingfield() -> None:
+    story = Story()
+    story.a_pass(away(service="Wingfield"))
+    story.a_pass(away())
+    story.a_pass(away(service="Wingfield"))
+    story.a_pass()
+    told = [(line["event"], line.get("service")) for line in story.new_lines()]
+    assert told == [
+        ("pass_incomplete", None),
+        ("pass_incomplete", None),
+        ("trouble_over", "Launch27"),
+        ("trouble_over", "Wingfield"),
+    ]
+
+
+def test_by_hand_everything_is_told_every_time() -> None:
+    story = Story(lasting=False)
+    story.a_pass(away())
+    story.a_pass(away(), withheld=("1",))
+    assert story.events() == [
+        "pass_started",
+        "pass_incomplete",
+        "pass_started",
+        "pass_incomplete",
+        "deletes_withheld",
+    ]
+
+
+def test_what_a_stop_left_undone_is_no_trouble() -> None:
+    story = Story()
+    story.narrator.stopping = True
+    story.a_pass(away("not asked: the bridge is stopping"))
+    assert story.events() == []
+
+
+# --- what the clients say ---
+
+
+def retry(service: str = "Launch27", error: str = "answered 503") -> None:
+    structlog.get_logger().warning("request_retried", service=service, error=error, tries=1)
+
+
+def test_a_retry_that_helped_is_told_once_an_hour() -> None:
+    story = Story()
+    for _ in range(119):
+        retry()
+        retry()
+        story.a_pass()
+    assert story.events() == ["request_retried"] * 2
+    retry(error="the connection broke off")
+    story.a_pass()
+    assert story.events() == ["request_retried"]
+
+
+def test_a_retry_that_did_not_help_is_part_of_the_trouble() -> None:
+    story = Story()
+    retry()
+    retry("Wingfield")
+    story.a_pass(away("answered 503"))
+    assert [line.get("service") or line["error"] for line in story.new_lines()] == [
+        "Launch27: answered 503",
+        "Wingfield",
+    ]
+
+
+def test_a_refused_login_is_told_in_its_own_words_and_once() -> None:
+    story = Story()
+    for _ in range(3):
+        structlog.get_logger().error("login_refused", account=1, error="account 1: refused")
+        story.a_pass(CredentialsRefused("Launch27", "account 1: refused"))
+    (line,) = story.new_lines()
+    assert (line["event"], line["account"], line["level"]) == ("login_refused", 1, "error")
+
+
+def test_a_refusal_without_a_login_is_told_too() -> None:
+    story = Story()
+    story.a_pass(CredentialsRefused("Wingfield", "the token is refused"))
+    assert story.events() == ["pass_incomplete"]
+
+
+# --- passes ---
+
+
+def test_a_quiet_pass_is_told_once_an_hour() -> None:
+    story = Story()
+    for _ in range(121):
+        story.a_pass()
+    assert story.out.getvalue().count("pass_finished") == 3
+    assert HOUR_MS == 60 * MINUTE_MS
+
+
+def test_a_clock_set_back_silences_nothing() -> None:
+    story = Story()
+    story.a_pass()
+    story.minute -= 300
+    story.a_pass()
+    assert story.out.getvalue().count("pass_finished") == 2
+
+
+def test_a_pass_in_which_something_happened_is_told() -> None:
+    story = Story()
+    for _ in range(5):
+        story.a_pass(created=1)
+    assert story.out.getvalue().count("pass_finished") == 5
+
+
+def test_at_debug_level_every_pass_is_told() -> None:
+    story = Story(level="debug")
+    story.a_pass()
+    story.a_pass()
+    assert story.events() == ["pass_started"] * 2
+    assert story.out.getvalue().count("pass_finished") == 2
+
+
+def test_withheld_deletes_are_told_when_they_change_and_when_that_ends() -> None:
+    story = Story()
+    for withheld in (("1", "2"), ("1", "2"), ("1", "2", "3"), (), ()):
+        story.a_pass(withheld=withheld)
+    lines = story.new_lines()
+    assert [line["event"] for line in lines] == [
+        "deletes_withheld",
+        "deletes_withheld",
+        "deletes_no_longer_withheld",
+    ]
+    assert lines[0]["withheld"] == ["1", "2"]
+    assert "courtbridge --once --allow-mass-delete" in lines[0]["detail"]
+
+
+# --- bookings ---
+
+
+def write_of(verb: Verb, *, slot: Slot | None = SLOT, takes_out: bool = False) -> Write:
+    return Write(verb, "1005", slot, ("club@example.com",), b"x", 1, "new", takes_out=takes_out)
+
+
+def test_a_write_is_told_with_its_place_and_nobodys_address() -> None:
+    story = Story()
+    for verb in Verb:
+        story.narrator.wrote(write_of(verb))
+    story.narrator.wrote(write_of(Verb.DELETE, slot=None))
+    story.narrator.wrote(write_of(Verb.DELETE, takes_out=True))
+    lines = story.new_lines()
+    assert [line["event"] for line in lines] == [
+        "booking_created",
+        "booking_updated",
+        "booking_deleted",
+        "booking_deleted",
+    ]
+    assert lines[0]["court"] == "court"
+    assert lines[0]["start"] == "2026-11-20T09:00:00Z"
+    assert "court" not in lines[3]
+    assert "club@example.com" not in story.out.getvalue()
+
+
+def test_who_is_held_back_is_told_when_it_begins_and_when_it_ends() -> None:
+    story = Story()
+    story.narrator.held_changed(
+        [Held("1005", "no_duration", "no length")], [HeldSince("1006", "no_participant", "", 7)]
+    )
+    story.narrator.participants_skipped("1007", 2)
+    story.narrator.asking(3)
+    story.narrator.planned(4)
+    assert story.events() == ["booking_held", "booking_released", "participants_skipped"]
+
+
+# --- overheard ---
+
+
+def test_whoever_listens_in_knows_when_and_whether_it_writes() -> None:
+    moments = iter(range(100))
+    story = Story()
+    heard = Overheard(story.narrator, lambda: float(next(moments)))
+    assert (heard.heard_at, heard.is_writing) == (0.0, False)
+    heard.pass_started()
+    heard.asking(1)
+    assert (heard.heard_at, heard.is_writing) == (2.0, False)
+    heard.planned(1)
+    heard.wrote(write_of(Verb.CREATE))
+    assert (heard.heard_at, heard.is_writing) == (4.0, True)
+    heard.participants_skipped("1", 1)
+    heard.held_changed([], [])
+    assert story.events() == ["booking_created", "participants_skipped"]
+    heard.pass_started()
+    assert not heard.is_writing
