@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.launch27.wire import Service, SourceBooking, Unreadable
-from bridge.model import CourtBooking, Held, NoCourt, Reason, Slot, fingerprint
+from bridge.model import CourtBooking, Held, Reason, Slot, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _MOST_PARTICIPANTS: Final = 4
 _MOST_CHARACTERS: Final = 254
 _SEPARATORS: Final = re.compile(r"[,;\s]+")
-# Narrower than RFC 5321: an address that Wingfield might refuse would hold the whole booking back.
+# Narrower than RFC 5321: an address that Wingfield might refuse would have the whole booking held.
 _ADDRESS: Final = re.compile(
     r"(?=.{1,64}@)[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
     r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?:[a-z]{2,63}|xn--[a-z0-9-]{0,58}[a-z0-9])"
@@ -161,13 +161,13 @@ class Mapper:
         self._fallback = usable_address((mapping.fallback_email or "").strip())
         self._zone = zone
 
-    def map(self, booking: SourceBooking | Unreadable) -> CourtBooking | Held | NoCourt:
-        """Return what Wingfield should have for the booking, why it is held back, or that it has no court."""
+    def map(self, booking: SourceBooking | Unreadable) -> CourtBooking | Held:
+        """Return what Wingfield should have for the booking, or why it is not bridged."""
         if isinstance(booking, Unreadable):
             return Held(booking.id, Reason.INVALID_BOOKING, booking.detail)
         courts = self._courts(booking)
         if not courts:
-            return NoCourt(booking.id)
+            return Held(booking.id, Reason.NO_COURT, "no court booking any more")
         if len(courts) > 1:
             return self._ambiguous(booking, courts)
         ((court_id, ruled),) = courts.items()

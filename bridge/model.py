@@ -14,6 +14,9 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple
 
+STOP_SECONDS = 5.0
+"""From SIGTERM to the end of the process, whatever hangs."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -35,17 +38,21 @@ def isoformat(instant: datetime) -> str:
 
 
 class Reason(enum.StrEnum):
-    """Why the bridge itself holds a booking back. Wingfield's own error types stand beside these."""
+    """Why the bridge itself holds a booking. Wingfield's own error types stand beside these.
+
+    ``NO_COURT`` holds nothing: such a booking is no court booking, and is counted as ignored.
+    """
 
     INVALID_BOOKING = "invalid_booking"
+    NO_COURT = "no_court"
     NO_DURATION = "no_duration"
     NO_PARTICIPANT = "no_participant"
     AMBIGUOUS_COURT = "ambiguous_court"
     OVERLAP = "court_booking_overlap"
 
 
-WITHDRAWING = frozenset({Reason.AMBIGUOUS_COURT})
-"""Reasons to hold a booking back that also take it out of Wingfield."""
+WITHDRAWING = frozenset({Reason.NO_COURT, Reason.AMBIGUOUS_COURT})
+"""Without exactly one court a booking is deleted in Wingfield; any other held one stays as it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,123 +98,19 @@ class CourtBooking:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A booking that is held back, and why; ``detail`` is the bridge's own sentence."""
+    """A booking that is not bridged, and why; ``detail`` is the bridge's own sentence.
+
+    ``since_ms`` is when that began, in milliseconds since 1970; 0 where nobody has looked it up yet.
+    """
 
     id: str
     reason: str
     detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class NoCourt:
-    """A booking that is no court booking; nothing is wrong with it."""
-
-    id: str
+    since_ms: int = 0
 
 
 ABSENT = b""
 """The fingerprint of a booking that Wingfield does not have (any more)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """One state that a booking has, or may have, in Wingfield; deleted when ``slot`` is None."""
-
-    version_ms: int
-    fingerprint: bytes
-    slot: Slot | None
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """What Wingfield last refused for its content: asking again is pointless for a while."""
-
-    fingerprint: bytes
-    reason: str
-    config: str
-    at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class RingPlace:
-    """Where a booking stood before a ring of moves was cut; ``taken_out`` if it is the one cut out."""
-
-    ring: int
-    slot: Slot
-    taken_out: bool
-
-
-class Known(NamedTuple):
-    """What the ledger knows of one booking: one row of it, in the order of its columns.
-
-    ``acked_*`` is what Wingfield last answered, ``intended_*`` what was last sent or is about to be.
-    They differ while an answer is missing, and after a refusal. ``court_id`` to ``end_ms`` are its last
-    acknowledged slot; a deleted booking keeps them, so that it can become history.
-    """
-
-    id: str
-    account: str
-    acked_version_ms: int | None
-    acked_fingerprint: bytes
-    court_id: str | None
-    start_ms: int | None
-    end_ms: int | None
-    intended_version_ms: int | None
-    intended_fingerprint: bytes
-    seen_fingerprint: bytes
-    seen_ms: int
-    gone_ms: int | None = None
-    asked_ms: int | None = None
-    allowed: int = 0
-    unsettled: tuple[Written, ...] = ()
-    refusal: Refusal | None = None
-    ring: RingPlace | None = None
-
-    @property
-    def highest_ms(self) -> int:
-        """The highest version that Wingfield has, or may have, for this booking; 0 for none."""
-        return max(self.acked_version_ms or 0, self.intended_version_ms or 0)
-
-    @property
-    def slot(self) -> Slot | None:
-        """The slot it stands at, as far as Wingfield has answered."""
-        return self.last_slot if self.acked_fingerprint else None
-
-    @property
-    def last_slot(self) -> Slot | None:
-        """The last slot that Wingfield acknowledged, also when it was deleted since."""
-        if self.court_id is None or self.start_ms is None or self.end_ms is None:
-            return None
-        return Slot(self.court_id, from_ms(self.start_ms), from_ms(self.end_ms))
-
-    @property
-    def places(self) -> tuple[Slot, ...]:
-        """Every slot it may stand at: the acknowledged one, and those whose answer is missing."""
-        if not self.unsettled:
-            slot = self.slot
-            return () if slot is None else (slot,)
-        slots = (self.slot, *(written.slot for written in self.unsettled))
-        return tuple(dict.fromkeys(slot for slot in slots if slot is not None))
-
-    @property
-    def is_bridged(self) -> bool:
-        """Whether Wingfield has it, or may have it."""
-        return bool(self.acked_fingerprint) or any(written.slot for written in self.unsettled)
-
-    @property
-    def is_taken_out(self) -> bool:
-        """Whether it is out of Wingfield for a moment only, to let a ring of moves pass."""
-        return self.ring is not None and self.ring.taken_out
-
-    @property
-    def last_end_ms(self) -> int:
-        """The latest end it is known by, in milliseconds since 1970; 0 when it never had one."""
-        ends = [to_ms(written.slot.end) for written in self.unsettled if written.slot]
-        return max([self.end_ms or 0, *ends])
-
-    def stands_as(self, content: bytes) -> bool:
-        """Whether Wingfield surely has exactly this content."""
-        return self.acked_fingerprint == content and not self.unsettled
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +135,98 @@ class Stored:
         return sorted(self.participants) == sorted(participants)
 
 
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """What Wingfield last rejected for its content: to send it again is pointless for a while."""
+
+    fingerprint: bytes
+    reason: str
+    config: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CyclePlace:
+    """Where a booking stood before a cycle of moves was cut, and whether it is the one deleted for that."""
+
+    cycle: int
+    slot: Slot
+    is_deleted: bool
+
+
+class Known(NamedTuple):
+    """What the ledger knows of one booking: one row of it, in the order of its columns.
+
+    ``acked_*`` is what Wingfield last answered, ``intended_*`` what was last sent or is about to be.
+    They differ while an answer is missing, and after a rejection. ``court_id`` to ``end_ms`` are its last
+    acknowledged slot; a deleted booking keeps them, so that it can become history.
+    """
+
+    id: str
+    account: str
+    acked_version_ms: int | None
+    acked_fingerprint: bytes
+    court_id: str | None
+    start_ms: int | None
+    end_ms: int | None
+    intended_version_ms: int | None
+    intended_fingerprint: bytes
+    seen_fingerprint: bytes
+    seen_ms: int
+    gone_ms: int | None = None
+    looked_up_ms: int | None = None
+    allowed: int = 0
+    unsettled: tuple[Stored, ...] = ()
+    rejection: Rejection | None = None
+    cycle: CyclePlace | None = None
+
+    @property
+    def highest_ms(self) -> int:
+        """The highest version that Wingfield has, or may have, for this booking; 0 for none."""
+        return max(self.acked_version_ms or 0, self.intended_version_ms or 0)
+
+    @property
+    def slot(self) -> Slot | None:
+        """The slot it stands at, as far as Wingfield has answered."""
+        return self.last_slot if self.acked_fingerprint else None
+
+    @property
+    def last_slot(self) -> Slot | None:
+        """The last slot that Wingfield acknowledged, also when it was deleted since."""
+        if self.court_id is None or self.start_ms is None or self.end_ms is None:
+            return None
+        return Slot(self.court_id, from_ms(self.start_ms), from_ms(self.end_ms))
+
+    @property
+    def places(self) -> tuple[Slot, ...]:
+        """Every slot it may stand at: the acknowledged one, and those whose answer is missing."""
+        if not self.unsettled:
+            slot = self.slot
+            return () if slot is None else (slot,)
+        slots = (self.slot, *(lost.slot for lost in self.unsettled))
+        return tuple(dict.fromkeys(slot for slot in slots if slot is not None))
+
+    @property
+    def is_bridged(self) -> bool:
+        """Whether Wingfield has it, or may have it."""
+        return bool(self.acked_fingerprint) or any(lost.slot for lost in self.unsettled)
+
+    @property
+    def is_temporarily_deleted(self) -> bool:
+        """Whether it was deleted only to break a cycle of moves, and is to be recreated."""
+        return self.cycle is not None and self.cycle.is_deleted
+
+    @property
+    def last_end_ms(self) -> int:
+        """The latest end it is known by, in milliseconds since 1970; 0 when it never had one."""
+        ends = [to_ms(lost.slot.end) for lost in self.unsettled if lost.slot]
+        return max([self.end_ms or 0, *ends])
+
+    def stands_as(self, content: bytes) -> bool:
+        """Whether Wingfield surely has exactly this content."""
+        return self.acked_fingerprint == content and not self.unsettled
+
+
 class Verb(enum.StrEnum):
     CREATE = "create"
     UPDATE = "update"
@@ -253,8 +248,9 @@ class Write:
 
     ``slot`` is where the booking shall stand; for a delete, where it stood (if that is known).
     ``after`` are the indices, in the plan, of the writes that must have succeeded before.
-    ``ring`` is set for the writes of a ring of moves; ``takes_out`` marks the delete that cuts it,
-    and ``places`` then are the old places of all of the ring, to be remembered with that delete.
+    ``cycle`` is set for the writes of a cycle of moves; ``is_temporary`` marks the delete that breaks it,
+    and ``places`` then are the old places of all of the cycle, to be remembered with that delete.
+    ``sighted_ms`` is when this content was first seen in the source; 0 where it is not the source's.
     """
 
     verb: Verb
@@ -265,16 +261,16 @@ class Write:
     version_ms: int
     why: str
     after: tuple[int, ...] = ()
-    ring: int | None = None
-    takes_out: bool = False
+    cycle: int | None = None
+    is_temporary: bool = False
     places: tuple[tuple[str, Slot], ...] = ()
     sighted_ms: int = 0
 
     @property
-    def written(self) -> Written:
+    def stored(self) -> Stored:
         """The state this write leads to, if it is applied."""
-        deleted = self.verb is Verb.DELETE
-        return Written(self.version_ms, self.fingerprint, None if deleted else self.slot)
+        slot = None if self.verb is Verb.DELETE else self.slot
+        return Stored(self.id, self.version_ms, self.fingerprint, slot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,40 +285,20 @@ class Ending(enum.Enum):
     """How one write ended."""
 
     ACKNOWLEDGED = enum.auto()
-    REFUSED = enum.auto()
+    REJECTED = enum.auto()
     UNANSWERED = enum.auto()
     NOT_SENT = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a write ended, to be stored; ``reason`` is Wingfield's error type, when it was refused."""
+    """How a write ended, to be stored; ``reason`` is Wingfield's error type, when it was rejected."""
 
     write: Write
     ending: Ending
     reason: str = ""
     config: str = ""
     at_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What Wingfield said, when asked, that it has for a booking; nothing when ``slot`` is None."""
-
-    id: str
-    version_ms: int
-    fingerprint: bytes
-    slot: Slot | None
-
-
-@dataclass(frozen=True, slots=True)
-class HeldSince:
-    """A booking held back, with its reason, the bridge's sentence, and when that began."""
-
-    id: str
-    reason: str
-    detail: str
-    since_ms: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,13 @@ from bridge import model
 from bridge.model import (
     ABSENT,
     CourtBooking,
+    CyclePlace,
     Identity,
     Known,
-    RingPlace,
     Slot,
+    Stored,
     Verb,
     Write,
-    Written,
     fingerprint,
     from_ms,
     isoformat,
@@ -163,7 +163,7 @@ def test_a_deleted_booking_keeps_its_last_slot_and_stands_nowhere() -> None:
 
 
 def test_an_unsettled_booking_stands_at_every_place_once() -> None:
-    intents = (Written(6, b"y", slot(1, 2)), Written(7, ABSENT, None), Written(8, b"z", slot(0, 1)))
+    intents = (Stored(6, b"y", slot(1, 2)), Stored(7, ABSENT, None), Stored(8, b"z", slot(0, 1)))
     entry = standing(slot())._replace(unsettled=intents, intended_version_ms=8)
     assert entry.places == (slot(0, 1), slot(1, 2))
     assert (entry.highest_ms, entry.last_end_ms) == (8, to_ms(slot(1, 2).end))
@@ -171,18 +171,18 @@ def test_an_unsettled_booking_stands_at_every_place_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("intents", "expected"), [((Written(6, b"y", slot()),), True), ((Written(6, ABSENT, None),), False)]
+    ("intents", "expected"), [((Stored(6, b"y", slot()),), True), ((Stored(6, ABSENT, None),), False)]
 )
 def test_a_booking_that_may_have_been_created_counts_as_bridged(
-    intents: tuple[Written, ...], expected: bool
+    intents: tuple[Stored, ...], expected: bool
 ) -> None:
     assert known(unsettled=intents).is_bridged is expected
 
 
-def test_only_the_one_that_was_cut_out_of_a_ring_is_taken_out() -> None:
-    assert known(ring=RingPlace(1, slot(), taken_out=True)).is_taken_out
-    assert not known(ring=RingPlace(1, slot(), taken_out=False)).is_taken_out
-    assert not known().is_taken_out
+def test_only_the_one_that_was_cut_out_of_a_ring_is_temporarily_deleted() -> None:
+    assert known(cycle=CyclePlace(1, slot(), is_deleted=True)).is_temporarily_deleted
+    assert not known(cycle=CyclePlace(1, slot(), is_deleted=False)).is_temporarily_deleted
+    assert not known().is_temporarily_deleted
 
 
 # --- writes, identities, privacy ---
@@ -190,9 +190,9 @@ def test_only_the_one_that_was_cut_out_of_a_ring_is_taken_out() -> None:
 
 def test_a_delete_leads_to_a_state_without_a_slot() -> None:
     put = Write(Verb.UPDATE, "7", slot(), ("a@b.co",), b"x", 5, "moved")
-    assert put.written == Written(5, b"x", slot())
+    assert put.written == Stored(5, b"x", slot())
     gone = dataclasses.replace(put, verb=Verb.DELETE, fingerprint=ABSENT)
-    assert gone.written == Written(5, ABSENT, None)
+    assert gone.written == Stored(5, ABSENT, None)
 
 
 def test_no_representation_shows_a_participant() -> None:

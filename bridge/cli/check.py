@@ -19,7 +19,7 @@ from bridge.errors import CredentialsRefused, ExitStatus, NotFound, Rejected, Se
 from bridge.launch27.client import Session
 from bridge.launch27.wire import CatalogueService, Settings
 from bridge.ledger.store import Ledger
-from bridge.sync.clients import Services, connected
+from bridge.sync.clients import Clients, connected
 
 _ASLEEP = frozenset({"frozen", "sleep"})
 
@@ -50,7 +50,7 @@ class Checkup:
 
     # --- Launch27 ---
 
-    async def _launch27(self, services: Services) -> None:
+    async def _launch27(self, services: Clients) -> None:
         try:
             self._settings(await services.launch27.settings())
         except ServiceError as error:
@@ -78,7 +78,7 @@ class Checkup:
             f"Launch27 {self.config.launch27.host}{sandbox}: {name}, times in {zone}"
         )
 
-    async def _may_read(self, services: Services, session: Session) -> bool:
+    async def _may_read(self, services: Clients, session: Session) -> bool:
         """Log in and read a first page of today's bookings; return whether that went well."""
         number, role = session.account.number, self.config.launch27.role
         today = datetime.now(UTC).date()
@@ -91,7 +91,7 @@ class Checkup:
         self.findings.checked.append(f"Launch27 account {number}: logged in, may read {role} bookings")
         return True
 
-    async def _services(self, services: Services, session: Session) -> None:
+    async def _services(self, services: Clients, session: Session) -> None:
         try:
             catalogue = await services.launch27.catalogue(session)
         except Rejected:
@@ -119,7 +119,7 @@ class Checkup:
 
     # --- Wingfield ---
 
-    async def _wingfield(self, services: Services) -> None:
+    async def _wingfield(self, services: Clients) -> None:
         wingfield, host = services.wingfield, self.config.wingfield.base_url
         try:
             async with aclosing(wingfield.list_bookings()) as pages:
@@ -133,7 +133,7 @@ class Checkup:
             rules.setdefault(rule.court_id, []).append(index)
         await asyncio.gather(*(self._court(services, court_id, rules[court_id]) for court_id in rules))
 
-    async def _court(self, services: Services, court_id: str, rules: list[int]) -> None:
+    async def _court(self, services: Clients, court_id: str, rules: list[int]) -> None:
         try:
             court = await services.wingfield.court(court_id)
         except CredentialsRefused:
@@ -159,7 +159,7 @@ class Checkup:
         state = self.config.sync.state
         try:
             with closing(Ledger.snapshot(self.config.sync.state, self.config.identity)) as ledger:
-                bridged = sum(known.is_bridged for known in ledger.known().values())
+                bridged = sum(known.is_bridged for known in ledger.known.values())
         except StateError as error:
             self.findings.wrong("sync.state", str(error), error.exit_status)
             return

@@ -23,10 +23,12 @@ from typing import TYPE_CHECKING
 from bridge.cli import output as report
 from bridge.config.schema import Config, find_config, load_config
 from bridge.errors import ConfigError, ExitStatus, worst
-from bridge.ledger.store import Ledger, hold
+from bridge.ledger.lock import lock
+from bridge.ledger.store import Ledger
 
 if TYPE_CHECKING:
-    from bridge.sync.run import Narrator, PassResult
+    from bridge.sync.narrator import Narrator
+    from bridge.sync.result import PassResult
 
 STOP_SECONDS = 5.0
 """How long requests in flight may take after a signal. The executor keeps to the same, and then stores."""
@@ -64,7 +66,7 @@ def once(options: Options, *, allow_mass_delete: bool, dry_run: bool) -> ExitSta
         logs.get_logger().warning("config_warning", detail=warning)
     with ExitStack() as held:
         if not dry_run:
-            held.enter_context(hold(config.sync.state))
+            held.enter_context(lock(config.sync.state))
         ledger = held.enter_context(closing(_ledger(config, dry_run=dry_run)))
         narrator = held.enter_context(_narrator(options.log_level, dry_run=dry_run))
         result = asyncio.run(
@@ -118,9 +120,7 @@ async def _run_pass(
     async with connected(config) as services:
         synchronizer = Synchronizer(
             config,
-            services.launch27,
-            services.sessions,
-            services.wingfield,
+            services,
             ledger,
             narrator,
             clock=lambda: datetime.now(UTC),
@@ -181,7 +181,7 @@ def status(options: Options) -> ExitStatus:
     with closing(Ledger.snapshot(config.sync.state, config.identity)) as ledger:
         found = report.Status(
             str(config.sync.state),
-            sum(known.is_bridged for known in ledger.known().values()),
+            sum(known.is_bridged for known in ledger.known.values()),
             ledger.held(),
             ledger.watermarks(),
             ledger.passes(PASSES_SHOWN),

@@ -12,7 +12,7 @@ from bridge.cli.output import Line, Table, visible
 from bridge.config.schema import Config
 from bridge.errors import CredentialsRefused, Rejected, ServiceError
 from bridge.launch27.wire import CatalogueService
-from bridge.sync.clients import Services, connected
+from bridge.sync.clients import Clients, connected
 from bridge.wingfield.client import Court
 
 Services_ = Mapping[int, CatalogueService]
@@ -39,7 +39,7 @@ async def look(config: Config, facility: str | None) -> Sides:
     return sides
 
 
-async def _look_at_courts(sides: Sides, services: Services, facility: str | None) -> None:
+async def _look_at_courts(sides: Sides, services: Clients, facility: str | None) -> None:
     try:
         if facility is not None:
             sides.courts = await services.wingfield.facility_courts(facility)
@@ -51,7 +51,7 @@ async def _look_at_courts(sides: Sides, services: Services, facility: str | None
         sides.errors.append(error)
 
 
-async def _court_ids(services: Services) -> AsyncIterator[str]:
+async def _court_ids(services: Clients) -> AsyncIterator[str]:
     for mapping in await services.wingfield.court_mappings():
         yield mapping.court_id
     async for page in services.wingfield.list_bookings():
@@ -59,7 +59,7 @@ async def _court_ids(services: Services) -> AsyncIterator[str]:
             yield booking.slot.court_id
 
 
-async def _court(services: Services, id_: str) -> Court | None:
+async def _court(services: Clients, id_: str) -> Court | None:
     """Return a court; None when it is no longer there, or not for us."""
     try:
         return await services.wingfield.court(id_)
@@ -67,7 +67,7 @@ async def _court(services: Services, id_: str) -> Court | None:
         return None
 
 
-async def _look_at_services(sides: Sides, services: Services) -> None:
+async def _look_at_services(sides: Sides, services: Clients) -> None:
     """Read the catalogue with the first account that is let in."""
     for session in services.sessions:
         try:

@@ -33,11 +33,12 @@ from bridge.config.schema import (
 )
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
-from bridge.model import Held, HeldSince, Write, isoformat
+from bridge.model import Held, Write, isoformat
 from bridge.sandbox import Launch27, Sandbox, Wingfield
-from bridge.sync.clients import Services, connected
+from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator
-from bridge.sync.run import PassResult, Synchronizer
+from bridge.sync.result import PassResult
+from bridge.sync.run import Synchronizer
 
 ZONE = ZoneInfo("Europe/Berlin")
 SATURDAY = date(2026, 6, 13)
@@ -202,7 +203,7 @@ class _Listener(LogNarrator):
     def wrote(self, write: Write) -> None:
         self.writes.append(write)
 
-    def held_changed(self, began: Sequence[Held], ended: Sequence[HeldSince]) -> None:
+    def held_changed(self, began: Sequence[Held], ended: Sequence[Held]) -> None:
         self.is_held_new = bool(began or ended)
 
 
@@ -240,7 +241,7 @@ def _config(club: Club, folder: Path) -> Config:
 
 
 async def _take(
-    step: Step, number: int, club: Club, services: Services, config: Config, ledger: Ledger
+    step: Step, number: int, club: Club, services: Clients, config: Config, ledger: Ledger
 ) -> None:
     """Let a step happen, run a pass, and show what it did."""
     club.now += timedelta(minutes=1)
@@ -249,9 +250,7 @@ async def _take(
     listener = _Listener()
     synchronizer = Synchronizer(
         config,
-        services.launch27,
-        services.sessions,
-        services.wingfield,
+        services,
         ledger,
         listener,
         clock=lambda: club.now,
@@ -280,15 +279,15 @@ def _introduction() -> list[Line]:
 
 def _done(club: Club, writes: Sequence[Write], result: PassResult) -> Table:
     """Return what was written: a ring of moves last and in its order, the others, which have none, by id."""
-    planned = [(write.id, write.takes_out) for write in result.planned]
+    planned = [(write.id, write.is_temporary) for write in result.planned]
 
     def place_in_plan(write: Write) -> tuple[int, str]:
-        in_ring = write.ring is not None
-        return planned.index((write.id, write.takes_out)) + 1 if in_ring else 0, write.id
+        in_ring = write.cycle is not None
+        return planned.index((write.id, write.is_temporary)) + 1 if in_ring else 0, write.id
 
     rows = [
         (
-            "take out" if write.takes_out else write.verb.value,
+            "take out" if write.is_temporary else write.verb.value,
             write.id,
             club.name_of(write.id),
             *_place(write),

@@ -17,13 +17,14 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any, TextIO
 
 from bridge.errors import BridgeError, ExitStatus, Problem
-from bridge.model import HeldSince, PassRecord, Slot, Watermark, Write, from_ms, isoformat
+from bridge.model import Held, PassRecord, Slot, Watermark, Write, from_ms, isoformat
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-    from bridge.sync.run import Narrator, PassResult
+    from bridge.sync.narrator import Narrator
+    from bridge.sync.result import PassResult
 
 SHOWN = 50
 """Rows of a table that people read; ``--json`` has all."""
@@ -183,7 +184,7 @@ def several(count: int, thing: str) -> str:
 # --- what is held back and withheld ---
 
 
-def held_json(held: Iterable[HeldSince]) -> list[dict[str, str]]:
+def held_json(held: Iterable[Held]) -> list[dict[str, str]]:
     """Return held bookings as the interface shows them."""
     return [
         {
@@ -196,7 +197,7 @@ def held_json(held: Iterable[HeldSince]) -> list[dict[str, str]]:
     ]
 
 
-def held_table(held: Sequence[HeldSince], now: datetime) -> list[Line | Table]:
+def held_table(held: Sequence[Held], now: datetime) -> list[Line | Table]:
     """Return the table of what is held back; nothing where nothing is."""
     rows = [
         (entry.id or "(no id)", entry.reason, since(entry.since_ms, now), entry.detail)
@@ -219,7 +220,7 @@ def ids(withheld: Sequence[str]) -> str:
 # --- one pass ---
 
 _VERDICTS = {
-    "in_step": ("In step.", "green"),
+    "in_sync": ("In step.", "green"),
     "attention": ("Something needs a person.", "yellow"),
     "incomplete": ("Not complete; the next pass goes on where this one stopped.", "red"),
     "refused": ("Credentials were refused.", "red"),
@@ -313,7 +314,7 @@ class Status:
 
     state: str
     bookings: int
-    held: Sequence[HeldSince]
+    held: Sequence[Held]
     watermarks: Sequence[Watermark]
     passes: Sequence[PassRecord]
     interval: timedelta
@@ -529,7 +530,7 @@ class Bar:
         """Pass it on."""
         self._inner.participants_skipped(id_, count)
 
-    def held_changed(self, began: Sequence[Any], ended: Sequence[HeldSince]) -> None:
+    def held_changed(self, began: Sequence[Any], ended: Sequence[Held]) -> None:
         """Pass it on."""
         self._inner.held_changed(began, ended)
 

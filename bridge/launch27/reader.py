@@ -3,123 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Generic, Protocol, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from bridge.config.schema import Account, Config
+from bridge.config.schema import Config
 from bridge.errors import CredentialsRefused, Rejected, ServiceError, Unavailable
-from bridge.launch27.wire import CatalogueService, Settings, SourceBooking, Unreadable
+from bridge.launch27.client import Launch27, Session
+from bridge.launch27.wire import CatalogueService, SourceBooking, Unreadable
 from bridge.mapping import Mapper
-from bridge.model import WITHDRAWING, CourtBooking, Held, Known, NoCourt, Reason, Watermark, to_ms
+from bridge.model import CourtBooking, Held, Known, Reason, Watermark, to_ms
+from bridge.planning.reading import Listing, Mapped, Reading
 
-ASKING_SECONDS = 60.0
-"""How long one pass goes on asking for single bookings; who was not asked for is, in the next one."""
-_ASKED_AT_ONCE = 6
+LOOK_UP_SECONDS = 60.0
+"""How long one pass goes on looking bookings up; those it did not get to are left for the next one."""
+_AT_ONCE = 6
 _LONGEST_ID = 19
-
-Mapped = CourtBooking | Held | NoCourt
-
-
-class Login(Protocol):
-    """One account, and whatever its client keeps of its login."""
-
-    @property
-    def account(self) -> Account: ...
-
-
-L = TypeVar("L", bound=Login)
-L_contra = TypeVar("L_contra", bound=Login, contravariant=True)
-
-
-class Source(Protocol[L_contra]):
-    """What is needed of Launch27."""
-
-    async def settings(self) -> Settings: ...
-    async def catalogue(self, login: L_contra, /) -> dict[int, CatalogueService]: ...
-    async def booking(self, login: L_contra, id_: str, /) -> SourceBooking | Unreadable | None: ...
-    def listing(
-        self, login: L_contra, first_day: date, last_day: date, /, *, expected: int | None
-    ) -> AsyncIterator[Sequence[SourceBooking | Unreadable]]: ...
-
-
-@dataclass(slots=True)
-class AccountReading:
-    """One account's listing, as far as it was read; ``count`` is how many items it has when complete."""
-
-    account: Account
-    bookings: dict[str, Mapped] = field(default_factory=dict)
-    unreadable: list[Held] = field(default_factory=list)
-    newest_ms: int | None = None
-    skipped_participants: dict[str, int] = field(default_factory=dict)
-    items: int = 0
-    is_complete: bool = False
-    error: ServiceError | None = None
-
-
-@dataclass(slots=True)
-class Reading:
-    """What the source says, sorted: ``owners`` has every active booking that was seen, with its account."""
-
-    desired: dict[str, CourtBooking] = field(default_factory=dict)
-    held: dict[str, Held] = field(default_factory=dict)
-    no_court: set[str] = field(default_factory=set)
-    unreadable: list[Held] = field(default_factory=list)
-    owners: dict[str, str] = field(default_factory=dict)
-    accounts: list[AccountReading] = field(default_factory=list)
-    errors: list[ServiceError] = field(default_factory=list)
-    skipped_participants: dict[str, int] = field(default_factory=dict)
-    first_ms: int = 0
-    end_ms: int = 0
-
-    @property
-    def seen(self) -> int:
-        """How many active bookings were seen, each once, those without a readable id among them."""
-        return len(self.owners) + len(self.unreadable)
-
-    @property
-    def complete(self) -> frozenset[str]:
-        """The accounts whose listing was read to its end."""
-        return frozenset(reading.account.key for reading in self.accounts if reading.is_complete)
-
-    def withdrawn(self) -> dict[str, str]:
-        """Return the seen bookings that must not be in Wingfield, each with the reason in words."""
-        ambiguous = {id_: held.detail for id_, held in self.held.items() if held.reason in WITHDRAWING}
-        return dict.fromkeys(self.no_court, "no court booking any more") | ambiguous
-
-    def add(self, id_: str, mapped: Mapped, account: str) -> None:
-        """Take in one booking; what was said of it before counts no more."""
-        self.desired.pop(id_, None)
-        self.held.pop(id_, None)
-        self.no_court.discard(id_)
-        self.owners[id_] = account
-        match mapped:
-            case CourtBooking():
-                self.desired[id_] = mapped
-            case Held():
-                self.held[id_] = mapped
-            case NoCourt():
-                self.no_court.add(id_)
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """What was said of bookings asked for by id; there was no time to ask for those in none of these."""
+class LookUps:
+    """What was said of bookings looked up by id; there was no time to ask for those in none of these."""
 
     gone: frozenset[str] = frozenset()
     unanswered: frozenset[str] = frozenset()
     active: Mapping[str, tuple[Mapped, str]] = field(default_factory=dict)
+    """What an active booking maps to, and the key of the account that has it."""
     errors: tuple[ServiceError, ...] = ()
 
 
-class Reader(Generic[L]):
+class Reader:
     """Reads one source under one configuration."""
 
-    def __init__(self, source: Source[L], logins: Sequence[L], config: Config, stop: asyncio.Event) -> None:
+    def __init__(
+        self, source: Launch27, sessions: Sequence[Session], config: Config, stop: asyncio.Event
+    ) -> None:
         self._source = source
-        self._logins = logins
+        self._sessions = sessions
         self._config = config
         self._stop = stop
         self._mapper = Mapper(config.courts, config.mapping, {}, ZoneInfo("UTC"))
@@ -131,7 +52,7 @@ class Reader(Generic[L]):
 
         The window lies around ``now``, an aware datetime.
         """
-        reading = Reading()
+        reading = Reading(tuple(account.key for account in self._config.launch27.accounts))
         try:
             zone, catalogue = await self._basics()
         except ServiceError as error:
@@ -142,11 +63,10 @@ class Reader(Generic[L]):
         reading.first_ms = _midnight_ms(first_day, zone)
         reading.end_ms = _midnight_ms(last_day + timedelta(days=1), zone)
         listings = (
-            self._listing(login, first_day, last_day, watermarks.get(login.account.key), known)
-            for login in self._logins
+            self._listing(session, first_day, last_day, watermarks.get(session.account.key), known)
+            for session in self._sessions
         )
-        for account_reading in await asyncio.gather(*listings):
-            _merge(reading, account_reading)
+        reading.take(await asyncio.gather(*listings))
         return reading
 
     async def _basics(self) -> tuple[ZoneInfo, dict[int, CatalogueService]]:
@@ -170,9 +90,9 @@ class Reader(Generic[L]):
 
     async def _catalogue(self) -> dict[int, CatalogueService]:
         refused: CredentialsRefused | None = None
-        for login in self._logins:
+        for session in self._sessions:
             try:
-                return await self._source.catalogue(login)
+                return await self._source.catalogue(session)
             except CredentialsRefused as error:
                 refused = refused or error
             except Rejected:
@@ -185,68 +105,68 @@ class Reader(Generic[L]):
 
     async def _listing(
         self,
-        login: L,
+        session: Session,
         first_day: date,
         last_day: date,
         watermark: Watermark | None,
         known: Mapping[str, Known],
-    ) -> AccountReading:
-        reading = AccountReading(login.account)
+    ) -> Listing:
+        listing = Listing(session.account.key)
         expected = watermark.listed_count if watermark else None
         try:
-            async for page in self._source.listing(login, first_day, last_day, expected=expected):
-                self._take_page(reading, page, known)
-            reading.is_complete = True
+            async for page in self._source.listing(session, first_day, last_day, expected=expected):
+                self._take_page(listing, page, known)
+            listing.is_complete = True
         except ServiceError as error:
-            reading.error = error
-        return reading
+            listing.error = error
+        return listing
 
     def _take_page(
         self,
-        reading: AccountReading,
+        listing: Listing,
         page: Sequence[SourceBooking | Unreadable],
         known: Mapping[str, Known],
     ) -> None:
-        reading.items += len(page)
+        listing.items += len(page)
         for booking in page:
             if booking.is_forecast or not booking.is_active:
                 continue
             if isinstance(booking, Unreadable) and not booking.id:
-                reading.unreadable.append(Held("", Reason.INVALID_BOOKING, booking.detail))
+                listing.unreadable.append(Held("", Reason.INVALID_BOOKING, booking.detail))
                 continue
-            mapped = reading.bookings[booking.id] = self._mapper.map(booking)
+            mapped = listing.bookings[booking.id] = self._mapper.map(booking)
             if isinstance(mapped, CourtBooking):
-                self._note(reading, mapped, booking, known.get(mapped.id))
+                self._note(listing, mapped, booking, known.get(mapped.id))
 
     def _note(
         self,
-        reading: AccountReading,
+        listing: Listing,
         mapped: CourtBooking,
         booking: SourceBooking | Unreadable,
         known: Known | None,
     ) -> None:
         """Keep the newest source time; for what is new, count the addresses that could not be used."""
         if mapped.source_updated_at is not None:
-            reading.newest_ms = max(reading.newest_ms or 0, to_ms(mapped.source_updated_at))
+            listing.newest_ms = max(listing.newest_ms or 0, to_ms(mapped.source_updated_at))
         if known is None or known.seen_fingerprint != mapped.fingerprint:
             skipped = self._mapper.skipped_participants(booking)
             if skipped:
-                reading.skipped_participants[mapped.id] = skipped
+                listing.skipped[mapped.id] = skipped
 
-    async def ask(
-        self, questions: Mapping[str, tuple[str, ...]], progress: Callable[[int], None], *, patiently: bool
-    ) -> Answers:
-        """Ask for bookings by their ids, each with the accounts that may know it, the first first.
+    async def look_up(
+        self, vanished: Mapping[str, tuple[str, ...]], progress: Callable[[int], None], *, patiently: bool
+    ) -> LookUps:
+        """Look bookings up by their ids, each with the keys of the accounts that may know it.
 
         Stops asking after a minute, unless ``patiently``. A booking is gone when every account says so.
         """
-        logins = {login.account.key: login for login in self._logins}
+        sessions = {session.account.key: session for session in self._sessions}
         gone: set[str] = set()
         unanswered: set[str] = set()
         active: dict[str, tuple[Mapped, str]] = {}
         errors: list[ServiceError] = []
-        waiting = iter(questions.items())
-        deadline = None if patiently else asyncio.get_running_loop().time() + ASKING_SECONDS
+        waiting = iter(vanished.items())
+        deadline = None if patiently else asyncio.get_running_loop().time() + LOOK_UP_SECONDS
 
         async def work() -> None:
             for id_, keys in waiting:
@@ -254,7 +174,7 @@ class Reader(Generic[L]):
                 if late or self._stop.is_set():
                     return
                 try:
-                    found = await self._ask_one(id_, [logins[key] for key in keys])
+                    found = await self._look_up_one(id_, [sessions[key] for key in keys])
                 except ServiceError as error:
                     errors.append(error)
                     unanswered.add(id_)
@@ -265,30 +185,18 @@ class Reader(Generic[L]):
                     active[id_] = found
                 progress(len(gone) + len(active))
 
-        await asyncio.gather(*(work() for _ in range(min(_ASKED_AT_ONCE, len(questions)))))
-        return Answers(frozenset(gone), frozenset(unanswered), active, tuple(errors))
+        await asyncio.gather(*(work() for _ in range(min(_AT_ONCE, len(vanished)))))
+        return LookUps(frozenset(gone), frozenset(unanswered), active, tuple(errors))
 
-    async def _ask_one(self, id_: str, logins: Iterable[L]) -> tuple[Mapped, str] | None:
+    async def _look_up_one(self, id_: str, sessions: Iterable[Session]) -> tuple[Mapped, str] | None:
         if len(id_) > _LONGEST_ID or id_ != str(int(id_)):
             return None  # "007" is a key of ours that no id of Launch27's can have
-        for login in logins:
-            booking = await self._source.booking(login, id_)
+        for session in sessions:
+            booking = await self._source.booking(session, id_)
             if booking is None or not booking.is_active or booking.is_forecast:
                 continue
-            return self._mapper.map(booking), login.account.key
+            return self._mapper.map(booking), session.account.key
         return None
-
-
-def _merge(reading: Reading, account: AccountReading) -> None:
-    """Take one account's listing in; what two accounts list is the first one's."""
-    reading.accounts.append(account)
-    reading.unreadable.extend(account.unreadable)
-    reading.skipped_participants.update(account.skipped_participants)
-    if account.error is not None:
-        reading.errors.append(account.error)
-    for id_, mapped in account.bookings.items():
-        if id_ not in reading.owners:
-            reading.add(id_, mapped, account.account.key)
 
 
 def _midnight_ms(day: date, zone: ZoneInfo) -> int:

@@ -1,289 +1,77 @@
 """The ledger in SQLite: intent before a request, outcome after it, watermarks, passes.
 
-    bookings   one row for each booking ever sent (or first seen): acknowledged, intended, first sight
-    intents    writes without an answer yet: what else Wingfield may have
-    refusals   content that Wingfield refused, so that it is not sent again for a while
-    rings      the old places of a ring of moves, while one of it is taken out
-    held       what is held back, and since when
-    accounts   watermarks
-    passes     the last passes with their counts
-    meta       whose state this is
-
 It holds ids, courts, times, versions and fingerprints; no name and no address of a person. It is disposable:
-with the file gone, the next pass adopts what Wingfield has. One process writes (``hold``); everybody else
-reads a copy in memory (``Ledger.snapshot``). A connection is used by one thread at a time.
+with the file gone, the next pass adopts what Wingfield has. One process writes (``lock.py``); everybody else
+reads a copy in memory (``Ledger.snapshot``). It is read once and kept current by what is recorded: every
+change of an entry is worked out in ``entry.py``, stored here, and believed once the transaction is through.
+A connection is used by one thread at a time.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shutil
 import sqlite3
-import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote
+from typing import Any, Self
 
-from bridge.errors import AlreadyRunning, StateError
+from bridge.errors import StateError
+from bridge.ledger import entry
+from bridge.ledger.failures import REBUILT, translated
+from bridge.ledger.schema import migrate
+from bridge.ledger.snapshot import copy
 from bridge.model import (
-    ABSENT,
-    Ending,
-    Found,
+    CyclePlace,
     Held,
-    HeldSince,
     Identity,
     Known,
     Outcome,
     PassRecord,
-    Refusal,
-    RingPlace,
+    Rejection,
     Slot,
-    Verb,
+    Stored,
     Watermark,
     Write,
-    Written,
     from_ms,
-    isoformat,
     to_ms,
 )
 
-if TYPE_CHECKING:
-    from sqlite_utils import Database
-
 PASSES_KEPT = 500
-_REBUILT = "move it away: the next pass builds a new one from Wingfield's list"
 
-
-# --- one at a time ---
-
-
-@contextmanager
-def hold(state: Path) -> Iterator[None]:
-    """Hold ``state`` for this process alone, until it ends in whatever way.
-
-    Raises AlreadyRunning, naming the holder, or StateError if the lock file cannot be had.
-    """
-    lock = state.with_name(state.name + ".lock")
-    try:
-        state.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StateError(f"{lock}: {error.strerror}; the state needs a folder that can be written") from None
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise AlreadyRunning(f"{state}: {_holder(handle)} holds this state; stop it first") from None
-        with suppress(OSError):
-            os.ftruncate(handle, 0)
-            since = isoformat(datetime.now(UTC).replace(microsecond=0))
-            os.pwrite(handle, json.dumps({"pid": os.getpid(), "since": since}).encode(), 0)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _holder(handle: int) -> str:
-    try:
-        holder = json.loads(os.pread(handle, 200, 0))
-        return f"process {int(holder['pid'])}, running since {datetime.fromisoformat(holder['since'])},"
-    except (ValueError, KeyError, TypeError, OSError):
-        return "another process"
-
-
-# --- schema ---
-
-
-def _version_1(db: Database) -> None:
-    db.table("meta").create({"name": str, "value": str}, pk="name", not_null={"value"}, strict=True)
-    db.table("bookings").create(
-        {
-            "id": str,
-            "account": str,
-            "acked_version_ms": int,
-            "acked_fingerprint": bytes,
-            "court_id": str,
-            "start_ms": int,
-            "end_ms": int,
-            "intended_version_ms": int,
-            "intended_fingerprint": bytes,
-            "seen_fingerprint": bytes,
-            "seen_ms": int,
-            "gone_ms": int,
-            "asked_ms": int,
-            "allowed": int,
-        },
-        pk="id",
-        not_null={
-            "account",
-            "acked_fingerprint",
-            "intended_fingerprint",
-            "seen_fingerprint",
-            "seen_ms",
-            "allowed",
-        },
-        strict=True,
-    )
-    place = {"court_id": str, "start_ms": int, "end_ms": int}
-    db.table("intents").create(
-        {"booking_id": str, "version_ms": int, "fingerprint": bytes, **place},
-        pk=("booking_id", "version_ms"),
-        not_null={"fingerprint"},
-        strict=True,
-    )
-    db.table("refusals").create(
-        {"booking_id": str, "fingerprint": bytes, "reason": str, "config": str, "at_ms": int},
-        pk="booking_id",
-        not_null={"fingerprint", "reason", "config", "at_ms"},
-        strict=True,
-    )
-    db.table("rings").create(
-        {"booking_id": str, "ring": int, "taken_out": int, **place},
-        pk="booking_id",
-        not_null={"ring", "taken_out", *place},
-        strict=True,
-    )
-    db.table("held").create(
-        {"booking_id": str, "nth": int, "reason": str, "detail": str, "since_ms": int},
-        pk=("booking_id", "nth"),
-        not_null={"reason", "detail", "since_ms"},
-        strict=True,
-    )
-    db.table("accounts").create(
-        {"account": str, "number": int, "listed_ms": int, "listed_count": int, "source_updated_ms": int},
-        pk="account",
-        not_null={"number"},
-        strict=True,
-    )
-    counts = dict.fromkeys(("seen", "created", "updated", "deleted", "unchanged", "ignored", "held"), int)
-    db.table("passes").create(
-        {"id": int, "started_ms": int, "duration_ms": int, "outcome": str, **counts, "withheld": str},
-        pk="id",
-        not_null={"started_ms", "duration_ms", "outcome", *counts, "withheld"},
-        strict=True,
-    )
-
-
-_MIGRATIONS: tuple[Callable[[Database], None], ...] = (_version_1,)
-SCHEMA = len(_MIGRATIONS)
-
-
-def _migrate(connection: sqlite3.Connection, source: str) -> None:
-    """Bring the schema up to date, one version at a time, in one transaction.
-
-    Raises StateError if a newer program wrote it.
-    """
-    found = connection.execute("PRAGMA user_version").fetchone()[0]
-    if found == SCHEMA:
-        return
-    if found > SCHEMA:
-        raise StateError(
-            f"{source}: written by a newer Courtbridge (schema {found}, this one knows {SCHEMA}); "
-            f"upgrade Courtbridge, or {_REBUILT}"
-        )
-    from sqlite_utils import Database
-
-    db = Database(connection)
-    with db.atomic():
-        for version, migration in enumerate(_MIGRATIONS[found:], found + 1):
-            migration(db)
-            db.execute(f"PRAGMA user_version = {version}")
-
-
-# --- the ledger ---
-
-_SELECT_BOOKINGS = """
-    SELECT id, account, acked_version_ms, acked_fingerprint, court_id, start_ms, end_ms,
-           intended_version_ms, intended_fingerprint, seen_fingerprint, seen_ms, gone_ms, asked_ms, allowed
-    FROM bookings
-"""
-_INSERT_INTENDED = """
-    INSERT INTO bookings (id, account, acked_fingerprint, intended_version_ms, intended_fingerprint,
-                          seen_fingerprint, seen_ms, allowed)
-    VALUES (:id, '', x'', :version_ms, :fingerprint, :seen, :sighted_ms, 0)
-    ON CONFLICT (id) DO UPDATE SET
-        intended_version_ms = :version_ms,
-        intended_fingerprint = :fingerprint,
-        seen_fingerprint = CASE WHEN :sighted_ms THEN :seen ELSE seen_fingerprint END,
-        seen_ms = CASE WHEN :sighted_ms THEN :sighted_ms ELSE seen_ms END
-"""
-_INSERT_INTENT = """
-    INSERT OR REPLACE INTO intents (booking_id, version_ms, fingerprint, court_id, start_ms, end_ms)
-    VALUES (?, ?, ?, ?, ?, ?)
-"""
-_ACKNOWLEDGE = """
-    UPDATE bookings SET acked_version_ms = ?, acked_fingerprint = ?, court_id = coalesce(?, court_id),
-           start_ms = coalesce(?, start_ms), end_ms = coalesce(?, end_ms), allowed = 0
-    WHERE id = ?
-"""
-_SELECT_INTENTS = """
-    SELECT booking_id, version_ms, fingerprint, court_id, start_ms, end_ms FROM intents
-    ORDER BY booking_id, version_ms
-"""
-_SELECT_ACCOUNTS = """
-    SELECT account, number, listed_ms, listed_count, source_updated_ms FROM accounts ORDER BY number, account
-"""
-_SELECT_PASSES = """
-    SELECT started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored, held,
-           withheld
-    FROM passes ORDER BY id DESC LIMIT ?
-"""
-_INSERT_RECORD = """
-    INSERT INTO passes (started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored,
-                        held, withheld)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-_INSERT_RING = """
-    INSERT INTO rings (booking_id, ring, taken_out, court_id, start_ms, end_ms) VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT (booking_id) DO UPDATE SET
-        ring = excluded.ring, taken_out = max(taken_out, excluded.taken_out),
-        court_id = excluded.court_id, start_ms = excluded.start_ms, end_ms = excluded.end_ms
-"""
-_INSERT_SIGHTING = """
-    INSERT INTO bookings (id, account, acked_fingerprint, intended_fingerprint, seen_fingerprint, seen_ms,
-                          allowed)
-    VALUES (?, '', x'', x'', ?, ?, 0)
-    ON CONFLICT (id) DO UPDATE SET
-        seen_ms = CASE WHEN seen_fingerprint = excluded.seen_fingerprint
-                  THEN seen_ms ELSE excluded.seen_ms END,
-        seen_fingerprint = excluded.seen_fingerprint
-"""
-_FORGET = (
-    "DELETE FROM intents WHERE booking_id = ?",
-    "DELETE FROM refusals WHERE booking_id = ?",
-    "DELETE FROM rings WHERE booking_id = ?",
-    "DELETE FROM bookings WHERE id = ?",
+_BOOKING = (
+    "id, account, acked_version_ms, acked_fingerprint, court_id, start_ms, end_ms, intended_version_ms, "
+    "intended_fingerprint, seen_fingerprint, seen_ms, gone_ms, looked_up_ms, allowed"
+)
+_BOOKING_COLUMNS = _BOOKING.count(",") + 1
+_WATERMARK = "account, number, listed_ms, listed_count, source_updated_ms"
+_COUNTS = (
+    "started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored, held, withheld"
 )
 
 
-@dataclass(slots=True)
-class Closing:
-    """All that is stored when a pass ends, in one transaction."""
+def _insert(table: str, columns: str) -> str:
+    marks = ", ".join("?" * (columns.count(",") + 1))
+    return f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 (our own names)
 
-    record: PassRecord
-    held: Sequence[Held] = ()
-    sightings: Iterable[tuple[str, bytes]] = ()
-    owners: Iterable[tuple[str, str]] = ()
-    """(id, account) where it is not what the ledger has."""
-    back: Collection[str] = ()
-    """Ids that were found gone once and are not gone now."""
-    forgotten: Collection[str] = ()
-    watermarks: Iterable[Watermark] = field(default_factory=tuple)
+
+_INSERT_BOOKING = _insert("bookings", _BOOKING)
+_INSERT_INTENT = _insert("intents", "booking_id, version_ms, fingerprint, court_id, start_ms, end_ms")
+_INSERT_REJECTION = _insert("rejections", "booking_id, fingerprint, reason, config, at_ms")
+_INSERT_CYCLE = _insert("cycles", "booking_id, cycle, is_deleted, court_id, start_ms, end_ms")
 
 
 class Ledger:
-    """The state database, open. Every method is one transaction or one read; none waits for a request."""
+    """The state database, open. Every method is one transaction or one read; none waits for a request.
+
+    All raise StateError when the database cannot be used.
+    """
 
     def __init__(self, connection: sqlite3.Connection, source: str) -> None:
         self._connection = connection
         self._source = source
-        self._has_rings = True
+        self._known: dict[str, Known] | None = None
 
     def __repr__(self) -> str:
         return f"Ledger({self._source})"
@@ -300,7 +88,7 @@ class Ledger:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise StateError(f"{source}: {error.strerror}; check the owner and mode of the state") from None
-        with _translated(source):
+        with translated(source):
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         return cls._prepared(connection, source, identity, "journal_mode = WAL", "synchronous = FULL")
 
@@ -313,9 +101,8 @@ class Ledger:
         source = str(path)
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         try:
-            if path.exists():
-                with _translated(source):
-                    _copy(path, connection)
+            with suppress(FileNotFoundError, NotADirectoryError), translated(source):
+                copy(path, connection)
         except BaseException as error:
             connection.close()
             if not isinstance(error, OSError):
@@ -330,10 +117,10 @@ class Ledger:
     ) -> Ledger:
         ledger = cls(connection, source)
         try:
-            with _translated(source):
+            with translated(source):
                 for pragma in ("busy_timeout = 5000", *pragmas):
                     connection.execute(f"PRAGMA {pragma}")
-                _migrate(connection, source)
+                migrate(connection, source)
                 ledger._belongs_to(identity)
         except BaseException:
             connection.close()
@@ -369,12 +156,12 @@ class Ledger:
         return dict(self._rows("SELECT name, value FROM meta"))
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with _translated(self._source):
+        with translated(self._source):
             return self._connection.execute(sql, parameters).fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
-        with _translated(self._source):
+        with translated(self._source):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection.execute
@@ -386,53 +173,44 @@ class Ledger:
 
     # --- reading ---
 
-    def known(self) -> dict[str, Known]:
-        """Return all that is known, by Launch27 id."""
-        known = {row[0]: Known(*row) for row in self._rows(_SELECT_BOOKINGS)}
-        try:
-            self._add_details(known)
-        except KeyError:
-            raise StateError(
-                f"{self._source}: the state is damaged (rows of no booking); {_REBUILT}"
-            ) from None
-        return known
+    @property
+    def known(self) -> Mapping[str, Known]:
+        """All that is known, by Launch27 id; it changes with what is recorded."""
+        if self._known is None:
+            known = {row[0]: Known(*row) for row in self._rows(f"SELECT {_BOOKING} FROM bookings")}  # noqa: S608
+            try:
+                self._add_details(known)
+            except KeyError:
+                damage = f"the state is damaged (rows of no booking); {REBUILT}"
+                raise StateError(f"{self._source}: {damage}") from None
+            self._known = known
+        return self._known
 
     def _add_details(self, known: dict[str, Known]) -> None:
-        for id_, entries in self._unsettled().items():
-            known[id_] = known[id_]._replace(unsettled=tuple(entries))
-        for id_, *rest in self._rows("SELECT booking_id, fingerprint, reason, config, at_ms FROM refusals"):
-            known[id_] = known[id_]._replace(refusal=Refusal(*rest))
-        for id_, place in self._ring_places().items():
-            known[id_] = known[id_]._replace(ring=place)
+        intents = "SELECT booking_id, version_ms, fingerprint, court_id, start_ms, end_ms FROM intents"
+        for id_, version_ms, content, *place in self._rows(f"{intents} ORDER BY booking_id, version_ms"):
+            lost = Stored(id_, version_ms, content, _slot(*place))
+            known[id_] = known[id_]._replace(unsettled=(*known[id_].unsettled, lost))
+        for id_, *rest in self._rows("SELECT booking_id, fingerprint, reason, config, at_ms FROM rejections"):
+            known[id_] = known[id_]._replace(rejection=Rejection(*rest))
+        cycles = "SELECT booking_id, cycle, is_deleted, court_id, start_ms, end_ms FROM cycles"
+        for id_, cycle, is_deleted, *place in self._rows(cycles):
+            if (slot := _slot(*place)) is not None:
+                known[id_] = known[id_]._replace(cycle=CyclePlace(cycle, slot, bool(is_deleted)))
 
-    def _unsettled(self) -> dict[str, list[Written]]:
-        found: dict[str, list[Written]] = {}
-        rows = self._rows(_SELECT_INTENTS)
-        for id_, version_ms, content, *place in rows:
-            found.setdefault(id_, []).append(Written(version_ms, content, _slot(*place)))
-        return found
-
-    def _ring_places(self) -> dict[str, RingPlace]:
-        rows = self._rows("SELECT booking_id, ring, taken_out, court_id, start_ms, end_ms FROM rings")
-        self._has_rings = bool(rows)
-        return {
-            id_: RingPlace(ring, slot, bool(taken_out))
-            for id_, ring, taken_out, *place in rows
-            if (slot := _slot(*place)) is not None
-        }
-
-    def held(self) -> list[HeldSince]:
-        """Return what is held back, by id."""
+    def held(self) -> list[Held]:
+        """Return what is held, by id."""
         rows = self._rows("SELECT booking_id, reason, detail, since_ms FROM held ORDER BY booking_id, nth")
-        return [HeldSince(*row) for row in rows]
+        return [Held(*row) for row in rows]
 
     def watermarks(self) -> list[Watermark]:
         """Return the watermark of every account ever read, in the order of their numbers."""
-        return [Watermark(*row) for row in self._rows(_SELECT_ACCOUNTS)]
+        rows = self._rows(f"SELECT {_WATERMARK} FROM accounts ORDER BY number, account")  # noqa: S608
+        return [Watermark(*row) for row in rows]
 
     def passes(self, limit: int = 10) -> list[PassRecord]:
         """Return the last ``limit`` passes, newest first."""
-        rows = self._rows(_SELECT_PASSES, (limit,))
+        rows = self._rows(f"SELECT {_COUNTS} FROM passes ORDER BY id DESC LIMIT ?", (limit,))  # noqa: S608
         return [_pass_record(list(row)) for row in rows]
 
     @property
@@ -442,161 +220,120 @@ class Ledger:
 
     # --- writing ---
 
-    def adopt(self, bookings: Iterable[Found]) -> None:
+    def adopt(self, bookings: Iterable[Stored]) -> None:
         """Take over what Wingfield has, as acknowledged and as if just sent."""
-        from sqlite_utils import Database
+        changes = [entry.adopted(stored, stored.slot) for stored in bookings if stored.slot is not None]
+        with self._transaction() as execute:
+            execute("INSERT OR REPLACE INTO meta VALUES ('adopted', '1')")
+            self._store(changes)
+        self._believe(changes)
 
-        rows = [
-            {
-                "id": found.id,
-                "account": "",
-                "acked_version_ms": found.version_ms,
-                "acked_fingerprint": found.fingerprint,
-                "court_id": found.slot.court_id,
-                "start_ms": to_ms(found.slot.start),
-                "end_ms": to_ms(found.slot.end),
-                "intended_version_ms": found.version_ms,
-                "intended_fingerprint": found.fingerprint,
-                "seen_fingerprint": found.fingerprint,
-                "seen_ms": found.version_ms,
-                "allowed": 0,
-            }
-            for found in bookings
-            if found.slot is not None
-        ]
-        with _translated(self._source):
-            db = Database(self._connection)
-            with db.atomic():
-                db.table("bookings").insert_all(rows, pk="id", replace=True)
-                db.execute("INSERT OR REPLACE INTO meta VALUES ('adopted', '1')")
+    def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Stored]) -> None:
+        """Store, in one transaction, how writes ended, what was read back, and what is about to be sent."""
+        changed: dict[str, Known] = {}
 
-    def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Found]) -> None:
-        """Store, in one transaction, how writes ended and which are about to be sent."""
+        def now(id_: str) -> Known | None:
+            return changed.get(id_) or self.known.get(id_)
+
+        for outcome in outcomes:
+            id_ = outcome.id if isinstance(outcome, Stored) else outcome.write.id
+            if (known := now(id_)) is not None:
+                changed[id_] = (
+                    entry.read_back(known, outcome)
+                    if isinstance(outcome, Stored)
+                    else entry.ended(known, outcome)
+                )
+        for write in intents:
+            changed[write.id] = entry.intended(now(write.id), write)
+            for id_, slot in write.places:
+                if write.cycle is not None and (known := now(id_)) is not None:
+                    changed[id_] = entry.in_cycle(known, write.cycle, slot, is_cut=id_ == write.id)
+        self.save([*changed.values(), *self._finished_cycles(changed)])
+
+    def _finished_cycles(self, changed: Mapping[str, Known]) -> list[Known]:
+        """Return the entries of the cycles of which nothing is temporarily deleted any more, without them."""
+        closing = {known.cycle.cycle for known in changed.values() if known.cycle}
+        if not closing:
+            return []
+        entries = {**self.known, **changed}
+        in_cycle = [known for known in entries.values() if known.cycle and known.cycle.cycle in closing]
+        still_open = {known.cycle.cycle for known in in_cycle if known.cycle and known.cycle.is_deleted}
+        return [k._replace(cycle=None) for k in in_cycle if k.cycle and k.cycle.cycle not in still_open]
+
+    def save(self, entries: Collection[Known]) -> None:
+        """Store entries as they are, in one transaction; the last one of a booking counts."""
         with self._transaction():
-            self._store_outcomes([outcome for outcome in outcomes if isinstance(outcome, Outcome)])
-            for found in outcomes:
-                if isinstance(found, Found):
-                    self._store_found(found)
-            self._store_intents(intents)
+            self._store(entries)
+        self._believe(entries)
 
-    def _store_outcomes(self, outcomes: Sequence[Outcome]) -> None:
-        many = self._connection.executemany
-        acked = [outcome.write for outcome in outcomes if outcome.ending is Ending.ACKNOWLEDGED]
-        many(_ACKNOWLEDGE, [(w.version_ms, w.fingerprint, *_place(_put(w)), w.id) for w in acked])
-        many(
-            "DELETE FROM intents WHERE booking_id = ? AND version_ms <= ?",
-            [(w.id, w.version_ms) for w in acked],
-        )
-        many("DELETE FROM refusals WHERE booking_id = ?", [(w.id,) for w in acked if not _is_a_detour(w)])
-        void = [o.write for o in outcomes if o.ending in (Ending.REFUSED, Ending.NOT_SENT)]
-        many(
-            "DELETE FROM intents WHERE booking_id = ? AND version_ms = ?",
-            [(w.id, w.version_ms) for w in void],
-        )
-        many(
-            "INSERT OR REPLACE INTO refusals VALUES (?, ?, ?, ?, ?)",
-            [
-                (o.write.id, o.write.fingerprint, o.reason, o.config, o.at_ms)
-                for o in outcomes
-                if o.ending is Ending.REFUSED
-            ],
-        )
-        if self._has_rings:
-            self._close_rings([w.id for w in acked if not w.takes_out] + [w.id for w in void if w.takes_out])
-
-    def _close_rings(self, back: Sequence[str]) -> None:
-        """Note who is back (or never left); forget the rings that nobody is taken out of any more."""
-        if back:
-            many = self._connection.executemany
-            many("UPDATE rings SET taken_out = 0 WHERE booking_id = ?", [(id_,) for id_ in back])
-            self._connection.execute(
-                "DELETE FROM rings WHERE ring NOT IN (SELECT ring FROM rings WHERE taken_out)"
-            )
-
-    def _store_found(self, found: Found) -> None:
-        execute = self._connection.execute
-        execute(_ACKNOWLEDGE, (found.version_ms, found.fingerprint, *_place(found.slot), found.id))
-        execute("DELETE FROM intents WHERE booking_id = ?", (found.id,))
-        if found.slot is not None:
-            self._close_rings([found.id])
-
-    def _store_intents(self, intents: Sequence[Write]) -> None:
-        many = self._connection.executemany
-        many(
-            _INSERT_INTENDED,
-            [
-                {
-                    "id": w.id,
-                    "version_ms": w.version_ms,
-                    "fingerprint": w.fingerprint,
-                    "seen": w.fingerprint if w.sighted_ms else ABSENT,
-                    "sighted_ms": w.sighted_ms,
-                }
-                for w in intents
-            ],
-        )
-        many(_INSERT_INTENT, [(w.id, w.version_ms, w.fingerprint, *_place(_put(w))) for w in intents])
-        for cut in intents:
-            if cut.takes_out:
-                self._open_ring(cut)
-
-    def _open_ring(self, cut: Write) -> None:
-        self._has_rings = True
-        self._connection.executemany(
-            _INSERT_RING,
-            [(id_, cut.ring, int(id_ == cut.id), *_place(slot)) for id_, slot in cut.places],
-        )
-
-    def allow(self, ids: Iterable[str]) -> None:
-        """Remember that these deletes passed the guard, so that they go on after an interruption."""
-        with self._transaction():
-            many = self._connection.executemany
-            many("UPDATE bookings SET allowed = 1 WHERE id = ?", [(id_,) for id_ in ids])
-
-    def asked(self, gone: Iterable[str], others: Iterable[str], now_ms: int) -> None:
-        """Remember who was asked for by id, and who of them was found gone (the first time counts)."""
-        with self._transaction():
-            many = self._connection.executemany
-            many(
-                "UPDATE bookings SET asked_ms = ?, gone_ms = coalesce(gone_ms, ?) WHERE id = ?",
-                [(now_ms, now_ms, id_) for id_ in gone],
-            )
-            many(
-                "UPDATE bookings SET asked_ms = ?, gone_ms = NULL WHERE id = ?", [(now_ms, i) for i in others]
-            )
-
-    def finish(self, closing: Closing) -> None:
+    def finish(
+        self,
+        record: PassRecord,
+        held: Sequence[Held],
+        watermarks: Iterable[Watermark],
+        *,
+        entries: Collection[Known] = (),
+        forgotten: Collection[str] = (),
+    ) -> None:
         """Store the end of a pass in one transaction."""
         with self._transaction() as execute:
             many = self._connection.executemany
-            now_ms = closing.record.started_ms
-            many(_INSERT_SIGHTING, [(id_, content, now_ms) for id_, content in closing.sightings])
-            owners = [(account, id_) for id_, account in closing.owners]
-            many("UPDATE bookings SET account = ? WHERE id = ?", owners)
-            many("UPDATE bookings SET gone_ms = NULL, allowed = 0 WHERE id = ?", [(i,) for i in closing.back])
-            for statement in _FORGET:
-                many(statement, [(id_,) for id_ in closing.forgotten])
-            self._store_held(closing.held, now_ms)
+            self._store(entries)
+            for table, key in _TABLES_OF_BOOKINGS:
+                many(f"DELETE FROM {table} WHERE {key} = ?", [(id_,) for id_ in forgotten])  # noqa: S608
+            self._store_held(held, record.started_ms)
             execute("DELETE FROM accounts")
-            many(
-                "INSERT INTO accounts VALUES (?, ?, ?, ?, ?)",
-                map(_watermark_row, closing.watermarks),
-            )
-            record = closing.record
-            counts = (getattr(record, name) for name in PassRecord.__slots__[:-1])
-            execute(_INSERT_RECORD, (*counts, json.dumps(record.withheld)))
+            many(_insert("accounts", _WATERMARK), map(_row, watermarks))
+            execute(_insert("passes", _COUNTS), (*_row(record)[:-1], json.dumps(record.withheld)))
             execute("DELETE FROM passes WHERE id <= (SELECT max(id) FROM passes) - ?", (PASSES_KEPT,))
+        self._believe(entries, forgotten)
+
+    def _store(self, entries: Iterable[Known]) -> None:
+        """Write the rows of entries, and of what belongs to them where that has changed."""
+        before = self.known
+        many = self._connection.executemany
+        latest = {known.id: known for known in entries}
+        many(_INSERT_BOOKING, [known[:_BOOKING_COLUMNS] for known in latest.values()])
+        pairs = [(before.get(id_) or _NOTHING, known) for id_, known in latest.items()]
+        lost = [known for old, known in pairs if old.unsettled != known.unsettled]
+        many("DELETE FROM intents WHERE booking_id = ?", [(known.id,) for known in lost])
+        many(_INSERT_INTENT, [_intent(stored) for known in lost for stored in known.unsettled])
+        rejected = [known for old, known in pairs if old.rejection != known.rejection]
+        many("DELETE FROM rejections WHERE booking_id = ?", [(known.id,) for known in rejected])
+        many(_INSERT_REJECTION, [(k.id, *_row(k.rejection)) for k in rejected if k.rejection])
+        moved = [known for old, known in pairs if old.cycle != known.cycle]
+        many("DELETE FROM cycles WHERE booking_id = ?", [(known.id,) for known in moved])
+        many(
+            _INSERT_CYCLE,
+            [(k.id, k.cycle.cycle, int(k.cycle.is_deleted), *_place(k.cycle.slot)) for k in moved if k.cycle],
+        )
+
+    def _believe(self, entries: Iterable[Known], forgotten: Iterable[str] = ()) -> None:
+        """Keep what is known in memory current, now that it is stored."""
+        if self._known is not None:
+            self._known.update((known.id, known) for known in entries)
+            for id_ in forgotten:
+                self._known.pop(id_, None)
 
     def _store_held(self, held: Sequence[Held], now_ms: int) -> None:
         before = {(entry.id, entry.reason): entry.since_ms for entry in self.held()}
         rows, nth = [], dict[str, int]()
-        for entry in held:
-            nth[entry.id] = nth.get(entry.id, -1) + 1
-            since_ms = before.get((entry.id, entry.reason), now_ms)
-            rows.append((entry.id, nth[entry.id], entry.reason, entry.detail, since_ms))
+        for each in held:
+            nth[each.id] = nth.get(each.id, -1) + 1
+            since_ms = before.get((each.id, each.reason), now_ms)
+            rows.append((each.id, nth[each.id], each.reason, each.detail, since_ms))
         if rows or before:
             self._connection.execute("DELETE FROM held")
             self._connection.executemany("INSERT INTO held VALUES (?, ?, ?, ?, ?)", rows)
+
+
+_TABLES_OF_BOOKINGS = (
+    ("intents", "booking_id"),
+    ("rejections", "booking_id"),
+    ("cycles", "booking_id"),
+    ("bookings", "id"),
+)
+_NOTHING = Known("", "", None, b"", None, None, None, None, b"", b"", 0)
 
 
 def _pass_record(row: list[Any]) -> PassRecord:
@@ -604,17 +341,13 @@ def _pass_record(row: list[Any]) -> PassRecord:
     return PassRecord(*row)
 
 
-def _watermark_row(watermark: Watermark) -> tuple[Any, ...]:
-    return tuple(getattr(watermark, name) for name in Watermark.__slots__)
+def _row(record: Any) -> tuple[Any, ...]:  # noqa: ANN401 (any of the slotted dataclasses of the model)
+    """Return the fields of a record, in the order of its columns."""
+    return tuple(getattr(record, name) for name in record.__slots__)
 
 
-def _is_a_detour(write: Write) -> bool:
-    """Whether a write is only part of a ring of moves: taken out, or gone back to the old place."""
-    return write.takes_out or (write.verb is not Verb.DELETE and not write.sighted_ms)
-
-
-def _put(write: Write) -> Slot | None:
-    return None if write.verb is Verb.DELETE else write.slot
+def _intent(lost: Stored) -> tuple[Any, ...]:
+    return lost.id, lost.version_ms, lost.fingerprint, *_place(lost.slot)
 
 
 def _place(slot: Slot | None) -> tuple[str | None, int | None, int | None]:
@@ -625,61 +358,3 @@ def _slot(court_id: str | None, start_ms: int | None, end_ms: int | None) -> Slo
     if court_id is None or start_ms is None or end_ms is None:
         return None
     return Slot(court_id, from_ms(start_ms), from_ms(end_ms))
-
-
-def _copy(path: Path, target: sqlite3.Connection) -> None:
-    """Copy the database at ``path``, which another process may be writing, without touching its files.
-
-    Opening a database in WAL mode makes files beside it, unless it is called immutable; that is true only
-    while nobody writes, which is when there is no ``-wal`` file. What a kill left behind is read elsewhere.
-    """
-    log, index = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
-    for _ in range(3):
-        before = path.stat()
-        if not log.exists():
-            _backup(path, "immutable=1", target)
-            after = path.stat()
-            is_same = (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, after.st_size)
-            if is_same and not log.exists():
-                return None
-        elif index.exists():
-            return _backup(path, "mode=ro", target)
-        else:
-            with tempfile.TemporaryDirectory(prefix="courtbridge-") as folder:
-                for file in (path, log):
-                    shutil.copy(file, folder)
-                return _backup(Path(folder, path.name), "mode=rw", target)
-    return _backup(path, "mode=ro", target)
-
-
-def _backup(path: Path, mode: str, target: sqlite3.Connection) -> None:
-    source = sqlite3.connect(f"file:{quote(str(path.resolve()))}?{mode}", uri=True)
-    try:
-        source.execute("PRAGMA busy_timeout = 5000")
-        source.backup(target)
-    finally:
-        source.close()
-
-
-@contextmanager
-def _translated(source: str) -> Iterator[None]:
-    """Turn SQLite's errors into StateError, each with a way out."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorname", "") or ""
-        raise StateError(f"{source}: {_words(code, error)}") from None
-
-
-def _words(code: str, error: sqlite3.Error) -> str:
-    if code.startswith("SQLITE_FULL"):
-        return "the disk is full; make room and run again"
-    if code.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN", "SQLITE_AUTH")):
-        return f"the state cannot be written or opened ({error}); check its owner, mode and folder"
-    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return f"the state is damaged ({error}); {_REBUILT}"
-    if code.startswith("SQLITE_BUSY"):
-        return "the state is locked by another program; try again when it is done"
-    if code.startswith("SQLITE_IOERR"):
-        return f"the disk failed or is full ({error}); make room or mend it, and run again"
-    return f"the state cannot be used ({error}); {_REBUILT}"

@@ -7,9 +7,9 @@ A bridged booking that is in no listing of this pass:
     its last known end lies before the window's first day     history: forgotten, not deleted
     the listing of its account is incomplete (of any account, left alone
     where its own is unknown or has left the configuration)
-    it stands beyond the window, and was asked for today      left alone
-    else                                                      asked for by its id:
-      active                                                  kept in step
+    it stands beyond the window, and was looked up today      left alone
+    else                                                      looked up by its id:
+      active                                                  kept in sync
       cancelled, not found, no access                         deleted
       any other answer                                        left alone
 
@@ -25,31 +25,13 @@ import enum
 from dataclasses import dataclass
 
 from bridge.model import Known
+from bridge.planning.reading import Reading
 
 DAY_MS = 86_400_000
 ANSWER_LASTS_MS = 3_600_000
-"""While deletes are withheld, who was found gone is asked for again once an hour, not in every pass."""
+"""While deletes are withheld, a booking found gone is looked up again once an hour, not in every pass."""
 EMPTY_LISTING_FROM = 3
 """From so many bridged bookings on, an entirely empty listing is not believed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """What this pass read: which accounts' listings are complete, and the window, in milliseconds.
-
-    The window is [first_ms, end_ms). ``is_empty`` when nothing at all was listed, in all accounts together.
-    """
-
-    complete: frozenset[str]
-    configured: tuple[str, ...]
-    first_ms: int
-    end_ms: int
-    is_empty: bool
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every account's listing was read to its end."""
-        return self.complete.issuperset(self.configured)
 
 
 class Fate(enum.Enum):
@@ -57,42 +39,42 @@ class Fate(enum.Enum):
 
     FORGET = enum.auto()
     LEAVE = enum.auto()
-    ASK = enum.auto()
+    LOOK_UP = enum.auto()
 
 
-def fate(known: Known, listed: Listed, now_ms: int) -> Fate:
+def fate(known: Known, reading: Reading, now_ms: int) -> Fate:
     """Return what is done about a known booking that is in no listing (the table above)."""
-    if known.last_end_ms and known.last_end_ms <= listed.first_ms and not known.is_taken_out:
+    if known.last_end_ms and known.last_end_ms <= reading.first_ms and not known.is_temporarily_deleted:
         return Fate.FORGET
     owner_is_read = (
-        known.account in listed.complete if known.account in listed.configured else listed.is_complete
+        known.account in reading.complete if known.account in reading.accounts else reading.is_complete
     )
     if not owner_is_read:
         return Fate.LEAVE
-    if not known.is_bridged and not known.is_taken_out:
+    if not known.is_bridged and not known.is_temporarily_deleted:
         return Fate.LEAVE if known.acked_version_ms else Fate.FORGET
-    if known.gone_ms is None and _is_beyond(known, listed) and _asked_within(known, DAY_MS, now_ms):
+    if known.gone_ms is None and _is_beyond(known, reading) and _looked_up_within(known, DAY_MS, now_ms):
         return Fate.LEAVE
-    return Fate.ASK
+    return Fate.LOOK_UP
 
 
-def _is_beyond(known: Known, listed: Listed) -> bool:
+def _is_beyond(known: Known, reading: Reading) -> bool:
     start_ms = known.start_ms
-    return start_ms is not None and not known.unsettled and not listed.first_ms <= start_ms < listed.end_ms
+    return start_ms is not None and not known.unsettled and not reading.first_ms <= start_ms < reading.end_ms
 
 
-def _asked_within(known: Known, period_ms: int, now_ms: int) -> bool:
-    return known.asked_ms is not None and 0 <= now_ms - known.asked_ms < period_ms
+def _looked_up_within(known: Known, period_ms: int, now_ms: int) -> bool:
+    return known.looked_up_ms is not None and 0 <= now_ms - known.looked_up_ms < period_ms
 
 
-def whom_to_ask(known: Known, listed: Listed) -> tuple[str, ...]:
+def accounts_to_ask(known: Known, reading: Reading) -> tuple[str, ...]:
     """Return the accounts that may know this booking: its own, or all, where that is unknown or has left."""
-    return (known.account,) if known.account in listed.configured else listed.configured
+    return (known.account,) if known.account in reading.accounts else reading.accounts
 
 
 def was_found_gone_lately(known: Known, now_ms: int) -> bool:
-    """Whether it was found gone so lately that it need not be asked for only to be withheld again."""
-    return known.gone_ms is not None and _asked_within(known, ANSWER_LASTS_MS, now_ms)
+    """Whether it was found gone so lately that it need not be looked up only to be withheld again."""
+    return known.gone_ms is not None and _looked_up_within(known, ANSWER_LASTS_MS, now_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,4 +102,4 @@ class Guard:
 
 def decided_before(known: Known) -> bool:
     """Whether its delete passed the guard in an earlier pass, or may have been sent already."""
-    return bool(known.allowed) or any(written.slot is None for written in known.unsettled)
+    return bool(known.allowed) or any(lost.slot is None for lost in known.unsettled)

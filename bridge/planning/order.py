@@ -1,15 +1,16 @@
-"""The order of writes, pure: who waits for whom, and where a ring of moves is cut.
+"""The order of writes, pure: which write waits for which, and where a cycle of moves is cut.
 
-Wingfield refuses a booking whose slot another one holds, so a write that takes a slot waits for the writes
-that free it. "A waits for B" makes a graph. Its chains run from the free end. Its rings (strongly connected
-components: two bookings that swap, and worse) have no free end: some of their bookings are taken out first
-and put back last. Which ones is the *feedback vertex set*; the smallest one costs the fewest extra writes.
+Wingfield rejects a booking whose slot another one holds, so a write that takes a slot waits for the writes
+that free it. "A waits for B" makes a graph. Its chains run from the free end. Its cycles (strongly connected
+components: two bookings that swap, and worse) have no free end: some of their bookings are temporarily
+deleted first and recreated last. Which ones is the *feedback vertex set*; the smallest one costs the fewest
+extra writes.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import combinations
@@ -17,9 +18,7 @@ from itertools import combinations
 from bridge.model import Slot
 
 _EXACT_UP_TO = 14
-"""Rings of more bookings than this, if they are no simple circle, are cut well rather than best."""
-_TRIMMED_UP_TO = 300
-"""In rings of more than this it is not tried out whether a cut could be spared."""
+"""Cycles of more bookings than this, unless each waits for just one other, are cut greedily."""
 
 
 class Occupancy:
@@ -99,61 +98,50 @@ def components(graph: Graph) -> list[list[str]]:  # noqa: C901 (one algorithm, i
     return found
 
 
-def rings(graph: Graph) -> list[list[str]]:
-    """Return the components that wait in a circle, such as two that swap."""
+def cycles(graph: Graph) -> list[list[str]]:
+    """Return the components in which bookings wait for one another, such as two that swap."""
     return [component for component in components(graph) if len(component) > 1]
 
 
-def cuts(ring: Sequence[str], graph: Graph, preferred: frozenset[str] = frozenset()) -> list[str]:
-    """Return the bookings of ``ring`` to take out so that no circle is left in it.
+def cuts(cycle: Sequence[str], graph: Graph, preferred: frozenset[str] = frozenset()) -> list[str]:
+    """Return the bookings of ``cycle`` to delete temporarily so that none waits for itself any more.
 
     The fewest possible where it has at most 14 bookings or is one simple circle; otherwise a small set. Among
-    equals, ``preferred`` ones (taken out already, perhaps) go first.
+    equals, ``preferred`` ones (temporarily deleted already, perhaps) go first.
     """
-    inside = set(ring)
-    inner = {node: [other for other in graph[node] if other in inside] for node in ring}
-    by_preference = sorted(ring, key=lambda node: (node not in preferred, len(node), node))
+    inner = _within(cycle, graph)
+    by_preference = sorted(cycle, key=lambda node: (node not in preferred, len(node), node))
     if all(len(waits) == 1 for waits in inner.values()):
         return by_preference[:1]
-    if len(ring) <= _EXACT_UP_TO:
+    if len(cycle) <= _EXACT_UP_TO:
         return _fewest(by_preference, inner)
     return _few(by_preference, inner)
 
 
+def _within(nodes: Iterable[str], graph: Graph) -> dict[str, list[str]]:
+    """Return the part of ``graph`` between ``nodes``."""
+    inside = set(nodes)
+    return {node: [other for other in graph[node] if other in inside] for node in nodes}
+
+
 def _fewest(nodes: Sequence[str], graph: Graph) -> list[str]:
     for count in range(1, len(nodes)):
-        for out in combinations(nodes, count):
-            if not _circles(graph, frozenset(out)):
-                return list(out)
+        for cut in combinations(nodes, count):
+            if not cycles(_within([node for node in nodes if node not in cut], graph)):
+                return list(cut)
     return list(nodes)
 
 
 def _few(nodes: Sequence[str], graph: Graph) -> list[str]:
-    """Take out the busiest of each remaining circle, then put back those that were not needed."""
-    out: list[str] = []
-    waiting = list(_circles(graph, frozenset()))
+    """Cut each remaining cycle at its busiest booking, until none is left."""
+    rank = {node: index for index, node in enumerate(nodes)}
+    cut: list[str] = []
+    waiting = cycles(graph)
     while waiting:
-        circle = waiting.pop()
-        inside = set(circle)
-        inner = {node: [other for other in graph[node] if other in inside] for node in circle}
-        incoming: defaultdict[str, int] = defaultdict(int)
-        for waits in inner.values():
-            for other in waits:
-                incoming[other] += 1
-        busiest = max(circle, key=lambda node: (len(inner[node]) * incoming[node], -nodes.index(node)))
-        out.append(busiest)
-        waiting.extend(_circles(inner, frozenset({busiest})))
-    for node in list(out) if len(nodes) <= _TRIMMED_UP_TO else ():
-        fewer = [other for other in out if other != node]
-        if not _circles(graph, frozenset(fewer)):
-            out = fewer
-    return out
-
-
-def _circles(graph: Graph, out: frozenset[str]) -> list[list[str]]:
-    left = {
-        node: [other for other in waits if other not in out]
-        for node, waits in graph.items()
-        if node not in out
-    }
-    return rings(left)
+        inner = _within(waiting.pop(), graph)
+        waited_for = Counter(other for waits in inner.values() for other in waits)
+        busiest = max(inner, key=lambda node: (len(inner[node]) * waited_for[node], -rank[node]))
+        cut.append(busiest)
+        del inner[busiest]
+        waiting.extend(cycles(_within(list(inner), inner)))
+    return cut

@@ -28,13 +28,15 @@ from bridge import log as logs
 from bridge.config.schema import Config, changed_keys, load_config
 from bridge.errors import BridgeError, ConfigError, ExitStatus, Problem
 from bridge.launch27.client import Session
-from bridge.ledger.store import Ledger, hold
+from bridge.ledger.lock import lock
+from bridge.ledger.store import Ledger
 from bridge.service.pace import Pace, Verdict
 from bridge.service.systemd import Notifier
 from bridge.service.watch import SETTLED_SECONDS, Watch, files_of
-from bridge.sync.clients import Services, connected
-from bridge.sync.narrator import LogNarrator, Overheard
-from bridge.sync.run import PassResult, Synchronizer, is_refused_login
+from bridge.sync.clients import Clients, connected
+from bridge.sync.narrator import LogNarrator
+from bridge.sync.result import PassResult
+from bridge.sync.run import Synchronizer
 
 BEAT_SECONDS = 0.5
 READING_GRACE_SECONDS = 2.0
@@ -72,7 +74,7 @@ def _run(path: Path, environ: Mapping[str, str], notifier: Notifier, narrator: L
     source = Source(path, environ)
     config = source.load()
     state = config.sync.state
-    with hold(state), Ledger.open(state, config.identity) as ledger:
+    with lock(state), Ledger.open(state, config.identity) as ledger:
         asyncio.run(Daemon(config, source, ledger, notifier, narrator).run())
 
 
@@ -152,7 +154,7 @@ class Daemon:
         self._narrator = narrator
         self._clock = clock
         self._beat_seconds = beat_seconds
-        self._heard = Overheard(narrator, monotonic)
+        self._heard = narrator
         self._pace = Pace(config.sync.interval)
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._stop = asyncio.Event()
@@ -164,7 +166,7 @@ class Daemon:
         self._alive_at = 0.0
         self._pending: Config | None = None
         self._rejected: tuple[Problem, ...] = ()
-        self._services: Services | None = None
+        self._services: Clients | None = None
         self._patience: asyncio.Timeout | None = None
         self._status = "waiting for the first pass"
 
@@ -273,9 +275,7 @@ class Daemon:
                 self._services = services
                 bridge = Synchronizer(
                     self._config,
-                    services.launch27,
-                    services.sessions,
-                    services.wingfield,
+                    services,
                     self._ledger,
                     self._heard,
                     clock=self._clock,
@@ -297,7 +297,7 @@ class Daemon:
             await self._wake.wait()
             self._wake.clear()
 
-    async def _run_pass(self, bridge: Synchronizer[Session], services: Services) -> None:
+    async def _run_pass(self, bridge: Synchronizer, services: Clients) -> None:
         began = monotonic()
         try:
             async with asyncio.timeout(None) as self._patience:
@@ -313,9 +313,9 @@ class Daemon:
         if not self._stop.is_set():
             self._settle(result, self._verdict(result, services), began)
 
-    def _verdict(self, result: PassResult, services: Services) -> Verdict:
+    def _verdict(self, result: PassResult, services: Clients) -> Verdict:
         """Return what the pass says about the services; the trouble of single bookings is none of theirs."""
-        if is_refused_login(result):
+        if result.is_refused_login:
             return Verdict.REFUSED
         listed = {
             mark.account for mark in self._ledger.watermarks() if mark.listed_ms == result.record.started_ms

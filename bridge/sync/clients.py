@@ -14,7 +14,7 @@ from bridge.wingfield.client import Wingfield
 
 
 @dataclass(slots=True)
-class Services:
+class Clients:
     """The two clients, and one session for each Launch27 account."""
 
     launch27: Launch27
@@ -29,7 +29,7 @@ class Services:
             http.reset()
 
     def stop(self) -> None:
-        """Start no further request, but for those that finish a ring of moves."""
+        """Start no further request, but for those that finish a cycle of moves."""
         for http in (self.launch27.http, self.wingfield.http):
             http.stop()
 
@@ -39,18 +39,18 @@ class Services:
 
 
 @asynccontextmanager
-async def connected(config: Config, earlier: Iterable[Session] = ()) -> AsyncIterator[Services]:
-    """Yield the services of ``config``; logins of ``earlier`` sessions to the same account are kept."""
+async def connected(config: Config, earlier: Iterable[Session] = ()) -> AsyncIterator[Clients]:
+    """Yield the clients of ``config``; logins of ``earlier`` sessions to the same account are kept."""
     parser = Parser(config.mapping.updated_at_field)
-    services = Services(
+    clients = Clients(
         Launch27.connect(config.launch27, parser=parser),
         [Session(account) for account in config.launch27.accounts],
-        Wingfield.connect(config.wingfield),
+        Wingfield.connect(config.wingfield, config.mapping.id_prefix),
     )
     tokens = {session.account: session.token for session in earlier}
-    for session in services.sessions:
+    for session in clients.sessions:
         session.token = tokens.get(session.account)
     try:
-        yield services
+        yield clients
     finally:
-        await services.aclose()
+        await clients.aclose()

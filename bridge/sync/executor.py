@@ -8,7 +8,7 @@ What happens to a write:
 
     answered 200                    acknowledged
     stale_write, version_conflict   read back; adopted if the content is there, else sent above it
-    another definite no             refused; those that wait for it are not sent (and read back, where an
+    answered another 4xx            rejected; those that wait for it are not sent (and read back, where an
                                     earlier write of the same booking was never answered)
     no usable answer                unanswered: it stays an intent, and those that wait for it are not sent
     credentials refused             nothing more is sent at all
@@ -18,105 +18,53 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Protocol
+from dataclasses import dataclass, replace
 
-from bridge.errors import BridgeError, CredentialsRefused, Rejected, ServiceError, Unavailable
-from bridge.model import ABSENT, Ending, Found, Known, Outcome, Plan, Slot, Verb, Write, fingerprint
+from bridge.errors import CredentialsRefused, Rejected, ServiceError, Unavailable
+from bridge.ledger.store import Ledger
+from bridge.model import ABSENT, STOP_SECONDS, Ending, Known, Outcome, Plan, Stored, Verb, Write
+from bridge.sync.narrator import Narrator
+from bridge.sync.result import Pass
+from bridge.wingfield.client import Wingfield
 
 BATCH = 64
 """How many intents one transaction stores: enough to make its cost small, few enough to keep it short."""
 
 _OUTRUN = frozenset({"stale_write", "version_conflict"})
 _ATTEMPTS_ABOVE = 3
-DRAIN_SECONDS = 4.5
-"""How long requests in flight are waited for after a stop: with what is stored then, 5 seconds in all."""
-
-
-class Stored(Protocol):
-    """A booking as Wingfield has it."""
-
-    @property
-    def slot(self) -> Slot: ...
-    @property
-    def version_ms(self) -> int: ...
-    @property
-    def participants(self) -> tuple[str, ...] | None: ...
-
-
-class Target(Protocol):
-    """What the executor needs of Wingfield."""
-
-    async def upsert(
-        self,
-        external_id: str,
-        *,
-        court_id: str,
-        start: datetime,
-        end: datetime,
-        version_ms: int,
-        participants: Sequence[str],
-        finishing: bool,
-    ) -> None: ...
-
-    async def delete(self, external_id: str, version_ms: int, *, finishing: bool) -> None: ...
-
-    async def read(self, external_id: str, *, finishing: bool) -> Stored | None: ...
-
-    @property
-    def is_down(self) -> bool: ...
-
-
-class Journal(Protocol):
-    """What the executor needs of the ledger."""
-
-    def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Found]) -> None: ...
-
-
-class Observer(Protocol):
-    """Who is told what happened to each booking."""
-
-    def wrote(self, write: Write) -> None: ...
-
-
-@dataclass(slots=True)
-class Execution:
-    """How the writes of a plan ended, by booking, and what ended the pass early, if anything did."""
-
-    endings: dict[str, Ending] = field(default_factory=dict)
-    reasons: dict[str, str] = field(default_factory=dict)
-    adopted: set[str] = field(default_factory=set)
-    error: BridgeError | None = None
-    unanswered: BridgeError | None = None
-    """The last request without a usable answer."""
+_DRAIN_SECONDS = STOP_SECONDS - 0.5
+"""How long requests in flight are waited for after a stop; the rest is for what has to be stored then."""
 
 
 @dataclass(slots=True)
 class Executor:
-    """Sends the writes of one plan after another; see the module's own words.
+    """Sends the writes of one plan after another, and notes in the pass what came of them.
 
-    ``key`` turns a Launch27 id into the external id. ``now_ms`` is the clock, in milliseconds since 1970.
-    When ``stop`` is set, only what puts taken out bookings back is still sent, for at most ``DRAIN_SECONDS``.
+    ``config`` is the configuration's fingerprint; ``now_ms`` is the clock, in milliseconds since 1970. When
+    ``stop`` is set, only what recreates temporarily deleted bookings is still sent. ``is_over`` when nothing
+    more may be sent in this pass; ``was_rejected`` when a write of the last plan was.
     """
 
-    target: Target
-    journal: Journal
-    observer: Observer
-    key: Callable[[str], str]
+    wingfield: Wingfield
+    ledger: Ledger
+    narrator: Narrator
+    this: Pass
     concurrency: int
     config: str
     now_ms: Callable[[], int]
     stop: asyncio.Event
+    is_over: bool = False
+    was_rejected: bool = False
 
-    async def run(self, plan: Plan, known: Mapping[str, Known]) -> Execution:
-        """Carry ``plan`` out and return how it ended. Raises StateError if the ledger fails."""
-        if not plan.writes:
-            return Execution()
-        with ThreadPoolExecutor(1, thread_name_prefix="ledger") as ledger_thread:
-            return await _Run(self, plan.writes, known, ledger_thread).run()
+    async def run(self, plan: Plan) -> None:
+        """Carry ``plan`` out. Raises StateError if the ledger fails."""
+        self.was_rejected = False
+        if plan.writes:
+            self.this.tally.begin(plan.writes)
+            with ThreadPoolExecutor(1, thread_name_prefix="ledger") as ledger_thread:
+                await _Run(self, plan.writes, dict(self.this.known), ledger_thread).run()
 
 
 class _Run:
@@ -140,15 +88,15 @@ class _Run:
         self._ready = deque(index for index, missing in enumerate(self._missing) if not missing)
         self._queue: asyncio.Queue[int] = asyncio.Queue()
         self._unfinished = 0
-        self._outcomes: list[Outcome | Found] = []
+        self._outcomes: list[Outcome | Stored] = []
         self._changed = asyncio.Event()
         self._attempts: dict[int, int] = {}
-        self._out = {id_ for id_, entry in known.items() if entry.is_taken_out}
+        self._deleted = {id_ for id_, entry in known.items() if entry.is_temporarily_deleted}
         self._known = known
         self._failure: BaseException | None = None
-        self.execution = Execution()
 
-    async def run(self) -> Execution:
+    async def run(self) -> None:
+        """Send what may be sent."""
         workers = [asyncio.create_task(self._work()) for _ in range(self._executor.concurrency)]
         stopper = asyncio.create_task(self._notice_stop())
         try:
@@ -158,7 +106,6 @@ class _Run:
                 task.cancel()
             await asyncio.gather(*workers, stopper, return_exceptions=True)
         await self._record([], self._take_outcomes())
-        return self.execution
 
     async def _notice_stop(self) -> None:
         await self._executor.stop.wait()
@@ -172,11 +119,11 @@ class _Run:
         while True:
             if self._failure is not None:
                 raise self._failure
-            if self.execution.error is not None or self._executor.target.is_down:
+            if self._executor.is_over or self._executor.wingfield.is_down:
                 self._ready.clear()
             if self._executor.stop.is_set():
-                deadline = deadline or asyncio.get_running_loop().time() + DRAIN_SECONDS
-                self._drop_all_but_put_backs()
+                deadline = deadline or asyncio.get_running_loop().time() + _DRAIN_SECONDS
+                self._keep_only_recreating()
             await self._hand_out_a_batch()
             if not self._unfinished and not self._ready:
                 return
@@ -204,28 +151,28 @@ class _Run:
         self._unfinished += len(batch)
         intents = [self._writes[index] for index in batch]
         await self._record(intents, self._take_outcomes())
-        self._out.update(write.id for write in intents if write.takes_out)
+        self._deleted.update(write.id for write in intents if write.is_temporary)
         for index in batch:
             self._queue.put_nowait(index)
 
-    def _take_outcomes(self) -> list[Outcome | Found]:
+    def _take_outcomes(self) -> list[Outcome | Stored]:
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
 
-    async def _record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Found]) -> None:
+    async def _record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Stored]) -> None:
         if intents or outcomes:
             loop = asyncio.get_running_loop()
-            record = self._executor.journal.record
+            record = self._executor.ledger.record
             await asyncio.shield(loop.run_in_executor(self._ledger_thread, record, intents, outcomes))
 
-    def _drop_all_but_put_backs(self) -> None:
-        wanted = self._putting_back()
+    def _keep_only_recreating(self) -> None:
+        wanted = self._recreating()
         self._ready = deque(index for index in self._ready if index in wanted)
 
-    def _putting_back(self) -> set[int]:
-        """Return the writes that bookings now taken out need in order to be put back."""
+    def _recreating(self) -> set[int]:
+        """Return the writes that temporarily deleted bookings need in order to be recreated."""
         puts = (index for index, write in enumerate(self._writes) if write.verb is not Verb.DELETE)
-        pending = [index for index in puts if self._writes[index].id in self._out]
+        pending = [index for index in puts if self._writes[index].id in self._deleted]
         wanted: set[int] = set()
         while pending:
             index = pending.pop()
@@ -258,48 +205,33 @@ class _Run:
                 self._ready.append(child)
 
     def _may_send(self, index: int) -> bool:
-        if self.execution.error is not None:
+        if self._executor.is_over:
             return False
-        return not self._executor.stop.is_set() or index in self._putting_back()
+        return not self._executor.stop.is_set() or index in self._recreating()
 
     async def _send(self, index: int) -> Ending | None:
         write = self._writes[index]
         if not self._may_send(index):
             return self._end(write, Ending.NOT_SENT)
         try:
-            await self._request(index)
-        except Rejected as refused:
-            if refused.reason in _OUTRUN or self._is_in_doubt(write):
-                return await self._read_back(index, refused)
-            return self._end(write, Ending.REFUSED, refused.reason)
+            await self._executor.wingfield.write(write, finishing=self._is_finishing(index))
+        except Rejected as rejected:
+            if rejected.reason in _OUTRUN or self._is_in_doubt(write):
+                return await self._read_back(index, rejected)
+            return self._end(write, Ending.REJECTED, rejected.reason)
         except CredentialsRefused as error:
-            self.execution.error = error
+            self._executor.is_over = True
+            self._executor.this.note(error)
             return self._end(write, Ending.NOT_SENT)
         except Unavailable as error:
-            self.execution.unanswered = error
+            self._executor.this.note(error)
             return self._end(write, Ending.UNANSWERED if error.maybe_applied else Ending.NOT_SENT)
         return self._end(write, Ending.ACKNOWLEDGED)
 
-    async def _request(self, index: int) -> None:
-        write = self._writes[index]
-        target, key = self._executor.target, self._executor.key(write.id)
-        finishing = self._is_finishing(index)
-        if write.verb is Verb.DELETE or write.slot is None:
-            await target.delete(key, write.version_ms, finishing=finishing)
-        else:
-            await target.upsert(
-                key,
-                court_id=write.slot.court_id,
-                start=write.slot.start,
-                end=write.slot.end,
-                version_ms=write.version_ms,
-                participants=write.participants,
-                finishing=finishing,
-            )
-
     def _is_finishing(self, index: int) -> bool:
-        """Whether a write is let through while the bridge stops: it is part of a ring under way."""
-        return self._writes[index].ring is not None or (bool(self._out) and index in self._putting_back())
+        """Whether a write is let through while the bridge stops: it is part of a cycle under way."""
+        is_in_cycle = self._writes[index].cycle is not None
+        return is_in_cycle or (bool(self._deleted) and index in self._recreating())
 
     def _is_in_doubt(self, write: Write) -> bool:
         """Whether an earlier pass sent this booking something that was never answered."""
@@ -311,58 +243,60 @@ class _Run:
         known = self._known.get(write.id)
         return known is not None and any(sent.version_ms == write.version_ms for sent in known.unsettled)
 
-    def _end(self, write: Write, ending: Ending, reason: str = "") -> Ending:
-        executor = self._executor
+    def _end(self, write: Write, ending: Ending, reason: str = "", *, is_adopted: bool = False) -> Ending:
+        executor, tally = self._executor, self._executor.this.tally
         if ending is Ending.NOT_SENT and self._repeats(write):
             ending = Ending.UNANSWERED
         self._outcomes.append(Outcome(write, ending, reason, executor.config, executor.now_ms()))
-        if not (write.takes_out and ending is Ending.ACKNOWLEDGED):
-            self.execution.endings[write.id] = ending
-        if ending is Ending.REFUSED:
-            self.execution.reasons[write.id] = reason
         if ending is Ending.ACKNOWLEDGED:
-            if not write.takes_out:
-                self._out.discard(write.id)
-            executor.observer.wrote(write)
+            tally.acknowledged(write, is_adopted=is_adopted)
+            executor.narrator.wrote(write)
+            if not write.is_temporary:
+                self._deleted.discard(write.id)
+        elif ending is Ending.REJECTED:
+            executor.was_rejected = True
+            tally.not_sent.discard(write.id)
+            tally.rejected[write.id] = reason
+        elif ending is Ending.UNANSWERED:
+            tally.not_sent.discard(write.id)
+            tally.unanswered.add(write.id)
         return ending
 
     # --- conflicts ---
 
-    async def _read_back(self, index: int, refused: Rejected) -> Ending | None:
-        """After a conflict, or a refusal of what may stand there already: adopt what is there if it is ours.
+    async def _read_back(self, index: int, rejected: Rejected) -> Ending | None:
+        """After a conflict, or a rejection of what may be there already, adopt what is there if it is ours.
 
         Otherwise, after a conflict, write above it. Source: Wingfield, Upsert court booking
         ("stale_write", "version_conflict").
         """
         write = self._writes[index]
         try:
-            key = self._executor.key(write.id)
-            stored = await self._executor.target.read(key, finishing=self._is_finishing(index))
+            stored = await self._executor.wingfield.read(write.id, finishing=self._is_finishing(index))
         except ServiceError as error:
-            self.execution.unanswered = error
+            self._executor.this.note(error)
             return self._end(write, Ending.UNANSWERED if self._is_in_doubt(write) else Ending.NOT_SENT)
         if is_there(write, stored):
             return self._adopt(write, stored)
         self._attempts[index] = self._attempts.get(index, 0) + 1
-        if refused.reason in _OUTRUN and self._attempts[index] <= _ATTEMPTS_ABOVE:
+        if rejected.reason in _OUTRUN and self._attempts[index] <= _ATTEMPTS_ABOVE:
             self._try_above(index, stored)
             return None
-        self._outcomes.append(found(write.id, stored, self._highest(write)))
-        return self._end(write, Ending.REFUSED, refused.reason)
+        self._outcomes.append(stored or nothing(write.id, self._highest(write)))
+        return self._end(write, Ending.REJECTED, rejected.reason)
 
     def _adopt(self, write: Write, stored: Stored | None) -> Ending:
         version_ms = write.version_ms if stored is None else stored.version_ms
-        there = None if write.verb is Verb.DELETE else write.slot
-        self._outcomes.append(Found(write.id, version_ms, write.fingerprint, there))
-        self.execution.adopted.add(write.id)
-        return self._end(replace(write, version_ms=version_ms), Ending.ACKNOWLEDGED)
+        there = replace(write, version_ms=version_ms)
+        self._outcomes.append(there.stored)
+        return self._end(there, Ending.ACKNOWLEDGED, is_adopted=True)
 
     def _try_above(self, index: int, stored: Stored | None) -> None:
         """Write again 1 ms above what is there; with nothing there, above all known, and above now."""
         write = self._writes[index]
         highest = self._highest(write)
         there = stored.version_ms if stored is not None else max(highest, self._executor.now_ms())
-        self._outcomes.append(found(write.id, stored, highest))
+        self._outcomes.append(stored or nothing(write.id, highest))
         self._writes[index] = replace(write, version_ms=max(there, highest) + 1)
         self._ready.appendleft(index)
 
@@ -371,30 +305,13 @@ class _Run:
         return max(write.version_ms, known.highest_ms if known else 0)
 
 
-def found(id_: str, stored: Stored | None, version_ms: int) -> Found:
-    """Return, for the ledger, what was read back; ``version_ms`` counts where nothing is there."""
-    if stored is None:
-        return Found(id_, version_ms, ABSENT, None)
-    return Found(id_, stored.version_ms, content_of(stored), stored.slot)
-
-
-def content_of(stored: Stored) -> bytes:
-    """Return the fingerprint of a booking as Wingfield has it; of a named user's, one that nothing equals."""
-    participants: Iterable[str] = stored.participants if stored.participants is not None else ("named user",)
-    return fingerprint(stored.slot, participants)
+def nothing(id_: str, version_ms: int) -> Stored:
+    """Return, for the ledger, that a booking which may have had ``version_ms`` is not there."""
+    return Stored(id_, version_ms, ABSENT, None)
 
 
 def is_there(write: Write, stored: Stored | None) -> bool:
     """Whether Wingfield already has what ``write`` wants; the order of participants does not matter."""
-    if write.verb is Verb.DELETE:
+    if write.verb is Verb.DELETE or write.slot is None:
         return stored is None
-    if stored is None or write.slot is None:
-        return False
-    return same_content(stored, write.slot, write.participants)
-
-
-def same_content(stored: Stored, slot: Slot, participants: Iterable[str]) -> bool:
-    """Whether a stored booking says the same, in whatever order it names the participants."""
-    if stored.participants is None or stored.slot != slot:
-        return False
-    return sorted(stored.participants) == sorted(participants)
+    return stored is not None and stored.has(write.slot, write.participants)

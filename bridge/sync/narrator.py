@@ -2,63 +2,92 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import Any
 
 import structlog
 
+from bridge.errors import ServiceError
 from bridge.log import Aside
-from bridge.model import Held, HeldSince, Verb, Write, isoformat
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bridge.sync.run import Narrator, PassResult
+from bridge.model import Held, Verb, Write, isoformat
+from bridge.sync.result import PassResult
 
 _EVENTS = {Verb.CREATE: "booking_created", Verb.UPDATE: "booking_updated", Verb.DELETE: "booking_deleted"}
 HOUR_MS = 3_600_000
 
 
+class Narrator:
+    """Is told what happens in a pass, as it happens; this one keeps it to itself."""
+
+    def pass_started(self) -> None:
+        """Hear that a pass begins."""
+
+    def asking(self, answered: int) -> None:
+        """Hear how many look-ups by id are answered."""
+
+    def planned(self, writes: int) -> None:
+        """Hear how many requests are planned."""
+
+    def wrote(self, write: Write) -> None:
+        """Hear that Wingfield acknowledged a write."""
+
+    def participants_skipped(self, id_: str, count: int) -> None:
+        """Hear how many of a new booking's addresses cannot be used."""
+
+    def held_changed(self, began: Sequence[Held], ended: Sequence[Held]) -> None:
+        """Hear which bookings are held from now on, and which no longer."""
+
+    def pass_finished(self, result: PassResult) -> None:
+        """Hear how the pass went."""
+
+
 @dataclass(slots=True)
-class LogNarrator:
+class LogNarrator(Narrator):
     """Logs one pass after another.
 
     As the daemon's (``lasting``), it says what lasts when it begins, when it changes and when it ends, and
     shows a pass in which nothing happened at debug level, but for one an hour. By hand it says everything.
     ``aside`` has what the clients wanted to log. Once ``stopping``, what a pass could not do is no trouble.
+    ``heard_at`` is when it last heard of a pass, in seconds of ``clock``, which is monotonic.
     """
 
     lasting: bool = False
     aside: Aside = field(default_factory=Aside)
     stopping: bool = False
     log: Any = field(default_factory=structlog.get_logger)
+    clock: Callable[[], float] = monotonic
+    heard_at: float = 0.0
+    is_writing: bool = False
     _troubles: dict[str, set[str]] = field(default_factory=dict)
-    """By service: all that was said of its trouble since that began."""
-    _retries: dict[str, int] = field(default_factory=dict)
+    """By service: the kinds of its trouble that were told since it began."""
+    _retries: dict[tuple[str, str], int] = field(default_factory=dict)
     """When which kind of retry was told, in milliseconds since 1970."""
     _withheld: tuple[str, ...] = ()
     _told_ms: int = 0
 
     def pass_started(self) -> None:
         """Say that a pass begins."""
+        self.heard_at, self.is_writing = self.clock(), False
         (self.log.debug if self.lasting else self.log.info)("pass_started")
 
-    def asking(self, answered: int) -> None:
-        """Take note that so many questions by id are answered."""
+    def asking(self, answered: int) -> None:  # noqa: ARG002 (a bar shows it)
+        """Take note of a sign of life."""
+        self.heard_at = self.clock()
 
-    def planned(self, writes: int) -> None:
-        """Take note of how many requests are planned."""
+    def planned(self, writes: int) -> None:  # noqa: ARG002 (a bar shows it)
+        """Take note that the pass writes from now on."""
+        self.heard_at, self.is_writing = self.clock(), True
 
     def wrote(self, write: Write) -> None:
         """Say that Wingfield acknowledged a write."""
-        if write.takes_out:
-            self.log.debug("booking_taken_out", id=write.id, why=write.why)
+        self.heard_at = self.clock()
+        if write.is_temporary:
+            self.log.debug("booking_temporarily_deleted", id=write.id, why=write.why)
             return
         where = {}
-        if write.slot is not None:
-            slot = write.slot
+        if (slot := write.slot) is not None:
             where = {"court": slot.court_id, "start": isoformat(slot.start), "end": isoformat(slot.end)}
         self.log.info(_EVENTS[write.verb], id=write.id, **where, why=write.why)
 
@@ -66,15 +95,16 @@ class LogNarrator:
         """Warn that some of a new booking's addresses cannot be used."""
         self.log.warning("participants_skipped", id=id_, count=count, detail="no usable e-mail addresses")
 
-    def held_changed(self, began: Sequence[Held], ended: Sequence[HeldSince]) -> None:
-        """Say who is held back from now on, and who is no longer."""
+    def held_changed(self, began: Sequence[Held], ended: Sequence[Held]) -> None:
+        """Say what is held from now on, and what no longer."""
         for held in began:
             self.log.warning("booking_held", id=held.id, reason=held.reason, detail=held.detail)
         for past in ended:
             self.log.info("booking_released", id=past.id, reason=past.reason, since_ms=past.since_ms)
 
     def pass_finished(self, result: PassResult) -> None:
-        """Say how the pass went, and what keeps it from being in step."""
+        """Say how the pass went, and what keeps it from being in sync."""
+        self.heard_at = self.clock()
         if not self.stopping:
             self._tell_troubles(result)
         self._tell_withheld(result)
@@ -100,16 +130,16 @@ class LogNarrator:
     def _tell_troubles(self, result: PassResult) -> None:
         """Say what keeps the pass from being complete, where that was not said before."""
         lines = self.aside.take()
-        troubles: dict[str, dict[str, str]] = {}
+        troubles: dict[str, dict[str, ServiceError]] = {}
         for error in result.errors:
-            troubles.setdefault(error.service, {}).setdefault(_kind(str(error)), str(error))
+            troubles.setdefault(error.service, {}).setdefault(error.kind, error)
         before = self._troubles if self.lasting else {}
         refusals = {f"Launch27: {line['error']}": line for line in lines if line["event"] == "login_refused"}
         with self.aside.letting_through():
             for service, kinds in troubles.items():
                 for kind in (each for each in kinds if each not in before.get(service, ())):
-                    refusal = refusals.get(kinds[kind])
-                    self.log.error(**refusal or {"event": "pass_incomplete", "error": kinds[kind]})
+                    text = str(kinds[kind])
+                    self.log.error(**refusals.get(text) or {"event": "pass_incomplete", "error": text})
             self._tell_retries([line for line in lines if line.get("service") not in troubles], result)
         # Without Launch27's answers nobody asks Wingfield, so that nothing new is known of it.
         unknown = before.keys() - troubles.keys() if "Launch27" in troubles else set()
@@ -123,7 +153,7 @@ class LogNarrator:
         now_ms = result.record.started_ms
         self._retries = {kind: ms for kind, ms in self._retries.items() if 0 <= now_ms - ms < HOUR_MS}
         for line in lines:
-            kind = f"{line.get('service')} {_kind(str(line.get('error')))}"
+            kind = str(line.get("service")), str(line.get("error"))
             if line["event"] == "request_retried" and kind not in self._retries:
                 self._retries[kind] = now_ms
                 self.log.warning(**line)
@@ -141,53 +171,6 @@ class LogNarrator:
         elif self._withheld and not withheld:
             self.log.info("deletes_no_longer_withheld")
         self._withheld = withheld
-
-
-class Overheard:
-    """Passes everything on to a narrator; knows when it last heard of a pass, and whether that writes.
-
-    ``clock`` returns seconds that only grow.
-    """
-
-    def __init__(self, narrator: Narrator, clock: Callable[[], float]) -> None:
-        self._narrator = narrator
-        self._clock = clock
-        self.heard_at = clock()
-        self.is_writing = False
-
-    def pass_started(self) -> None:
-        self.heard_at, self.is_writing = self._clock(), False
-        self._narrator.pass_started()
-
-    def asking(self, answered: int) -> None:
-        self.heard_at = self._clock()
-        self._narrator.asking(answered)
-
-    def planned(self, writes: int) -> None:
-        self.heard_at, self.is_writing = self._clock(), True
-        self._narrator.planned(writes)
-
-    def wrote(self, write: Write) -> None:
-        self.heard_at = self._clock()
-        self._narrator.wrote(write)
-
-    def participants_skipped(self, id_: str, count: int) -> None:
-        self._narrator.participants_skipped(id_, count)
-
-    def held_changed(self, began: Sequence[Held], ended: Sequence[HeldSince]) -> None:
-        self._narrator.held_changed(began, ended)
-
-    def pass_finished(self, result: PassResult) -> None:
-        self.heard_at = self._clock()
-        self._narrator.pass_finished(result)
-
-
-_VARYING = re.compile(r" \(\d+ tries\)|not asked again in this pass, after: |(?<=wait for )\d+|(?<=/)\d+")
-
-
-def _kind(trouble: str) -> str:
-    """Return the sentence without what may differ from pass to pass while the trouble stays the same."""
-    return _VARYING.sub("", trouble)
 
 
 def withheld_advice(result: PassResult) -> str:

@@ -334,18 +334,23 @@ class Wingfield:
     not), CredentialsRefused when the token or the service is, and Rejected for a definite no.
     """
 
-    def __init__(self, http: Http, config: WingfieldConfig) -> None:
+    def __init__(self, http: Http, config: WingfieldConfig, id_prefix: str = "") -> None:
+        self._prefix = id_prefix
         self.http = http
         self._token = config.token
         self._service = f"/api/v1/external-services/{quote(config.external_service_id, safe='')}"
 
     @classmethod
     def connect(
-        cls, config: WingfieldConfig, *, transport: httpx.AsyncBaseTransport | None = None
+        cls,
+        config: WingfieldConfig,
+        id_prefix: str = "",
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> Wingfield:
         """Return a client with connections of its own; end it with ``await client.http.aclose()``."""
         http = Http(SERVICE, config.base_url, concurrency=config.concurrency, transport=transport)
-        return cls(http, config)
+        return cls(http, config, id_prefix)
 
     def __repr__(self) -> str:
         return f"Wingfield({self.http!r})"
@@ -354,6 +359,28 @@ class Wingfield:
     def is_down(self) -> bool:
         """Whether further requests are pointless in this pass."""
         return self.http.is_down
+
+    async def write(self, write: model.Write, *, finishing: bool = False) -> None:
+        key = self._prefix + write.id
+        if write.verb is model.Verb.DELETE or write.slot is None:
+            await self.delete(key, write.version_ms, finishing=finishing)
+        else:
+            s = write.slot
+            await self.upsert(
+                key,
+                court_id=s.court_id,
+                start=s.start,
+                end=s.end,
+                version_ms=write.version_ms,
+                participants=write.participants,
+                finishing=finishing,
+            )
+
+    def _stored(self, b: StoredBooking) -> model.Stored:
+        id_ = b.external_id.removeprefix(self._prefix)
+        ours = b.external_id == self._prefix + id_ and id_.isascii() and id_.isdigit()
+        content = model.fingerprint(b.slot, b.participants if b.participants is not None else ("named user",))
+        return model.Stored(id_ if ours else "", b.version_ms, content, b.slot, b.participants)
 
     async def upsert(
         self,
@@ -400,7 +427,11 @@ class Wingfield:
             self._booking("DELETE", external_id, params=params, finishing=finishing), check
         )
 
-    async def read(self, external_id: str, *, finishing: bool = False) -> StoredBooking | None:
+    async def read(self, id_: str, *, finishing: bool = False) -> model.Stored | None:
+        b = await self._read(self._prefix + id_, finishing=finishing)
+        return b and self._stored(b)
+
+    async def _read(self, external_id: str, *, finishing: bool = False) -> StoredBooking | None:
         """Return one booking; None when there is none. Source: Wingfield, Get court booking."""
 
         def check(response: Response) -> StoredBooking | None:
@@ -414,7 +445,7 @@ class Wingfield:
 
         return await self.http.request(self._booking("GET", external_id, finishing=finishing), check)
 
-    async def list_bookings(self) -> AsyncGenerator[list[StoredBooking], None]:
+    async def list_bookings(self) -> AsyncGenerator[list[model.Stored], None]:
         """Yield all bookings of the external service, page by page; one can come twice.
 
         The list is complete when it ends without an exception: raises Unavailable when fewer different
@@ -430,7 +461,7 @@ class Wingfield:
             total = count
             seen.update(booking.external_id for booking in bookings)
             if bookings:
-                yield bookings
+                yield [self._stored(b) for b in bookings]
         if len(seen) < total:
             raise Unavailable(SERVICE, f"listed {len(seen)} of {total} bookings; the list changed meanwhile")
 

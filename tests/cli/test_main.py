@@ -30,7 +30,7 @@ from bridge.cli.main import LEVELS, main
 from bridge.config.schema import load_config
 from bridge.errors import AlreadyRunning, StateError
 from bridge.ledger.store import Ledger, hold
-from bridge.model import HeldSince
+from bridge.model import Held
 from bridge.sandbox import Sandbox
 from bridge.sync.narrator import LogNarrator
 from tests.conftest import EMAIL, PASSWORD
@@ -220,7 +220,7 @@ def test_a_pass_in_step_exits_0_and_prints_one_object(
     assert isinstance(duration_ms, int)
     assert ran.code == 0
     assert ran.json == {
-        "outcome": "in_step",
+        "outcome": "in_sync",
         "seen": 2,
         "created": 1,
         "updated": 0,
@@ -1003,6 +1003,6 @@ def test_names_from_the_services_can_neither_break_the_block_nor_steer_a_termina
 
 
 def test_held_bookings_are_shown_as_the_interface_says() -> None:
-    assert report.held_json([HeldSince("", "invalid_booking", "no id", 0)]) == [
+    assert report.held_json([Held("", "invalid_booking", "no id", 0)]) == [
         {"id": "", "reason": "invalid_booking", "detail": "no id", "since": "1970-01-01T00:00:00Z"}
     ]

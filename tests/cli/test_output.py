@@ -16,7 +16,6 @@ from bridge.cli.output import Findings, Holder, Line, Status, Table
 from bridge.errors import BridgeError, ExitStatus, Unavailable
 from bridge.model import (
     Held,
-    HeldSince,
     PassRecord,
     Slot,
     Verb,
@@ -24,7 +23,7 @@ from bridge.model import (
     Write,
     to_ms,
 )
-from bridge.sync.run import PassResult
+from bridge.sync.result import PassResult
 from tests.support.club import Recorder
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -34,7 +33,7 @@ RECORD = PassRecord(NOW_MS - HOUR_MS, 184, "attention", 42, 1, 2, 1, 36, 2, 1)
 SLOT = Slot("79ae2927-a9bc-46ed-8f9e-079af32b7616", NOW, NOW + timedelta(hours=1))
 CREATE = Write(Verb.CREATE, "1001", SLOT, ("a@b.co",), b"x", NOW_MS, "new")
 DELETE = Write(Verb.DELETE, "1002", None, (), b"", NOW_MS, "cancelled or gone in Launch27")
-HELD = HeldSince("1005", "no_participant", "it names nobody", NOW_MS - 3 * HOUR_MS)
+HELD = Held("1005", "no_participant", "it names nobody", NOW_MS - 3 * HOUR_MS)
 RESULT = PassResult(RECORD, ExitStatus.ATTENTION, (HELD,), (CREATE, DELETE), ())
 
 
@@ -199,7 +198,7 @@ STATUS = Status(
     39,
     (HELD,),
     (Watermark("k", 1, NOW_MS, 42, NOW_MS), Watermark("m", 2, None, None, None)),
-    (replace(RECORD, withheld=("7",)), replace(RECORD, outcome="in_step")),
+    (replace(RECORD, withheld=("7",)), replace(RECORD, outcome="in_sync")),
     timedelta(minutes=1),
     Holder(4711, NOW),
 )
@@ -212,7 +211,7 @@ def test_the_status_tells_all_the_ledger_knows() -> None:
     assert "next pass due now." in text
     assert "The last pass withheld 1 delete: 7\n  If they really are gone" in text
     assert "  2        never" in text
-    assert "in_step" in text
+    assert "in_sync" in text
 
 
 def test_the_status_is_json_as_the_interface_says() -> None:
@@ -242,7 +241,7 @@ def test_the_status_is_json_as_the_interface_says() -> None:
     ("changes", "code"),
     [
         ({"held": (), "passes": ()}, 0),
-        ({"held": (), "passes": (replace(RECORD, outcome="in_step"),)}, 0),
+        ({"held": (), "passes": (replace(RECORD, outcome="in_sync"),)}, 0),
         ({"held": (), "passes": (replace(RECORD, outcome="incomplete"),)}, 0),
         ({"held": (), "passes": (replace(RECORD, outcome="refused"),)}, 1),
         ({"held": ()}, 1),

@@ -26,21 +26,19 @@ from bridge.errors import AlreadyRunning, StateError
 from bridge.ledger.store import PASSES_KEPT, SCHEMA, Closing, Ledger, hold
 from bridge.model import (
     ABSENT,
+    CyclePlace,
     Ending,
-    Found,
     Held,
-    HeldSince,
     Identity,
     Known,
     Outcome,
     PassRecord,
-    Refusal,
-    RingPlace,
+    Rejection,
     Slot,
+    Stored,
     Verb,
     Watermark,
     Write,
-    Written,
     fingerprint,
     from_ms,
     to_ms,
@@ -77,7 +75,7 @@ def acked(write: Write) -> Outcome:
 
 
 def a_pass(started_ms: int = 1000, withheld: tuple[str, ...] = ()) -> PassRecord:
-    return PassRecord(started_ms, 184, "in_step", 9, 1, 2, 3, 4, 5, 6, withheld)
+    return PassRecord(started_ms, 184, "in_sync", 9, 1, 2, 3, 4, 5, 6, withheld)
 
 
 @pytest.fixture
@@ -92,7 +90,7 @@ def ledger(path: Path) -> Iterator[Ledger]:
 
 
 def only(ledger: Ledger) -> Known:
-    (known,) = ledger.known().values()
+    (known,) = ledger.known.values()
     return known
 
 
@@ -100,7 +98,7 @@ def only(ledger: Ledger) -> Known:
 
 
 def test_a_new_ledger_knows_nothing(ledger: Ledger) -> None:
-    assert (ledger.known(), ledger.held(), ledger.watermarks(), ledger.passes()) == ({}, [], [], [])
+    assert (ledger.known, ledger.held(), ledger.watermarks(), ledger.passes()) == ({}, [], [], [])
     assert not ledger.is_adopted
 
 
@@ -108,7 +106,7 @@ def test_an_intent_is_a_place_it_may_stand_at(ledger: Ledger) -> None:
     write = put("7", slot(9), 1000)
     ledger.record([write], [])
     known = only(ledger)
-    assert known.unsettled == (Written(1000, write.fingerprint, slot(9)),)
+    assert known.unsettled == (Stored(1000, write.fingerprint, slot(9)),)
     assert (known.intended_version_ms, known.intended_fingerprint) == (1000, write.fingerprint)
     assert (known.seen_fingerprint, known.seen_ms) == (write.fingerprint, 500)
     assert (known.acked_version_ms, known.acked_fingerprint, known.places) == (None, ABSENT, (slot(9),))
@@ -142,7 +140,7 @@ def test_an_answer_settles_all_that_was_in_doubt_before(ledger: Ledger) -> None:
     assert only(ledger).places == (slot(11),)
 
 
-@pytest.mark.parametrize("ending", [Ending.REFUSED, Ending.NOT_SENT])
+@pytest.mark.parametrize("ending", [Ending.REJECTED, Ending.NOT_SENT])
 def test_a_write_that_was_not_applied_is_no_place_to_stand_at(ledger: Ledger, ending: Ending) -> None:
     write = put("7", slot(9), 1000)
     ledger.record([write], [])
@@ -186,24 +184,24 @@ def test_a_delete_keeps_the_first_sight(ledger: Ledger) -> None:
 
 def test_what_was_found_replaces_all_doubt(ledger: Ledger) -> None:
     ledger.record([put("7", slot(9), 1000)], [])
-    ledger.record([], [Found("7", 1500, b"other", slot(11))])
+    ledger.record([], [Stored("7", 1500, b"other", slot(11))])
     known = only(ledger)
     assert (known.acked_version_ms, known.acked_fingerprint, known.places) == (1500, b"other", (slot(11),))
 
 
 def test_what_was_found_missing_stands_nowhere_and_keeps_its_version(ledger: Ledger) -> None:
     ledger.record([put("7", slot(9), 1000)], [])
-    ledger.record([], [Found("7", 1000, ABSENT, None)])
+    ledger.record([], [Stored("7", 1000, ABSENT, None)])
     assert (only(ledger).places, only(ledger).acked_version_ms) == ((), 1000)
 
 
 def test_what_was_found_after_an_outcome_of_the_same_booking_counts(ledger: Ledger) -> None:
     write = put("7", slot(9), 1000)
     ledger.record([write], [])
-    ledger.record([], [ended(write, Ending.REFUSED, "court_not_found"), Found("7", 900, b"other", slot(8))])
+    ledger.record([], [ended(write, Ending.REJECTED, "court_not_found"), Stored("7", 900, b"other", slot(8))])
     known = only(ledger)
     assert known.places == (slot(8),)
-    assert known.refusal is not None
+    assert known.rejection is not None
 
 
 # --- refusals ---
@@ -212,27 +210,27 @@ def test_what_was_found_after_an_outcome_of_the_same_booking_counts(ledger: Ledg
 def test_a_refusal_is_remembered_with_its_configuration_and_time(ledger: Ledger) -> None:
     write = put("7", slot(9), 1000)
     ledger.record([write], [])
-    ledger.record([], [ended(write, Ending.REFUSED, "court_not_found", at_ms=900)])
-    assert only(ledger).refusal == Refusal(write.fingerprint, "court_not_found", "cfg", 900)
+    ledger.record([], [ended(write, Ending.REJECTED, "court_not_found", at_ms=900)])
+    assert only(ledger).rejection == Rejection(write.fingerprint, "court_not_found", "cfg", 900)
 
 
 def test_a_refusal_is_forgotten_when_something_else_was_accepted(ledger: Ledger) -> None:
     write, other = put("7", slot(9), 1000), put("7", slot(10), 2000)
     ledger.record([write], [])
-    ledger.record([other], [ended(write, Ending.REFUSED, "court_not_found")])
+    ledger.record([other], [ended(write, Ending.REJECTED, "court_not_found")])
     ledger.record([], [acked(other)])
-    assert only(ledger).refusal is None
+    assert only(ledger).rejection is None
 
 
 @pytest.mark.parametrize(
-    "detour", [take("7", 2000, takes_out=True, ring=1), put("7", slot(8), 2000, sighted_ms=0)]
+    "detour", [take("7", 2000, is_temporary=True, cycle=1), put("7", slot(8), 2000, sighted_ms=0)]
 )
 def test_a_refusal_outlives_the_detours_of_a_ring(ledger: Ledger, detour: Write) -> None:
     write = put("7", slot(9), 1000)
     ledger.record([write], [])
-    ledger.record([detour], [ended(write, Ending.REFUSED, "court_not_found")])
+    ledger.record([detour], [ended(write, Ending.REJECTED, "court_not_found")])
     ledger.record([], [acked(detour)])
-    assert only(ledger).refusal is not None
+    assert only(ledger).rejection is not None
 
 
 # --- rings ---
@@ -240,7 +238,7 @@ def test_a_refusal_outlives_the_detours_of_a_ring(ledger: Ledger, detour: Write)
 
 def cut(id_: str, *others: str, ring: int = 5, version_ms: int = 3000) -> Write:
     places = tuple((each, slot(hour)) for hour, each in enumerate((id_, *others), 9))
-    return take(id_, version_ms, takes_out=True, ring=ring, places=places)
+    return take(id_, version_ms, is_temporary=True, cycle=ring, places=places)
 
 
 def stand(ledger: Ledger, *ids: str) -> None:
@@ -252,17 +250,17 @@ def stand(ledger: Ledger, *ids: str) -> None:
 def test_a_cut_ring_is_remembered_with_the_intent_of_its_cut(ledger: Ledger) -> None:
     stand(ledger, "1", "2")
     ledger.record([cut("1", "2")], [])
-    known = ledger.known()
-    assert known["1"].ring == RingPlace(5, slot(9), taken_out=True)
-    assert known["2"].ring == RingPlace(5, slot(10), taken_out=False)
+    known = ledger.known
+    assert known["1"].cycle == CyclePlace(5, slot(9), is_deleted=True)
+    assert known["2"].cycle == CyclePlace(5, slot(10), is_deleted=False)
 
 
-@pytest.mark.parametrize("ending", [Ending.NOT_SENT, Ending.REFUSED])
+@pytest.mark.parametrize("ending", [Ending.NOT_SENT, Ending.REJECTED])
 def test_a_ring_whose_cut_never_happened_is_forgotten(ledger: Ledger, ending: Ending) -> None:
     stand(ledger, "1", "2")
     ledger.record([cut("1", "2")], [])
     ledger.record([], [ended(cut("1", "2"), ending)])
-    assert all(known.ring is None for known in ledger.known().values())
+    assert all(known.cycle is None for known in ledger.known.values())
 
 
 def test_a_ring_is_open_until_all_of_it_are_back(ledger: Ledger) -> None:
@@ -270,23 +268,23 @@ def test_a_ring_is_open_until_all_of_it_are_back(ledger: Ledger) -> None:
     cuts = [cut("1", "2", "3"), replace(cut("2", "1", "3"), places=cut("1", "2", "3").places)]
     ledger.record(cuts, [])
     ledger.record([], [acked(each) for each in cuts])
-    assert {id_ for id_, known in ledger.known().items() if known.is_taken_out} == {"1", "2"}
+    assert {id_ for id_, known in ledger.known.items() if known.is_temporarily_deleted} == {"1", "2"}
     back = [put("1", slot(20), 4000), put("2", slot(21), 4000)]
     ledger.record(back, [])
     ledger.record([], [acked(back[0])])
-    assert {id_ for id_, known in ledger.known().items() if known.is_taken_out} == {"2"}
-    assert all(known.ring for known in ledger.known().values())
+    assert {id_ for id_, known in ledger.known.items() if known.is_temporarily_deleted} == {"2"}
+    assert all(known.cycle for known in ledger.known.values())
     ledger.record([], [acked(back[1])])
-    assert not any(known.ring for known in ledger.known().values())
+    assert not any(known.cycle for known in ledger.known.values())
 
 
 def test_one_ring_is_closed_without_the_other(ledger: Ledger) -> None:
     stand(ledger, "1", "2", "3", "4")
-    ledger.record([cut("1", "2", ring=5), cut("3", "4", ring=6)], [])
+    ledger.record([cut("1", "2", cycle=5), cut("3", "4", cycle=6)], [])
     back = put("1", slot(20), 4000)
     ledger.record([back], [])
     ledger.record([], [acked(back)])
-    assert {id_ for id_, known in ledger.known().items() if known.ring} == {"3", "4"}
+    assert {id_ for id_, known in ledger.known.items() if known.cycle} == {"3", "4"}
 
 
 def test_a_ring_is_still_known_after_a_restart_and_closed_then(path: Path) -> None:
@@ -294,25 +292,25 @@ def test_a_ring_is_still_known_after_a_restart_and_closed_then(path: Path) -> No
         stand(before, "1", "2")
         before.record([cut("1", "2")], [])
     with Ledger.open(path, US) as after:
-        assert after.known()["1"].is_taken_out
+        assert after.known["1"].is_temporarily_deleted
         back = put("1", slot(20), 4000)
         after.record([back], [])
         after.record([], [acked(back)])
-        assert not any(known.ring for known in after.known().values())
+        assert not any(known.cycle for known in after.known.values())
 
 
-def test_one_that_is_found_standing_is_taken_out_no_more(ledger: Ledger) -> None:
+def test_one_that_is_found_standing_is_temporarily_deleted_no_more(ledger: Ledger) -> None:
     stand(ledger, "1", "2")
     ledger.record([cut("1", "2")], [])
-    ledger.record([], [Found("1", 1000, b"x", slot(9))])
-    assert not ledger.known()["1"].is_taken_out
+    ledger.record([], [Stored("1", 1000, b"x", slot(9))])
+    assert not ledger.known["1"].is_temporarily_deleted
 
 
 # --- adoption ---
 
 
 def test_what_was_adopted_is_acknowledged_and_as_if_just_sent(ledger: Ledger) -> None:
-    ledger.adopt([Found("7", 1000, b"x", slot(9)), Found("8", 1, ABSENT, None)])
+    ledger.adopt([Stored("7", 1000, b"x", slot(9)), Stored("8", 1, ABSENT, None)])
     assert ledger.is_adopted
     known = only(ledger)
     assert known.stands_as(b"x")
@@ -323,7 +321,7 @@ def test_what_was_adopted_is_acknowledged_and_as_if_just_sent(ledger: Ledger) ->
 def test_adopting_nothing_is_remembered_too(ledger: Ledger) -> None:
     ledger.adopt([])
     assert ledger.is_adopted
-    assert ledger.known() == {}
+    assert ledger.known == {}
 
 
 # --- the end of a pass ---
@@ -333,9 +331,9 @@ def test_what_is_held_keeps_the_moment_it_began_for_as_long_as_its_reason(ledger
     overlap = Held("7", "court_booking_overlap", "taken by 8")
     ledger.finish(Closing(a_pass(1000), [overlap]))
     ledger.finish(Closing(a_pass(2000), [replace(overlap, detail="taken by 9")]))
-    assert ledger.held() == [HeldSince("7", "court_booking_overlap", "taken by 9", 1000)]
+    assert ledger.held() == [Held("7", "court_booking_overlap", "taken by 9", 1000)]
     ledger.finish(Closing(a_pass(3000), [replace(overlap, reason="no_duration")]))
-    assert ledger.held() == [HeldSince("7", "no_duration", "taken by 8", 3000)]
+    assert ledger.held() == [Held("7", "no_duration", "taken by 8", 3000)]
     ledger.finish(Closing(a_pass(4000)))
     assert ledger.held() == []
 
@@ -358,18 +356,18 @@ def test_a_sighting_is_remembered_from_the_first_time_on(ledger: Ledger) -> None
 def test_owners_are_remembered(ledger: Ledger) -> None:
     stand(ledger, "7")
     ledger.finish(Closing(a_pass(), owners=[("7", "aa"), ("8", "aa")]))
-    assert {id_: known.account for id_, known in ledger.known().items()} == {"7": "aa"}
+    assert {id_: known.account for id_, known in ledger.known.items()} == {"7": "aa"}
 
 
 def test_who_was_found_gone_first_is_remembered_until_it_is_back(ledger: Ledger) -> None:
     stand(ledger, "7", "8")
     ledger.asked(["7"], ["8"], 1000)
     ledger.asked(["7"], [], 2000)
-    known = ledger.known()
-    assert (known["7"].gone_ms, known["7"].asked_ms) == (1000, 2000)
-    assert (known["8"].gone_ms, known["8"].asked_ms) == (None, 1000)
+    known = ledger.known
+    assert (known["7"].gone_ms, known["7"].looked_up_ms) == (1000, 2000)
+    assert (known["8"].gone_ms, known["8"].looked_up_ms) == (None, 1000)
     ledger.asked([], ["7"], 3000)
-    assert (ledger.known()["7"].gone_ms, ledger.known()["7"].asked_ms) == (None, 3000)
+    assert (ledger.known["7"].gone_ms, ledger.known["7"].looked_up_ms) == (None, 3000)
 
 
 def test_who_is_back_in_the_listing_is_neither_gone_nor_allowed_to_be_deleted(ledger: Ledger) -> None:
@@ -392,9 +390,9 @@ def test_an_acknowledged_write_uses_up_the_permission_to_delete(ledger: Ledger) 
 
 def test_what_is_forgotten_leaves_no_trace(ledger: Ledger, path: Path) -> None:
     stand(ledger, "7", "8")
-    ledger.record([cut("7", "8")], [ended(put("7", slot(9), 1000), Ending.REFUSED, "court_not_found")])
+    ledger.record([cut("7", "8")], [ended(put("7", slot(9), 1000), Ending.REJECTED, "court_not_found")])
     ledger.finish(Closing(a_pass(), forgotten=["7"]))
-    assert list(ledger.known()) == ["8"]
+    assert list(ledger.known) == ["8"]
     assert "'7'" not in _text_of(path)
 
 
@@ -439,14 +437,14 @@ def busy(path: Path) -> Ledger:
 
 STEPS: dict[str, Callable[[Ledger], object]] = {
     "record": lambda ledger: ledger.record(
-        [put("4", slot(40), 3000), cut("2", "3", ring=9, version_ms=9000)],
+        [put("4", slot(40), 3000), cut("2", "3", cycle=9, version_ms=9000)],
         [
             acked(cut("1", "2")),
-            ended(put("3", slot(30), 2000), Ending.REFUSED, "x"),
-            Found("2", 1, b"x", slot(1)),
+            ended(put("3", slot(30), 2000), Ending.REJECTED, "x"),
+            Stored("2", 1, b"x", slot(1)),
         ],
     ),
-    "adopt": lambda ledger: ledger.adopt([Found(str(n), 1, b"x", slot(n)) for n in range(300)]),
+    "adopt": lambda ledger: ledger.adopt([Stored(str(n), 1, b"x", slot(n)) for n in range(300)]),
     "allow": lambda ledger: ledger.allow(["1", "2"]),
     "asked": lambda ledger: ledger.asked(["1"], ["2", "3"], 7000),
     "finish": lambda ledger: ledger.finish(
@@ -594,21 +592,21 @@ def test_a_state_of_schema_1_opens_and_says_what_it_said(path: Path) -> None:
     with closing(sqlite3.connect(path)) as raw:
         raw.executescript(SCHEMA_1)
     with Ledger.open(path, US) as ledger:
-        known = ledger.known()
+        known = ledger.known
         assert ledger.is_adopted
-        assert ledger.held() == [HeldSince("1001", "court_not_found", "there is no such court", 5500)]
+        assert ledger.held() == [Held("1001", "court_not_found", "there is no such court", 5500)]
         assert ledger.watermarks() == [Watermark("aa", 1, 5000, 2, None)]
         assert ledger.passes() == [PassRecord(5000, 184, "attention", 2, 0, 1, 0, 0, 0, 1, ("1002",))]
         ledger.finish(Closing(a_pass(6000)))
     hour = 3_600_000
     place = Slot("c1", from_ms(hour), from_ms(2 * hour))
     assert known["1001"].slot == place
-    assert known["1001"].refusal == Refusal(b"\x04", "court_not_found", "cfg", 5500)
-    assert known["1001"].ring == RingPlace(7, place, taken_out=True)
+    assert known["1001"].rejection == Rejection(b"\x04", "court_not_found", "cfg", 5500)
+    assert known["1001"].cycle == CyclePlace(7, place, is_deleted=True)
     assert known["1002"].unsettled == (
-        Written(6000, b"\x03", Slot("c1", from_ms(2 * hour), from_ms(9000000))),
+        Stored(6000, b"\x03", Slot("c1", from_ms(2 * hour), from_ms(9000000))),
     )
-    assert (known["1002"].gone_ms, known["1002"].asked_ms, known["1002"].allowed) == (6500, 6500, 1)
+    assert (known["1002"].gone_ms, known["1002"].looked_up_ms, known["1002"].allowed) == (6500, 6500, 1)
 
 
 def test_a_new_state_has_the_tables_that_the_frozen_one_grows_into(path: Path, tmp_path: Path) -> None:
@@ -675,7 +673,7 @@ def test_a_damaged_page_is_refused_when_it_is_met(path: Path) -> None:
     content[4096:] = b"\xff" * (len(content) - 4096)
     path.write_bytes(content)
     with pytest.raises(StateError, match=r"courtbridge\.db: .*move it away"), Ledger.open(path, US) as ledger:
-        ledger.known()
+        ledger.known
 
 
 def test_a_truncated_file_is_refused(path: Path) -> None:
@@ -683,13 +681,13 @@ def test_a_truncated_file_is_refused(path: Path) -> None:
         stand(ledger, *map(str, range(200)))
     os.truncate(path, 5000)
     with pytest.raises(StateError, match="move it away"), Ledger.open(path, US) as ledger:
-        ledger.known()
+        ledger.known
 
 
 def test_an_empty_file_is_a_new_state(path: Path) -> None:
     path.touch()
     with Ledger.open(path, US) as ledger:
-        assert ledger.known() == {}
+        assert ledger.known == {}
 
 
 def test_a_folder_in_the_place_of_the_file_is_refused(path: Path) -> None:
@@ -730,8 +728,8 @@ from bridge.ledger.store import Ledger, hold
 path = Path(sys.argv[1])
 US = Identity("acme.launch27.com", "497f6eca-6276-4993-bfeb-53cbbbba6f08", "")
 def adopt(ledger, count):
-    from bridge.model import Found, Slot, from_ms
-    ledger.adopt(Found(str(n), 1, b"x", Slot("c1", from_ms(n), from_ms(n + 1))) for n in range(count))
+    from bridge.model import Stored, Slot, from_ms
+    ledger.adopt(Stored(str(n), 1, b"x", Slot("c1", from_ms(n), from_ms(n + 1))) for n in range(count))
 def become_nobody():
     if os.getuid() == 0:
         os.setgroups([]); os.setgid(65534); os.setuid(65534)
@@ -813,7 +811,7 @@ def test_a_reader_needs_no_right_to_write(open_path: Path) -> None:
     open_path.chmod(0o444)
     open_path.parent.chmod(0o555)
     try:
-        said = run_child("become_nobody()\nprint(list(Ledger.snapshot(path, US).known()))", open_path)
+        said = run_child("become_nobody()\nprint(list(Ledger.snapshot(path, US).known))", open_path)
     finally:
         open_path.parent.chmod(0o777)
     assert said.strip() == "['7']"
@@ -835,7 +833,7 @@ def test_a_full_disk_is_a_state_error_and_what_was_stored_stays(path: Path) -> N
         except StateError as error:
             print(stored)
             print(error)
-        print(len(ledger.known()))
+        print(len(ledger.known))
         """,
         path,
     )
@@ -843,7 +841,7 @@ def test_a_full_disk_is_a_state_error_and_what_was_stored_stays(path: Path) -> N
     assert "make room" in sentence
     assert int(known) in (int(stored), int(stored) + 50)
     with Ledger.open(path, US) as ledger:
-        assert len(ledger.known()) == int(known)
+        assert len(ledger.known) == int(known)
         stand(ledger, "more")
 
 
@@ -853,7 +851,7 @@ def test_a_database_that_may_not_grow_is_a_full_disk(ledger: Ledger) -> None:
     ledger._rows(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StateError, match="the disk is full; make room and run again"):
         stand(ledger, *map(str, range(1000)))
-    assert list(ledger.known()) == ["7"]
+    assert list(ledger.known) == ["7"]
 
 
 def test_a_table_that_is_missing_is_a_state_to_be_moved_away(ledger: Ledger) -> None:
@@ -871,7 +869,7 @@ def listing(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 def test_a_snapshot_of_nothing_is_empty_and_makes_nothing(path: Path) -> None:
     with Ledger.snapshot(path, US) as snapshot:
-        assert snapshot.known() == {}
+        assert snapshot.known == {}
     assert not list(path.parent.iterdir())
 
 
@@ -881,7 +879,7 @@ def test_a_snapshot_of_a_resting_state_touches_nothing(path: Path) -> None:
     before = listing(path.parent)
     assert list(before) == ["courtbridge.db"]
     with Ledger.snapshot(path, US) as snapshot:
-        assert list(snapshot.known()) == ["7"]
+        assert list(snapshot.known) == ["7"]
         snapshot.finish(Closing(a_pass()))
     assert listing(path.parent) == before
 
@@ -893,12 +891,12 @@ def test_a_snapshot_beside_a_writer_sees_what_was_committed_and_touches_no_byte(
         ledger._connection.execute("DELETE FROM bookings")
         before = {name: content for name, (content, _) in listing(path.parent).items() if name[-4:] != "-shm"}
         with Ledger.snapshot(path, US) as snapshot:
-            assert list(snapshot.known()) == ["7"]
+            assert list(snapshot.known) == ["7"]
             stand(snapshot, "8")
         after = {name: content for name, (content, _) in listing(path.parent).items() if name[-4:] != "-shm"}
         assert after == before
         ledger._connection.execute("ROLLBACK")
-        assert list(ledger.known()) == ["7"]
+        assert list(ledger.known) == ["7"]
 
 
 def killed(path: Path) -> Path:
@@ -915,10 +913,10 @@ def killed(path: Path) -> Path:
 def test_a_snapshot_after_a_kill_reads_the_log_that_was_left_behind(path: Path) -> None:
     left = killed(path)
     with Ledger.snapshot(left, US) as snapshot:
-        assert list(snapshot.known()) == ["7"]
+        assert list(snapshot.known) == ["7"]
     assert left.with_name("courtbridge.db-wal").exists()
     with Ledger.open(left, US) as reopened:
-        assert list(reopened.known()) == ["7"]
+        assert list(reopened.known) == ["7"]
 
 
 def test_a_snapshot_after_a_kill_leaves_the_folder_as_it_is(path: Path) -> None:
@@ -946,7 +944,7 @@ def test_a_writer_that_begins_while_a_snapshot_is_taken_is_waited_for(
 
     monkeypatch.setattr(sqlite3, "connect", connect_late)
     with Ledger.snapshot(path, US) as snapshot:
-        assert sorted(snapshot.known()) == ["7", "8"]
+        assert sorted(snapshot.known) == ["7", "8"]
     assert uris[-1].endswith("?mode=ro")
     began[0].close()
 
@@ -956,7 +954,7 @@ def test_a_snapshot_of_a_path_with_odd_characters(tmp_path: Path) -> None:
     with Ledger.open(path, US) as ledger:
         stand(ledger, "7")
     with Ledger.snapshot(path, US) as snapshot:
-        assert list(snapshot.known()) == ["7"]
+        assert list(snapshot.known) == ["7"]
 
 
 def test_snapshots_beside_a_busy_writer_are_always_whole(path: Path) -> None:
@@ -978,7 +976,7 @@ def test_snapshots_beside_a_busy_writer_are_always_whole(path: Path) -> None:
         try:
             for _ in range(25):
                 with Ledger.snapshot(path, US) as snapshot:
-                    known = snapshot.known()
+                    known = snapshot.known
                 assert known["1"].intended_version_ms == known["2"].intended_version_ms
         finally:
             stop.set()
@@ -1071,7 +1069,7 @@ def test_a_thousand_writes_are_a_handful_of_transactions(ledger: Ledger) -> None
     ledger.record([], [acked(write) for write in writes])
     commits = [statement for statement in statements if statement.startswith("COMMIT")]
     assert len(commits) == 2
-    assert len(ledger.known()) == 1000
+    assert len(ledger.known) == 1000
 
 
 def test_rows_of_no_booking_are_damage(tmp_path: Path) -> None:
@@ -1081,4 +1079,4 @@ def test_rows_of_no_booking_are_damage(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("INSERT INTO rings VALUES ('1', 1, 1, 'c', 1, 2)")
     with Ledger.open(path, US) as ledger, pytest.raises(StateError, match="damaged"):
-        ledger.known()
+        ledger.known

@@ -35,7 +35,7 @@ from bridge.errors import ExitStatus
 from bridge.launch27.wire import Parser, SourceBooking
 from bridge.mapping import Mapper
 from bridge.model import CourtBooking, Held, Slot, to_ms
-from bridge.sync.run import PassResult
+from bridge.sync.result import PassResult
 from tests.support.club import COURT_IDS, EMAIL, NOON, SECOND, Club
 
 EXAMPLES = int(os.environ.get("COURTBRIDGE_EXAMPLES", "40"))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.model import ABSENT, Known, RingPlace, Slot, Written, to_ms
+from bridge.model import ABSENT, CyclePlace, Known, Slot, Stored, to_ms
 from bridge.planning.deletes import (
     ANSWER_LASTS_MS,
     DAY_MS,
@@ -46,12 +46,12 @@ def deleted(hours: float = 24) -> Known:
     return standing(hours)._replace(acked_fingerprint=ABSENT, intended_fingerprint=ABSENT)
 
 
-def unsettled(*places: Slot | None) -> tuple[Written, ...]:
-    return tuple(Written(2000 + n, b"y" if place else ABSENT, place) for n, place in enumerate(places))
+def unsettled(*places: Slot | None) -> tuple[Stored, ...]:
+    return tuple(Stored(2000 + n, b"y" if place else ABSENT, place) for n, place in enumerate(places))
 
 
 BLANK = Known("7", "a", None, ABSENT, None, None, None, None, ABSENT, b"x", 1000)
-OUT = RingPlace(1, slot(-48), taken_out=True)
+OUT = CyclePlace(1, slot(-48), is_deleted=True)
 BEYOND = 24 * 11
 
 
@@ -76,7 +76,7 @@ def test_what_may_stand_in_the_window_is_no_history() -> None:
 
 
 def test_what_was_taken_out_of_a_ring_is_no_history_however_old() -> None:
-    assert fate(deleted(-48)._replace(ring=OUT), LISTED, NOW_MS) is Fate.ASK
+    assert fate(deleted(-48)._replace(cycle=OUT), LISTED, NOW_MS) is Fate.ASK
 
 
 def test_a_deleted_booking_becomes_history_too() -> None:
@@ -114,14 +114,14 @@ def test_what_may_have_been_created_is_asked_for() -> None:
 
 
 def test_what_was_taken_out_of_a_ring_is_asked_for() -> None:
-    assert fate(deleted()._replace(ring=OUT), LISTED, NOW_MS) is Fate.ASK
+    assert fate(deleted()._replace(cycle=OUT), LISTED, NOW_MS) is Fate.ASK
 
 
 # --- beyond the window ---
 
 
 @pytest.mark.parametrize(
-    ("asked_ms", "expected"),
+    ("looked_up_ms", "expected"),
     [
         (None, Fate.ASK),
         (NOW_MS, Fate.LEAVE),
@@ -131,25 +131,27 @@ def test_what_was_taken_out_of_a_ring_is_asked_for() -> None:
     ],
     ids=["never", "now", "nearly a day ago", "a day ago", "in the future: the clock went back"],
 )
-def test_beyond_the_window_a_booking_is_asked_for_once_a_day(asked_ms: int | None, expected: Fate) -> None:
-    assert fate(standing(BEYOND)._replace(asked_ms=asked_ms), LISTED, NOW_MS) is expected
+def test_beyond_the_window_a_booking_is_asked_for_once_a_day(
+    looked_up_ms: int | None, expected: Fate
+) -> None:
+    assert fate(standing(BEYOND)._replace(looked_up_ms=looked_up_ms), LISTED, NOW_MS) is expected
 
 
 @pytest.mark.parametrize("hours", [0, 24 * 10 - 1], ids=["first hour", "last hour"])
 def test_in_the_window_it_is_asked_for_in_every_pass(hours: float) -> None:
-    assert fate(standing(hours)._replace(asked_ms=NOW_MS), LISTED, NOW_MS) is Fate.ASK
+    assert fate(standing(hours)._replace(looked_up_ms=NOW_MS), LISTED, NOW_MS) is Fate.ASK
 
 
 def test_the_window_ends_where_its_last_day_ends() -> None:
-    assert fate(standing(24 * 10)._replace(asked_ms=NOW_MS), LISTED, NOW_MS) is Fate.LEAVE
+    assert fate(standing(24 * 10)._replace(looked_up_ms=NOW_MS), LISTED, NOW_MS) is Fate.LEAVE
 
 
 def test_one_that_began_before_the_window_and_reaches_into_it_counts_as_beyond() -> None:
-    assert fate(standing(-0.5)._replace(asked_ms=NOW_MS), LISTED, NOW_MS) is Fate.LEAVE
+    assert fate(standing(-0.5)._replace(looked_up_ms=NOW_MS), LISTED, NOW_MS) is Fate.LEAVE
 
 
 def test_beyond_the_window_one_in_doubt_or_found_gone_is_asked_for_all_the_same() -> None:
-    asked = standing(BEYOND)._replace(asked_ms=NOW_MS)
+    asked = standing(BEYOND)._replace(looked_up_ms=NOW_MS)
     assert fate(asked._replace(unsettled=unsettled(slot(24))), LISTED, NOW_MS) is Fate.ASK
     assert fate(asked._replace(gone_ms=NOW_MS), LISTED, NOW_MS) is Fate.ASK
 
@@ -164,7 +166,7 @@ def test_a_booking_is_asked_of_its_own_account_or_of_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gone_ms", "asked_ms", "lately"),
+    ("gone_ms", "looked_up_ms", "lately"),
     [
         (None, NOW_MS, False),
         (1, None, False),
@@ -174,8 +176,8 @@ def test_a_booking_is_asked_of_its_own_account_or_of_all() -> None:
         (1, NOW_MS + 1, False),
     ],
 )
-def test_an_answer_lasts_an_hour(gone_ms: int | None, asked_ms: int | None, lately: bool) -> None:
-    known = standing()._replace(gone_ms=gone_ms, asked_ms=asked_ms)
+def test_an_answer_lasts_an_hour(gone_ms: int | None, looked_up_ms: int | None, lately: bool) -> None:
+    known = standing()._replace(gone_ms=gone_ms, looked_up_ms=looked_up_ms)
     assert was_found_gone_lately(known, NOW_MS) is lately
 
 

@@ -25,24 +25,23 @@ from bridge.ledger.store import Ledger
 from bridge.model import (
     ABSENT,
     CourtBooking,
+    CyclePlace,
     Deletion,
     Ending,
-    Found,
     Held,
     Identity,
     Known,
     Outcome,
     Plan,
-    Refusal,
-    RingPlace,
+    Rejection,
     Slot,
+    Stored,
     Verb,
     Write,
-    Written,
     fingerprint,
     to_ms,
 )
-from bridge.planning.planner import REFUSAL_LASTS_MS, STRANGER, Situation, make_plan, refusal_detail
+from bridge.planning.planner import FOREIGN, REFUSAL_LASTS_MS, Situation, make_plan, refusal_detail
 
 DAY = datetime(2026, 11, 21, tzinfo=UTC)
 NOW_MS = to_ms(datetime(2026, 11, 20, 9, tzinfo=UTC))
@@ -178,20 +177,20 @@ class World:
         self.desired.update((each.id, each) for each in bookings)
 
     def plan(self, stuck: Mapping[str, str] | None = None, *, deleting: bool = True) -> Plan:
-        known = self.ledger.known()
+        known = self.ledger.known
         gone = {
             id_
             for id_, entry in known.items()
             if id_ not in self.desired
             and id_ not in self.withheld
-            and (entry.is_bridged or entry.is_taken_out)
+            and (entry.is_bridged or entry.is_temporarily_deleted)
         }
         deletions = {id_: Deletion(id_, "gone", self.now_ms) for id_ in sorted(gone)} if deleting else {}
         return make_plan(Situation(self.desired, known, deletions, "cfg", self.now_ms, stuck or {}))
 
     def run(self, made: Plan, fate: Fate = fine) -> dict[int, Ending]:
         """Carry a plan out in a random order that respects ``after``, up to a write that kills."""
-        known = self.ledger.known().values()
+        known = self.ledger.known.values()
         self.repeats = {entry.id: written.version_ms for entry in known for written in entry.unsettled}
         endings: dict[int, Ending] = {}
         left = set(range(len(made.writes)))
@@ -215,7 +214,7 @@ class World:
         return endings.get(index) is Ending.ACKNOWLEDGED
 
     def _apply(self, write: Write) -> str | None:
-        self.takeouts += write.takes_out
+        self.takeouts += write.is_temporary
         reason = self.judge.answer(write)
         if reason is not None:
             assert reason in ("court_not_found", "court_booking_overlap"), f"{reason} for {write}"
@@ -230,15 +229,15 @@ class World:
         else:
             reason = None if how == "lost before" else self._apply(write)
             ending = Ending.UNANSWERED if how.startswith("lost") else Ending.ACKNOWLEDGED
-            ending = Ending.REFUSED if reason and ending is Ending.ACKNOWLEDGED else ending
-        found = [self.read(write.id)] if repeats and ending is Ending.REFUSED else []
+            ending = Ending.REJECTED if reason and ending is Ending.ACKNOWLEDGED else ending
+        found = [self.read(write.id)] if repeats and ending is Ending.REJECTED else []
         self.ledger.record([], [Outcome(write, ending, reason or "", "cfg", self.now_ms), *found])
         return ending
 
-    def read(self, id_: str) -> Found:
+    def read(self, id_: str) -> Stored:
         place, content = self.judge.there.get(id_, (None, ABSENT))
-        version_ms, _ = self.judge.versions.get(id_, (self.ledger.known()[id_].highest_ms, ABSENT))
-        return Found(id_, version_ms, content, place)
+        version_ms, _ = self.judge.versions.get(id_, (self.ledger.known[id_].highest_ms, ABSENT))
+        return Stored(id_, version_ms, content, place)
 
     def run_pass(self) -> Plan:
         """Plan and execute, and again while something was refused or a ring came to its end.
@@ -250,23 +249,23 @@ class World:
         for _ in range(5):
             had_rings = self.has_rings()
             endings = self.run(made)
-            now_refused = {made.writes[i].id for i, ending in endings.items() if ending is Ending.REFUSED}
+            now_refused = {made.writes[i].id for i, ending in endings.items() if ending is Ending.REJECTED}
             refused |= now_refused
             has_rings = self.has_rings()
             waited = bool(now_refused) and len(endings) < len(made.writes)
             if not (has_rings or waited or had_rings):
                 break
-            made = self.plan(dict.fromkeys(refused, STRANGER), deleting=False)
+            made = self.plan(dict.fromkeys(refused, FOREIGN), deleting=False)
         return made
 
     def clear_doubts(self) -> None:
         """Read back those in doubt that are not written in this pass."""
-        for id_, entry in self.ledger.known().items():
+        for id_, entry in self.ledger.known.items():
             if entry.unsettled and id_ in self.withheld:
                 self.ledger.record([], [self.read(id_)])
 
     def has_rings(self) -> bool:
-        return any(entry.ring for entry in self.ledger.known().values())
+        return any(entry.cycle for entry in self.ledger.known.values())
 
     # --- what must be true ---
 
@@ -275,8 +274,8 @@ class World:
 
     def taken_out(self) -> set[str]:
         """Return those that are out of Wingfield for a moment, as far as the ledger knows."""
-        known = self.ledger.known()
-        return {id_ for id_, entry in known.items() if entry.is_taken_out and not entry.is_bridged}
+        known = self.ledger.known
+        return {id_ for id_, entry in known.items() if entry.is_temporarily_deleted and not entry.is_bridged}
 
     def is_right(self, held: Iterable[Held]) -> None:
         """Everybody stands where the source wants, but for those held for a reason; nobody is out."""
@@ -289,7 +288,7 @@ class World:
 
     def blockers(self, made: Plan) -> Iterator[tuple[Held, set[str]]]:
         """Yield each that is held with those that have its place, may have it, or will when all is done."""
-        places = {id_: set(entry.places) for id_, entry in self.ledger.known().items()}
+        places = {id_: set(entry.places) for id_, entry in self.ledger.known.items()}
         for write in made.writes:
             if write.verb is not Verb.DELETE and write.slot is not None:
                 places[write.id] = {write.slot}
@@ -305,12 +304,12 @@ class World:
 
     def has_real_blockers(self, made: Plan) -> None:
         """Nobody is held for nothing: its place is taken, or it is of a ring, or a stranger had its place."""
-        known = self.ledger.known()
+        known = self.ledger.known
         reaching = {write.id for write in made.writes if self.wants(write)}
         assert not reaching & {held.id for held in made.held}, "held, and written all the same"
         for held, blockers in self.blockers(made):
-            goes_back = held.id in known and known[held.id].ring is not None
-            lately = blocker_of(held) is None and any(entry.refusal for entry in known.values())
+            goes_back = held.id in known and known[held.id].cycle is not None
+            lately = blocker_of(held) is None and any(entry.rejection for entry in known.values())
             assert blockers or goes_back or lately, held
 
 
@@ -442,7 +441,7 @@ def fewest_cuts(waits: Mapping[str, Sequence[str]]) -> int:
 def edit(world: World, *, overlapping: bool) -> None:
     """Let the source change its mind: moves, swaps, cancels, news, and bookings nobody can read."""
     chance, count = world.chance, world.chance.randint(1, 24)
-    everyone = sorted({*world.desired, *world.ledger.known(), *map(str, range(count))}, key=int)
+    everyone = sorted({*world.desired, *world.ledger.known, *map(str, range(count))}, key=int)
     if chance.random() < 0.5 and world.desired:
         places = [each.slot for each in world.desired.values()]
         everyone = sorted(world.desired, key=int)
@@ -453,7 +452,7 @@ def edit(world: World, *, overlapping: bool) -> None:
     chosen = chance.sample(everyone, min(len(places), len(everyone)))
     chance.shuffle(places)
     world.desired = {id_: booking(id_, place) for id_, place in zip(chosen, places, strict=False)}
-    gone = [id_ for id_ in world.ledger.known() if id_ not in world.desired]
+    gone = [id_ for id_ in world.ledger.known if id_ not in world.desired]
     world.withheld = set(chance.sample(gone, len(gone) // 3)) if chance.random() < 0.4 else set()
 
 
@@ -557,10 +556,10 @@ def test_whatever_happens_to_one_write_of_a_ring_its_old_places_stay_free_for_it
             return "answered" if steps >= 0 else chance.choice(["killed before", "killed after"])
 
         world.run(world.plan(), fate)
-        rings = {id_: entry.ring for id_, entry in world.ledger.known().items() if entry.ring}
+        rings = {id_: entry.cycle for id_, entry in world.ledger.known.items() if entry.cycle}
         for id_, ring in rings.items():
             for other, (place, _) in world.judge.there.items():
-                same = other in rings and rings[other].ring == ring.ring
+                same = other in rings and rings[other].cycle == ring.cycle
                 assert other == id_ or same or not place.overlaps(ring.slot)
         clear_up(world)
 
@@ -664,8 +663,8 @@ def test_a_swap_takes_one_out_and_puts_it_back_above_its_delete() -> None:
     made = plan([booking(1, slot(2, 9)), booking(2, slot(1, 9))], known)
     out, move, back = made.writes
     assert lines(made) == ["delete 1", "update 2", "update 1"]
-    assert (out.takes_out, move.takes_out, back.takes_out) == (True, False, False)
-    assert out.ring == move.ring == back.ring
+    assert (out.is_temporary, move.is_temporary, back.is_temporary) == (True, False, False)
+    assert out.cycle == move.cycle == back.cycle
     assert out.places == (("1", slot(1, 9)), ("2", slot(2, 9))) or set(out.places) == {
         ("1", slot(1, 9)),
         ("2", slot(2, 9)),
@@ -684,7 +683,7 @@ def test_courts_do_not_wait_for_each_other_where_nobody_moves_between_them() -> 
 def test_one_whose_answer_is_missing_stands_at_both_its_places() -> None:
     there = booking(1, slot(2, 9))
     entry = standing(1, slot(1, 9))._replace(
-        unsettled=(Written(2000, there.fingerprint, there.slot),),
+        unsettled=(Stored(2000, there.fingerprint, there.slot),),
         intended_version_ms=2000,
         intended_fingerprint=there.fingerprint,
     )
@@ -699,7 +698,7 @@ def test_one_whose_answer_is_missing_stands_at_both_its_places() -> None:
 def test_what_was_lost_is_sent_again_under_the_same_version() -> None:
     there = booking(1, slot(2, 9))
     entry = standing(1, slot(1, 9))._replace(
-        unsettled=(Written(2000, there.fingerprint, there.slot),),
+        unsettled=(Stored(2000, there.fingerprint, there.slot),),
         intended_version_ms=2000,
         intended_fingerprint=there.fingerprint,
     )
@@ -734,7 +733,7 @@ def test_one_that_was_deleted_and_wanted_again_is_created_as_back_again() -> Non
 
 def test_one_that_was_taken_out_is_put_back_as_an_update() -> None:
     out = standing(1, slot(1, 9))._replace(
-        acked_fingerprint=ABSENT, ring=RingPlace(1, slot(1, 9), taken_out=True)
+        acked_fingerprint=ABSENT, cycle=CyclePlace(1, slot(1, 9), is_deleted=True)
     )
     (write,) = plan([booking(1, slot(2, 9))], [out]).writes
     assert (write.verb, write.why) == (Verb.UPDATE, "put back after it was taken out")
@@ -789,7 +788,7 @@ def test_one_whose_rival_lost_elsewhere_moves_after_all() -> None:
 def test_one_that_is_stuck_is_held_and_keeps_others_from_its_place() -> None:
     known = [standing(1, slot(1, 9)), standing(2, slot(2, 9))]
     wanted = [booking(1, slot(3, 9)), booking(2, slot(1, 9))]
-    made = plan(wanted, known, stuck={"1": STRANGER})
+    made = plan(wanted, known, stuck={"1": FOREIGN})
     assert made.writes == ()
     assert {held.id: blocker_of(held) for held in made.held} == {"1": None, "2": "1"}
 
@@ -799,7 +798,7 @@ def test_one_that_is_stuck_is_held_and_keeps_others_from_its_place() -> None:
 
 def refused(reason: str, *, at_ms: int = NOW_MS, config: str = "cfg") -> Known:
     wanted = booking(1, slot(2, 9))
-    return standing(1, slot(1, 9))._replace(refusal=Refusal(wanted.fingerprint, reason, config, at_ms))
+    return standing(1, slot(1, 9))._replace(rejection=Rejection(wanted.fingerprint, reason, config, at_ms))
 
 
 @pytest.mark.parametrize(
@@ -814,9 +813,11 @@ def refused(reason: str, *, at_ms: int = NOW_MS, config: str = "cfg") -> Known:
         (refused("stale_write"), True),
         (refused("version_conflict"), True),
         (refused("a_word_of_tomorrow"), False),
-        (refused("court_not_found")._replace(unsettled=(Written(2000, b"x", slot(3, 9)),)), True),
+        (refused("court_not_found")._replace(unsettled=(Stored(2000, b"x", slot(3, 9)),)), True),
         (
-            refused("court_not_found")._replace(refusal=Refusal(b"other", "court_not_found", "cfg", NOW_MS)),
+            refused("court_not_found")._replace(
+                rejection=Rejection(b"other", "court_not_found", "cfg", NOW_MS)
+            ),
             True,
         ),
     ],
@@ -849,8 +850,8 @@ def test_a_refusal_is_explained_in_the_bridges_own_words() -> None:
 
 def test_a_ring_of_which_one_met_a_stranger_lately_is_not_cut_again() -> None:
     wanted = [booking(1, slot(2, 9)), booking(2, slot(1, 9))]
-    refusal = Refusal(wanted[0].fingerprint, "court_booking_overlap", "cfg", NOW_MS)
-    known = [standing(1, slot(1, 9))._replace(refusal=refusal), standing(2, slot(2, 9))]
+    refusal = Rejection(wanted[0].fingerprint, "court_booking_overlap", "cfg", NOW_MS)
+    known = [standing(1, slot(1, 9))._replace(rejection=refusal), standing(2, slot(2, 9))]
     made = plan(wanted, known)
     assert made.writes == ()
     assert {held.id for held in made.held} == {"1", "2"}
@@ -891,19 +892,19 @@ def test_two_rings_of_one_plan_are_two_in_the_ledger() -> None:
     with settled_world(random.Random(1), [booking(n, slot(1, n)) for n in range(4)]) as world:
         world.want(*(booking(n, slot(1, n ^ 1)) for n in range(4)))
         made = world.plan()
-        world.ledger.record([write for write in made.writes if write.takes_out], [])
-        rings = {id_: entry.ring.ring for id_, entry in world.ledger.known().items() if entry.ring}
+        world.ledger.record([write for write in made.writes if write.is_temporary], [])
+        rings = {id_: entry.cycle.cycle for id_, entry in world.ledger.known.items() if entry.cycle}
         assert rings["0"] == rings["1"] != rings["2"] == rings["3"]
 
 
 def test_a_ring_that_cannot_go_back_is_left_as_it_is() -> None:
     """0 is out, 1 took its place and may not move again, 2 is where it belongs: it stays there."""
-    ring = {n: RingPlace(7, slot(1, n), taken_out=n == 0) for n in range(3)}
-    out = standing(0, slot(1, 0))._replace(acked_fingerprint=ABSENT, ring=ring[0])
+    ring = {n: CyclePlace(7, slot(1, n), is_deleted=n == 0) for n in range(3)}
+    out = standing(0, slot(1, 0))._replace(acked_fingerprint=ABSENT, cycle=ring[0])
     known = [
         out,
-        standing(1, slot(1, 0))._replace(ring=ring[1]),
-        standing(2, slot(1, 1))._replace(ring=ring[2]),
+        standing(1, slot(1, 0))._replace(cycle=ring[1]),
+        standing(2, slot(1, 1))._replace(cycle=ring[2]),
         standing(9, slot(2, 0)),
     ]
     made = plan([booking(0, slot(2, 0)), booking(2, slot(1, 1))], known)
@@ -912,9 +913,9 @@ def test_a_ring_that_cannot_go_back_is_left_as_it_is() -> None:
 
 
 def test_one_that_is_out_and_no_longer_wanted_leaves_the_others_alone() -> None:
-    ring = RingPlace(7, slot(1, 0), taken_out=True)
-    out = standing(0, slot(1, 0))._replace(acked_fingerprint=ABSENT, ring=ring)
-    moved = standing(1, slot(1, 0))._replace(ring=RingPlace(7, slot(1, 1), taken_out=False))
+    ring = CyclePlace(7, slot(1, 0), is_deleted=True)
+    out = standing(0, slot(1, 0))._replace(acked_fingerprint=ABSENT, cycle=ring)
+    moved = standing(1, slot(1, 0))._replace(cycle=CyclePlace(7, slot(1, 1), is_deleted=False))
     made = plan([booking(1, slot(1, 0))], [out, moved], ["0"])
     assert lines(made) == ["delete 0"]
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bridge.model import ABSENT, CourtBooking, Known, Slot, Written, fingerprint, from_ms, to_ms
+from bridge.model import ABSENT, CourtBooking, Known, Slot, Stored, fingerprint, from_ms, to_ms
 from bridge.planning.versions import booking_version, deletion_version, first_sight_ms, next_version
 
 NINE = datetime(2026, 11, 20, 9, tzinfo=UTC)
@@ -179,7 +179,7 @@ class Life(RuleBasedStateMachine):
         self.row = row._replace(
             intended_version_ms=version,
             intended_fingerprint=content,
-            unsettled=(*left, Written(version, content, None)),
+            unsettled=(*left, Stored(version, content, None)),
         )
 
     def settled(self, **fields: Any) -> Known:

@@ -109,7 +109,7 @@ async def test_what_happens_once_is_overcome_within_the_pass(club: Club, stage: 
     fault = strike(club, stage, KINDS[kind])
     result = await club.run()
     assert fault.hits == 1
-    assert (result.status, result.record.outcome) == (ExitStatus.OK, "in_step")
+    assert (result.status, result.record.outcome) == (ExitStatus.OK, "in_sync")
     assert counts(result) == {"created": 1, "updated": 1, "deleted": 1, "unchanged": 13}
     await is_right(club, numbers)
 
@@ -384,7 +384,7 @@ async def test_when_the_disk_is_full_no_request_leaves_without_its_stored_intent
     with pytest.raises(StateError, match="disk is full") as caught:
         await club.run()
     assert caught.value.exit_status is ExitStatus.STATE
-    known = club.ledger.known()
+    known = club.ledger.known
     for entry in club.writes[before:]:
         assert known[entry[2]].intended_version_ms == _ms(entry)
     result = await club.run()

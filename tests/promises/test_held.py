@@ -557,7 +557,7 @@ async def test_a_dry_run_over_a_swap_shows_two_updates(club: Club) -> None:
     club.move(second, 1, 24)
     dry = await club.run(dry_run=True)
     assert counts(dry) == {"updated": 2}
-    shown = [(write.verb, write.id) for write in dry.planned if not write.takes_out]
+    shown = [(write.verb, write.id) for write in dry.planned if not write.is_temporary]
     assert sorted(shown) == [(Verb.UPDATE, str(first)), (Verb.UPDATE, str(second))]
 
 

@@ -420,7 +420,7 @@ async def test_taken_out_and_killed_a_dry_run_says_it_is_put_back(club: Club, st
     await club.run_and_die(step)
     out = [number for number in numbers if club.slot_of(number) is None]
     planned = await club.run(dry_run=True)
-    assert {write.id for write in planned.planned if not write.takes_out} >= set(map(str, out))
+    assert {write.id for write in planned.planned if not write.is_temporary} >= set(map(str, out))
     assert (await club.run()).status is ExitStatus.OK
 
 

@@ -23,9 +23,9 @@ from bridge.cli import output as report
 from bridge.config.schema import Secret, load_config
 from bridge.errors import BridgeError, ConfigError, ExitStatus
 from bridge.http.client import BODY_LIMIT_BYTES, Backoff, Timeouts
-from bridge.model import Held, HeldSince, Write
+from bridge.model import Held, Write
 from bridge.sync.narrator import LogNarrator, withheld_advice
-from bridge.sync.run import PassResult
+from bridge.sync.result import PassResult
 from tests.support.club import COURT_IDS, NOON, Club, Crash, Recorder, counts
 
 ONE, TWO, THREE = COURT_IDS
@@ -241,7 +241,7 @@ async def test_no_secret_and_no_address_in_any_log_error_repr_traceback_or_state
         logging.getLogger(name).setLevel(logging.WARNING)
     search = Search()
     await drive(club, search)
-    for thing in (club.config, club.services, club.ledger, club.ledger.known(), club.ledger.held()):
+    for thing in (club.config, club.services, club.ledger, club.ledger.known, club.ledger.held()):
         search.hear(f"repr of {type(thing).__name__}", repr(thing))
     assert club.services is not None
     for session in club.services.sessions:
@@ -452,7 +452,7 @@ async def test_a_foreign_error_type_is_not_repeated(club: Club, error_type: obje
     assert "okapi" not in said
     assert "xxxxx" not in said
     assert "\x1b" not in said
-    assert all(isinstance(each, Held | HeldSince) for each in result.held)
+    assert all(isinstance(each, Held | Held) for each in result.held)
 
 
 async def test_numbers_beyond_all_bounds_hold_one_booking_only(club: Club) -> None:

@@ -191,7 +191,7 @@ async def test_an_incomplete_listing_vanishes_none_of_its_accounts_bookings(club
     marks = club.ledger.watermarks()
     complete = {mark.account for mark in marks if mark.listed_ms == result.record.started_ms}
     assert len(complete) < 2
-    assert all(club.ledger.known()[id_].account in complete for id_ in deletes(club))
+    assert all(club.ledger.known[id_].account in complete for id_ in deletes(club))
     club.launch27.faults.clear()
     assert (await club.run()).status is ExitStatus.OK
     assert set(deletes(club)) == keys([first[3], second[0]])
@@ -265,7 +265,7 @@ async def test_a_booking_whose_day_has_passed_is_history_and_not_deleted(club: C
     assert questions(club, number) == 0
     assert deletes(club) == []
     assert club.slot_of(number) is not None
-    assert club.ledger.known() == {}
+    assert club.ledger.known == {}
 
 
 async def test_history_ends_where_the_windows_first_day_begins(club: Club) -> None:
@@ -324,7 +324,7 @@ async def test_a_bridged_booking_that_is_no_court_booking_any_more_is_deleted(
     assert len(deletes(club)) == 1
 
 
-async def test_a_court_that_is_taken_out_of_the_configuration_is_withdrawn(club: Club) -> None:
+async def test_a_court_that_is_temporarily_deleted_of_the_configuration_is_withdrawn(club: Club) -> None:
     numbers = books(club, 3)
     await club.run()
     rules, club.rules = club.rules, club.rules[1:]

@@ -138,7 +138,7 @@ async def test_a_version_is_on_the_disk_before_it_is_sent(club: Club, kind: str)
     running = asyncio.create_task(club.run())
     await hanging.struck.reached()
     with Ledger.snapshot(club.state, club.config.identity) as seen:
-        stored = {(id_, one.version_ms) for id_, entry in seen.known().items() for one in entry.unsettled}
+        stored = {(id_, one.version_ms) for id_, entry in seen.known.items() for one in entry.unsettled}
     hanging.release()
     await running
     sent = [(entry[2], to_ms(instant(entry[5]["externalUpdatedAt"]))) for entry in club.writes[before:]]

@@ -26,7 +26,7 @@ from bridge.model import PassRecord
 from bridge.sandbox import Sandbox
 from bridge.service import process as daemon
 from bridge.sync import executor
-from bridge.sync.run import PassResult, Synchronizer
+from bridge.sync.result import PassResult, Synchronizer
 from tests.support.daemons import (
     FakeSystemd,
     Here,
@@ -484,7 +484,7 @@ def result_of(
 @pytest.mark.parametrize(
     ("result", "words"),
     [
-        (result_of("in_step"), "in step: 41 bookings, last pass {t}"),
+        (result_of("in_sync"), "in step: 41 bookings, last pass {t}"),
         (result_of("attention", held=1), "in step: 41 bookings, 1 held, last pass {t}"),
         (
             result_of("attention", withheld=("1", "2")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -28,11 +28,12 @@ from bridge.launch27.client import Launch27 as Launch27Client
 from bridge.launch27.client import Session
 from bridge.launch27.wire import Parser
 from bridge.ledger.store import Ledger
-from bridge.model import Found, Held, HeldSince, Outcome, Verb, Write, from_ms
+from bridge.model import Held, Known, Outcome, Stored, Verb, Write, from_ms
 from bridge.sandbox import Launch27, Sandbox, Wingfield
-from bridge.sync.clients import Services
-from bridge.sync.run import PassResult, Synchronizer
-from bridge.wingfield.client import StoredBooking
+from bridge.sync.clients import Clients
+from bridge.sync.narrator import Narrator
+from bridge.sync.result import PassResult
+from bridge.sync.run import Synchronizer
 from bridge.wingfield.client import Wingfield as WingfieldClient
 
 COURTS = {f"00000000-0000-4000-8000-00000000000{n}": f"Court {n}" for n in (1, 2, 3)}
@@ -68,78 +69,58 @@ class DyingLedger(Ledger):
     fuse: Fuse
     club: Club
 
-    def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Found]) -> None:
+    def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Stored]) -> None:
         self.fuse.step()
         for write in intents:
             self.club.check_intent(write)
         super().record(intents, outcomes)
         self.fuse.step()
 
-    def adopt(self, bookings: Iterable[Found]) -> None:
+    def adopt(self, bookings: Iterable[Stored]) -> None:
         self.fuse.step()
         super().adopt(bookings)
         self.fuse.step()
 
-    def allow(self, ids: Iterable[str]) -> None:
+    def save(self, entries: Collection[Known]) -> None:
         self.fuse.step()
-        super().allow(ids)
-        self.fuse.step()
-
-    def asked(self, gone: Iterable[str], others: Iterable[str], now_ms: int) -> None:
-        self.fuse.step()
-        super().asked(gone, others, now_ms)
+        super().save(entries)
         self.fuse.step()
 
-    def finish(self, closing: Any) -> None:
+    def finish(self, *args: Any, **kwargs: Any) -> None:
         self.fuse.step()
-        super().finish(closing)
+        super().finish(*args, **kwargs)
         self.fuse.step()
 
 
-class DyingWingfield:
+class DyingWingfield(WingfieldClient):
     """The real client; the process may die before and after each request."""
 
-    def __init__(self, client: WingfieldClient, fuse: Fuse) -> None:
-        self._client = client
-        self._fuse = fuse
+    fuse: Fuse
 
-    @property
-    def is_down(self) -> bool:
-        return self._client.is_down
+    async def write(self, write: Write, *, finishing: bool = False) -> None:
+        self.fuse.step()
+        await super().write(write, finishing=finishing)
+        self.fuse.step()
 
-    async def upsert(self, external_id: str, **fields: Any) -> None:
-        self._fuse.step()
-        await self._client.upsert(external_id, **fields)
-        self._fuse.step()
+    async def read(self, id_: str, *, finishing: bool = False) -> Stored | None:
+        self.fuse.step()
+        return await super().read(id_, finishing=finishing)
 
-    async def delete(self, external_id: str, version_ms: int, *, finishing: bool = False) -> None:
-        self._fuse.step()
-        await self._client.delete(external_id, version_ms, finishing=finishing)
-        self._fuse.step()
-
-    async def read(self, external_id: str, *, finishing: bool = False) -> StoredBooking | None:
-        self._fuse.step()
-        return await self._client.read(external_id, finishing=finishing)
-
-    async def list_bookings(self) -> AsyncIterator[Sequence[StoredBooking]]:
-        async for page in self._client.list_bookings():
-            self._fuse.step()
+    async def list_bookings(self) -> AsyncGenerator[list[Stored], None]:
+        async for page in super().list_bookings():
+            self.fuse.step()
             yield page
 
 
 @dataclass
-class Recorder:
+class Recorder(Narrator):
     """A narrator that remembers."""
 
     wrote_: list[Write] = field(default_factory=list)
     began: list[Held] = field(default_factory=list)
-    ended: list[HeldSince] = field(default_factory=list)
+    ended: list[Held] = field(default_factory=list)
     skipped: list[tuple[str, int]] = field(default_factory=list)
     results: list[PassResult] = field(default_factory=list)
-
-    def pass_started(self) -> None: ...
-    def asking(self, answered: int) -> None: ...
-    def planned(self, writes: int) -> None: ...
 
     def wrote(self, write: Write) -> None:
         self.wrote_.append(write)
@@ -147,7 +128,7 @@ class Recorder:
     def participants_skipped(self, id_: str, count: int) -> None:
         self.skipped.append((id_, count))
 
-    def held_changed(self, began: Sequence[Held], ended: Sequence[HeldSince]) -> None:
+    def held_changed(self, began: Sequence[Held], ended: Sequence[Held]) -> None:
         self.began.extend(began)
         self.ended.extend(ended)
 
@@ -179,7 +160,7 @@ class Club:
         self.fuse = Fuse()
         self.stop = asyncio.Event()
         self.narrator: Recorder = Recorder()
-        self.services: Services | None = None
+        self.services: Clients | None = None
         self.checking = True
         self.concurrency = 4
         self.emails: tuple[str, ...] = (EMAIL, SECOND)
@@ -236,7 +217,7 @@ class Club:
             await self.services.aclose()
             self.services = None
 
-    def _connect(self, config: Config) -> Services:
+    def _connect(self, config: Config) -> Clients:
         if self.services is None:
             limiter = RateLimiter(100_000.0, 100_000)
             launch27 = Http(
@@ -249,11 +230,13 @@ class Club:
             wingfield = Http(
                 "Wingfield", config.wingfield.base_url, backoff=self.backoff, timeouts=self.patience
             )
-            self.services = Services(
+            wingfield_client = DyingWingfield(wingfield, config.wingfield, config.mapping.id_prefix)
+            self.services = Clients(
                 Launch27Client(launch27, config.launch27, parser=Parser(config.mapping.updated_at_field)),
                 [],
-                WingfieldClient(wingfield, config.wingfield),
+                wingfield_client,
             )
+            wingfield_client.fuse = self.fuse
         known = {session.account.key: session for session in self.services.sessions}
         self.services.sessions = [
             known.get(account.key) or Session(account) for account in config.launch27.accounts
@@ -282,13 +265,11 @@ class Club:
         return await self._run(config, services, self.ledger, allow=allow, dry_run=False)
 
     async def _run(
-        self, config: Config, services: Services, ledger: Ledger, *, allow: bool, dry_run: bool
+        self, config: Config, services: Clients, ledger: Ledger, *, allow: bool, dry_run: bool
     ) -> PassResult:
         synchronizer = Synchronizer(
             config,
-            services.launch27,
-            services.sessions,
-            DyingWingfield(services.wingfield, self.fuse),
+            services,
             ledger,
             self.narrator,
             clock=lambda: self.now,
@@ -364,7 +345,7 @@ class Club:
 
     def check_intent(self, write: Write) -> None:
         """At no time a delete for a booking that is active in the source (but to let a ring pass)."""
-        if self.checking and write.verb is Verb.DELETE and not write.takes_out:
+        if self.checking and write.verb is Verb.DELETE and not write.is_temporary:
             assert not self.is_alive(write.id), f"would delete {write.id}, which is alive: {write.why}"
 
     def at(self, ms: int) -> datetime:

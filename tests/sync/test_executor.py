@@ -14,7 +14,19 @@ import pytest
 
 from bridge.errors import AccessDenied, BridgeError, CredentialsRefused, Rejected, StateError, Unavailable
 from bridge.ledger.store import Ledger
-from bridge.model import ABSENT, Ending, Found, Identity, Known, Outcome, Plan, Slot, Verb, Write, fingerprint
+from bridge.model import (
+    ABSENT,
+    Ending,
+    Identity,
+    Known,
+    Outcome,
+    Plan,
+    Slot,
+    Stored,
+    Verb,
+    Write,
+    fingerprint,
+)
 from bridge.sync import executor as module
 from bridge.sync.executor import BATCH, Execution, Executor, content_of, found, is_there, same_content
 
@@ -32,7 +44,7 @@ def put(id_: object, *after: int, hour: float = 9, version_ms: int = 1000, ring:
     place = slot(hour)
     content = fingerprint(place, PLAYER)
     return Write(
-        Verb.UPDATE, str(id_), place, PLAYER, content, version_ms, "new", after, ring=ring, sighted_ms=500
+        Verb.UPDATE, str(id_), place, PLAYER, content, version_ms, "new", after, cycle=ring, sighted_ms=500
     )
 
 
@@ -43,9 +55,9 @@ def take(id_: object, *after: int, version_ms: int = 1000) -> Write:
 def ring_of(out: object, other: object, *, first: int = 0) -> list[Write]:
     """Return the writes of a swap, the first of which is the plan's ``first``."""
     places = ((str(out), slot(9)), (str(other), slot(10)))
-    cut = replace(take(out, version_ms=2000), takes_out=True, ring=1, places=places)
-    back = put(out, first, first + 1, hour=10, version_ms=2001, ring=1)
-    return [cut, put(other, first, hour=9, version_ms=2000, ring=1), back]
+    cut = replace(take(out, version_ms=2000), is_temporary=True, cycle=1, places=places)
+    back = put(out, first, first + 1, hour=10, version_ms=2001, cycle=1)
+    return [cut, put(other, first, hour=9, version_ms=2000, cycle=1), back]
 
 
 @dataclass(frozen=True)
@@ -134,10 +146,10 @@ class Journal:
         self.ledger = Ledger.snapshot(Path("/nonexistent/state.db"), Identity("h", "s", ""))
         self.calls: list[tuple[int, int]] = []
         self.intents: set[tuple[str, int]] = set()
-        self.outcomes: list[Outcome | Found] = []
+        self.outcomes: list[Outcome | Stored] = []
         self.fails_at: int | None = None
 
-    def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Found]) -> None:
+    def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Stored]) -> None:
         if self.fails_at is not None and len(self.calls) >= self.fails_at:
             raise StateError("/state.db: the disk is full; make room and run again")
         self.ledger.record(intents, outcomes)
@@ -146,7 +158,7 @@ class Journal:
         self.outcomes.extend(outcomes)
 
     def known(self) -> dict[str, Known]:
-        return self.ledger.known()
+        return self.ledger.known
 
 
 class Bench:
@@ -177,13 +189,13 @@ class Bench:
             self.stop,
         )
         async with asyncio.timeout(20):
-            return await executor.run(Plan(tuple(writes)), self.journal.known() if known is None else known)
+            return await executor.run(Plan(tuple(writes)), self.journal.known if known is None else known)
 
     def _has_its_intent(self, _: str, key: str, version_ms: int) -> None:
         assert (key.removeprefix("key-"), version_ms) in self.journal.intents, "sent before it was stored"
 
     def in_doubt(self, id_: object) -> list[int]:
-        return [written.version_ms for written in self.journal.known()[str(id_)].unsettled]
+        return [written.version_ms for written in self.journal.known[str(id_)].unsettled]
 
 
 @pytest.fixture
@@ -219,7 +231,7 @@ async def test_every_write_is_sent_once_after_its_intent_and_its_outcome_is_stor
     assert set(execution.endings.values()) == {Ending.ACKNOWLEDGED}
     assert len(bench.wrote_) == 200
     assert all(
-        known.stands_as(fingerprint(slot(int(id_)), PLAYER)) for id_, known in bench.journal.known().items()
+        known.stands_as(fingerprint(slot(int(id_)), PLAYER)) for id_, known in bench.journal.known.items()
     )
 
 
@@ -306,8 +318,8 @@ async def test_a_write_whose_predecessor_failed_is_not_sent(bench: Bench, answer
 async def test_a_refusal_says_its_reason_and_stores_it(bench: Bench) -> None:
     bench.target.says(7, no("user_access_denied"))
     execution = await bench.run(put(7))
-    assert (execution.endings, execution.reasons) == ({"7": Ending.REFUSED}, {"7": "user_access_denied"})
-    refusal = bench.journal.known()["7"].refusal
+    assert (execution.endings, execution.reasons) == ({"7": Ending.REJECTED}, {"7": "user_access_denied"})
+    refusal = bench.journal.known["7"].rejection
     assert refusal is not None
     assert (refusal.reason, refusal.config, refusal.at_ms) == ("user_access_denied", "cfg", NOW_MS)
     assert bench.in_doubt(7) == []
@@ -338,7 +350,7 @@ async def test_refused_credentials_end_everything(bench: Bench) -> None:
     assert len(bench.target.sent) <= 6
     unsent = [id_ for id_, ending in execution.endings.items() if ending is Ending.NOT_SENT]
     assert set(unsent).isdisjoint(set(bench.target.sent) - {"3"})
-    assert not any(known.unsettled for known in bench.journal.known().values())
+    assert not any(known.unsettled for known in bench.journal.known.values())
 
 
 async def test_a_service_that_is_down_is_asked_nothing_more(bench: Bench) -> None:
@@ -377,7 +389,7 @@ async def test_a_lost_write_whose_repeat_comes_after_a_stop_stays_in_doubt(bench
     await doubtful(bench, put(7))
     record = bench.journal.record
 
-    def record_and_stop(intents: Sequence[Write], outcomes: Sequence[Outcome | Found]) -> None:
+    def record_and_stop(intents: Sequence[Write], outcomes: Sequence[Outcome | Stored]) -> None:
         record(intents, outcomes)
         bench.stop.set()
 
@@ -399,7 +411,7 @@ async def test_a_lost_write_whose_repeat_is_refused_is_read_back(bench: Bench) -
     bench.target.says(7, no("court_not_found"))
     bench.target.there["7"] = There(slot(9), 1000)
     await bench.run(put(7))
-    known = bench.journal.known()["7"]
+    known = bench.journal.known["7"]
     assert bench.target.reads == ["key-7"]
     assert known.stands_as(put(7).fingerprint)
 
@@ -409,10 +421,10 @@ async def test_a_refused_move_of_one_in_doubt_is_read_back_and_refused(bench: Be
     bench.target.says(7, no("court_not_found"))
     bench.target.there["7"] = There(slot(9), 1000)
     execution = await bench.run(put(7, hour=10, version_ms=2000))
-    known = bench.journal.known()["7"]
-    assert execution.endings == {"7": Ending.REFUSED}
+    known = bench.journal.known["7"]
+    assert execution.endings == {"7": Ending.REJECTED}
     assert (known.places, known.unsettled) == ((slot(9),), ())
-    assert known.refusal is not None
+    assert known.rejection is not None
 
 
 async def test_a_refused_one_in_doubt_that_cannot_be_read_back_stays_in_doubt(bench: Bench) -> None:
@@ -431,7 +443,7 @@ async def test_one_found_as_wanted_under_an_older_version_is_in_doubt_no_more(be
     bench.target.says(7, no("organization_access_denied"))
     bench.target.there["7"] = There(slot(9), 1000)
     await bench.run(put(7, hour=9, version_ms=3000))
-    known = bench.journal.known()["7"]
+    known = bench.journal.known["7"]
     assert known.unsettled == ()
     assert known.stands_as(put(7, hour=9).fingerprint)
 
@@ -447,7 +459,7 @@ async def test_after_a_conflict_what_is_there_already_is_adopted(bench: Bench, r
     bench.target.there["7"] = There(slot(9), 5000)
     execution = await bench.run(put(7))
     assert (execution.endings, execution.adopted) == ({"7": Ending.ACKNOWLEDGED}, {"7"})
-    known = bench.journal.known()["7"]
+    known = bench.journal.known["7"]
     assert (known.acked_version_ms, known.stands_as(put(7).fingerprint)) == (5000, True)
     assert len(bench.target.log) == 1
 
@@ -462,7 +474,7 @@ async def test_after_a_conflict_other_content_is_written_over_one_millisecond_ab
     assert bench.target.log == [("PUT", "7", 1000), ("PUT", "7", 5001)]
     assert execution.endings == {"7": Ending.ACKNOWLEDGED}
     assert execution.adopted == set()
-    assert bench.journal.known()["7"].acked_version_ms == 5001
+    assert bench.journal.known["7"].acked_version_ms == 5001
 
 
 async def test_after_a_conflict_with_an_older_version_there_the_next_is_above_our_own(bench: Bench) -> None:
@@ -504,7 +516,7 @@ async def test_after_three_more_tries_a_conflict_is_a_refusal(bench: Bench) -> N
     execution = await bench.run(put(7), put(8, 0))
     assert len(bench.target.log) == 4
     assert execution.reasons == {"7": "stale_write"}
-    known = bench.journal.known()["7"]
+    known = bench.journal.known["7"]
     assert (known.places, known.unsettled) == ((slot(20),), ())
 
 
@@ -550,7 +562,7 @@ async def test_a_stop_sends_nothing_new_and_waits_for_what_is_in_flight(bench: B
     assert bench.target.sent == ["0", "1", "2"]
     acked = {id_ for id_, ending in execution.endings.items() if ending is Ending.ACKNOWLEDGED}
     assert acked == {"0", "1", "2"}
-    known = bench.journal.known()
+    known = bench.journal.known
     assert all(known[id_].acked_version_ms == 1000 for id_ in acked)
     assert not any(entry.unsettled for entry in known.values())
 
@@ -567,7 +579,7 @@ async def test_a_stop_finishes_the_ring_that_was_cut_and_nothing_else(bench: Ben
     await bench.run(*ring_of(1, 2), *(put(n) for n in range(10, 20)))
     assert bench.target.log == [("DELETE", "1", 2000), ("PUT", "2", 2000), ("PUT", "1", 2001)]
     assert bench.target.finishing == [True, True, True]
-    assert not any(known.is_taken_out for known in bench.journal.known().values())
+    assert not any(known.is_temporarily_deleted for known in bench.journal.known.values())
 
 
 async def test_a_stop_puts_back_whom_an_earlier_pass_took_out(bench: Bench) -> None:
@@ -663,22 +675,22 @@ async def test_a_ring_is_carried_out_in_its_order(bench: Bench) -> None:
     assert bench.target.sent == ["1", "2", "1"]
     assert execution.endings == {"1": Ending.ACKNOWLEDGED, "2": Ending.ACKNOWLEDGED}
     assert bench.wrote_ == ["1", "2", "1"]
-    assert not any(known.ring for known in bench.journal.known().values())
+    assert not any(known.cycle for known in bench.journal.known.values())
 
 
 async def test_one_taken_out_whose_way_back_waits_has_no_ending(bench: Bench) -> None:
     """It is neither done nor refused: the pass has to look after it."""
     bench.target.says(2, no())
     execution = await bench.run(*ring_of(1, 2))
-    assert execution.endings == {"2": Ending.REFUSED}
-    assert bench.journal.known()["1"].is_taken_out
+    assert execution.endings == {"2": Ending.REJECTED}
+    assert bench.journal.known["1"].is_temporarily_deleted
 
 
 async def test_a_take_out_that_was_refused_leaves_the_ring_whole(bench: Bench) -> None:
     bench.target.says(1, no("organization_access_denied"))
     execution = await bench.run(*ring_of(1, 2))
-    assert execution.endings == {"1": Ending.REFUSED}
-    assert not any(known.ring for known in bench.journal.known().values())
+    assert execution.endings == {"1": Ending.REJECTED}
+    assert not any(known.cycle for known in bench.journal.known.values())
 
 
 # --- comparing ---
@@ -714,5 +726,5 @@ def test_a_booking_with_a_named_user_equals_no_content() -> None:
 
 
 def test_what_was_read_back_is_told_to_the_ledger() -> None:
-    assert found("7", None, 5) == Found("7", 5, ABSENT, None)
-    assert found("7", There(slot(9), 9), 5) == Found("7", 9, fingerprint(slot(9), PLAYER), slot(9))
+    assert found("7", None, 5) == Stored("7", 5, ABSENT, None)
+    assert found("7", There(slot(9), 9), 5) == Stored("7", 9, fingerprint(slot(9), PLAYER), slot(9))

@@ -13,9 +13,9 @@ import structlog
 
 from bridge import log as logs
 from bridge.errors import CredentialsRefused, ExitStatus, ServiceError, Unavailable
-from bridge.model import Held, HeldSince, PassRecord, Slot, Verb, Write
+from bridge.model import Held, PassRecord, Slot, Verb, Write
 from bridge.sync.narrator import HOUR_MS, LogNarrator, Overheard
-from bridge.sync.run import PassResult
+from bridge.sync.result import PassResult
 
 MINUTE_MS = 60_000
 START_MS = 1_795_000_000_000
@@ -36,7 +36,7 @@ class Story:
     def a_pass(self, *errors: ServiceError, created: int = 0, withheld: tuple[str, ...] = ()) -> None:
         self.minute += 1
         now_ms = START_MS + self.minute * MINUTE_MS
-        record = PassRecord(now_ms, 5, "in_step", 3, created, 0, 0, 3 - created, 0, 0, withheld)
+        record = PassRecord(now_ms, 5, "in_sync", 3, created, 0, 0, 3 - created, 0, 0, withheld)
         self.narrator.pass_started()
         objection = "too many" if withheld else None
         self.narrator.pass_finished(PassResult(record, ExitStatus.OK, (), (), errors, objection, 40))
@@ -245,8 +245,8 @@ def test_withheld_deletes_are_told_when_they_change_and_when_that_ends() -> None
 # --- bookings ---
 
 
-def write_of(verb: Verb, *, slot: Slot | None = SLOT, takes_out: bool = False) -> Write:
-    return Write(verb, "1005", slot, ("club@example.com",), b"x", 1, "new", takes_out=takes_out)
+def write_of(verb: Verb, *, slot: Slot | None = SLOT, is_temporary: bool = False) -> Write:
+    return Write(verb, "1005", slot, ("club@example.com",), b"x", 1, "new", is_temporary=is_temporary)
 
 
 def test_a_write_is_told_with_its_place_and_nobodys_address() -> None:
@@ -254,7 +254,7 @@ def test_a_write_is_told_with_its_place_and_nobodys_address() -> None:
     for verb in Verb:
         story.narrator.wrote(write_of(verb))
     story.narrator.wrote(write_of(Verb.DELETE, slot=None))
-    story.narrator.wrote(write_of(Verb.DELETE, takes_out=True))
+    story.narrator.wrote(write_of(Verb.DELETE, is_temporary=True))
     lines = story.new_lines()
     assert [line["event"] for line in lines] == [
         "booking_created",
@@ -271,7 +271,7 @@ def test_a_write_is_told_with_its_place_and_nobodys_address() -> None:
 def test_who_is_held_back_is_told_when_it_begins_and_when_it_ends() -> None:
     story = Story()
     story.narrator.held_changed(
-        [Held("1005", "no_duration", "no length")], [HeldSince("1006", "no_participant", "", 7)]
+        [Held("1005", "no_duration", "no length")], [Held("1006", "no_participant", "", 7)]
     )
     story.narrator.participants_skipped("1007", 2)
     story.narrator.asking(3)

@@ -1,0 +1,114 @@
+"""How one booking's entry changes: what is intended, and how it ended. Pure.
+
+A write is an intent until its answer comes. An answer settles it and every earlier one of its booking. A
+write that was rejected, or never sent, leaves nothing behind in Wingfield.
+"""
+
+from __future__ import annotations
+
+from bridge.model import (
+    ABSENT,
+    CyclePlace,
+    Ending,
+    Known,
+    Outcome,
+    Rejection,
+    Slot,
+    Stored,
+    Verb,
+    Write,
+    to_ms,
+)
+
+
+def sighted(id_: str, known: Known | None, content: bytes, now_ms: int) -> Known:
+    """Return the entry of a booking whose ``content`` is seen in the source; the first sight counts."""
+    if known is None:
+        return Known(id_, "", None, ABSENT, None, None, None, None, ABSENT, content, now_ms)
+    if known.seen_fingerprint == content:
+        return known
+    return known._replace(seen_fingerprint=content, seen_ms=now_ms)
+
+
+def adopted(stored: Stored, slot: Slot) -> Known:
+    """Return the entry of a booking that Wingfield has: as acknowledged, and as if just sent."""
+    version_ms, content = stored.version_ms, stored.fingerprint
+    place = slot.court_id, to_ms(slot.start), to_ms(slot.end)
+    return Known(stored.id, "", version_ms, content, *place, version_ms, content, content, version_ms)
+
+
+def intended(known: Known | None, write: Write) -> Known:
+    """Return the entry with ``write`` about to be sent."""
+    if known is None:
+        known = sighted(write.id, None, ABSENT, write.sighted_ms)
+    if write.sighted_ms:
+        known = known._replace(seen_fingerprint=write.fingerprint, seen_ms=write.sighted_ms)
+    others = (lost for lost in known.unsettled if lost.version_ms != write.version_ms)
+    unsettled = sorted((*others, write.stored), key=lambda lost: lost.version_ms)
+    return known._replace(
+        intended_version_ms=write.version_ms,
+        intended_fingerprint=write.fingerprint,
+        unsettled=tuple(unsettled),
+    )
+
+
+def in_cycle(known: Known, cycle: int, slot: Slot, *, is_cut: bool) -> Known:
+    """Return the entry of a booking of a cycle that is about to be broken; it stood at ``slot``.
+
+    The cycle is cut at this booking, or (``is_cut`` false) at another.
+    """
+    is_deleted = is_cut or known.is_temporarily_deleted
+    return known._replace(cycle=CyclePlace(cycle, slot, is_deleted))
+
+
+def ended(known: Known, outcome: Outcome) -> Known:
+    """Return the entry after a write has ended."""
+    write = outcome.write
+    match outcome.ending:
+        case Ending.ACKNOWLEDGED:
+            slot = None if write.verb is Verb.DELETE else write.slot
+            known = _acknowledged(known, write.version_ms, write.fingerprint, slot)
+            is_detour = write.is_temporary or (write.verb is not Verb.DELETE and not write.sighted_ms)
+            if not is_detour:
+                known = known._replace(rejection=None)
+            return known if write.is_temporary else _recreated(known)
+        case Ending.UNANSWERED:
+            return known
+    unsettled = tuple(lost for lost in known.unsettled if lost.version_ms != write.version_ms)
+    known = known._replace(unsettled=unsettled)
+    if outcome.ending is Ending.REJECTED:
+        rejection = Rejection(write.fingerprint, outcome.reason, outcome.config, outcome.at_ms)
+        known = known._replace(rejection=rejection)
+    return _recreated(known) if write.is_temporary else known
+
+
+def read_back(known: Known, stored: Stored) -> Known:
+    """Return the entry after Wingfield was asked what it has: nothing is unsettled any more."""
+    known = _acknowledged(known, stored.version_ms, stored.fingerprint, stored.slot)
+    known = known._replace(unsettled=())
+    return known if stored.slot is None else _recreated(known)
+
+
+def _acknowledged(known: Known, version_ms: int, content: bytes, slot: Slot | None) -> Known:
+    # A deleted booking keeps its last place, so that it can become history.
+    place = (
+        (known.court_id, known.start_ms, known.end_ms)
+        if slot is None
+        else (slot.court_id, to_ms(slot.start), to_ms(slot.end))
+    )
+    return known._replace(
+        acked_version_ms=version_ms,
+        acked_fingerprint=content,
+        court_id=place[0],
+        start_ms=place[1],
+        end_ms=place[2],
+        allowed=0,
+        unsettled=tuple(lost for lost in known.unsettled if lost.version_ms > version_ms),
+    )
+
+
+def _recreated(known: Known) -> Known:
+    """Return the entry of a booking that stands in Wingfield again, or never left."""
+    if known.cycle is None:
+        return known
+    return known._replace(cycle=CyclePlace(known.cycle.cycle, known.cycle.slot, is_deleted=False))

@@ -1,0 +1,174 @@
+"""The state of a pass from its start to its end, and what people are told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+
+from bridge.errors import CredentialsRefused, ExitStatus, ServiceError, worst
+from bridge.model import Deletion, Held, Known, PassRecord, Plan, Reason, Verb, Watermark, Write
+from bridge.planning.reading import Reading
+from bridge.planning.situation import rejection_detail
+
+_OUTCOMES = {
+    ExitStatus.OK: "in_sync",
+    ExitStatus.ATTENTION: "attention",
+    ExitStatus.TRY_LATER: "incomplete",
+    ExitStatus.CREDENTIALS: "refused",
+}
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the writes of a pass came to, by booking; each id is counted as what it came to in the end.
+
+    ``planned`` has every booking that some round wanted to write. ``not_sent`` has those that the last round
+    did not send, because something they waited for failed, or nothing was sent any more.
+    """
+
+    planned: set[str] = field(default_factory=set)
+    created: set[str] = field(default_factory=set)
+    updated: set[str] = field(default_factory=set)
+    deleted: set[str] = field(default_factory=set)
+    rejected: dict[str, str] = field(default_factory=dict)
+    unanswered: set[str] = field(default_factory=set)
+    not_sent: set[str] = field(default_factory=set)
+
+    @property
+    def pending(self) -> set[str]:
+        """The bookings of which this pass cannot say where they stand."""
+        return self.unanswered | self.not_sent
+
+    def begin(self, writes: Iterable[Write]) -> None:
+        """Begin a round; what an earlier one did not send is planned anew, or given up."""
+        self.not_sent = {write.id for write in writes}
+        self.planned |= self.not_sent
+
+    def acknowledged(self, write: Write, *, is_adopted: bool = False) -> None:
+        """Take note of a write that is done; an adopted one was there already."""
+        if write.is_temporary:
+            return
+        self.not_sent.discard(write.id)
+        self.unanswered.discard(write.id)
+        if not is_adopted:
+            self.count(write)
+
+    def count(self, write: Write) -> None:
+        """Count ``write`` as done."""
+        if write.verb is Verb.DELETE:
+            self.deleted.add(write.id)
+        elif write.verb is Verb.CREATE:
+            self.created.add(write.id)
+        elif write.id not in self.created:
+            self.updated.add(write.id)
+
+
+@dataclass(slots=True)
+class Pass:
+    """Everything that one pass knows.
+
+    ``known`` is the ledger's, and changes with what is recorded. ``began`` is in seconds (monotonic).
+    ``planned`` are the writes of the first plan. ``objection`` says why deletes are withheld; ``not_asked``
+    counts the bookings for whose look-up there was no time.
+    """
+
+    now_ms: int
+    began: float
+    known: Mapping[str, Known]
+    held_before: list[Held]
+    watermarks: dict[str, Watermark]
+    reading: Reading
+    tally: Tally = field(default_factory=Tally)
+    errors: dict[tuple[str, str], ServiceError] = field(default_factory=dict)
+    deletions: dict[str, Deletion] = field(default_factory=dict)
+    withheld: tuple[str, ...] = ()
+    objection: str | None = None
+    bridged: int = 0
+    forgotten: set[str] = field(default_factory=set)
+    not_asked: int = 0
+    plan: Plan = field(default_factory=Plan)
+    planned: tuple[Write, ...] = ()
+
+    def note(self, error: ServiceError) -> None:
+        """Take note of what keeps the pass from being complete, once for each kind."""
+        self.errors.setdefault((error.service, error.kind), error)
+
+    def held(self) -> list[Held]:
+        """Return every held booking: by the mapping, by another booking, or by Wingfield."""
+        reading, tally = self.reading, self.tally
+        held = {id_: entry for id_, entry in reading.held.items() if entry.reason != Reason.NO_COURT}
+        held.update((entry.id, entry) for entry in self.plan.held if entry.id not in tally.unanswered)
+        for id_, reason in tally.rejected.items():
+            booking = reading.desired.get(id_)
+            if booking is None:
+                detail = f"Wingfield rejected its delete ({reason}); tried again in the next pass"
+                held[id_] = Held(id_, reason, detail)
+            elif id_ not in held or reason != Reason.OVERLAP:
+                held[id_] = Held(id_, reason, rejection_detail(reason, booking.slot))
+        return [*reading.unreadable, *held.values()]
+
+    def still_held(self, held: Iterable[Held]) -> list[Held]:
+        """Return what was held before and of which this pass, being incomplete, learnt nothing new."""
+        reading, pending = self.reading, self.tally.pending
+        ids = {entry.id for entry in held}
+        return [
+            entry
+            for entry in self.held_before
+            if entry.id not in ids
+            and (entry.id in pending or (entry.id not in reading.owners and not reading.is_complete))
+        ]
+
+    def status(self, held: Iterable[Held], *, is_stopping: bool) -> ExitStatus:
+        """Return the exit status that the pass means."""
+        statuses = {error.exit_status for error in self.errors.values()}
+        if self.tally.pending or self.not_asked or is_stopping:
+            statuses.add(ExitStatus.TRY_LATER)
+        if any(held) or self.withheld:
+            statuses.add(ExitStatus.ATTENTION)
+        return worst(statuses)
+
+    def counts(self, held: Iterable[Held], status: ExitStatus) -> PassRecord:
+        """Return the counts: each booking once, as what this pass made of it."""
+        reading, tally = self.reading, self.tally
+        held_ids = [entry.id for entry in held]
+        others = reading.no_court | set(held_ids)
+        rejected_deletes = {id_ for id_ in held_ids if id_} - reading.owners.keys()
+        seen = reading.seen + len(rejected_deletes)
+        ignored = len(reading.no_court - set(held_ids))
+        created, updated = len(tally.created - others), len(tally.updated - others)
+        return PassRecord(
+            started_ms=self.now_ms,
+            duration_ms=round((monotonic() - self.began) * 1000),
+            outcome=_OUTCOMES[status],
+            seen=seen,
+            created=created,
+            updated=updated,
+            deleted=len(tally.deleted),
+            unchanged=seen - created - updated - ignored - len(held_ids),
+            ignored=ignored,
+            held=len(held_ids),
+            withheld=self.withheld,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PassResult:
+    """How a pass went.
+
+    ``errors`` are what kept it from being complete, ``planned`` what it wanted to write at first,
+    ``objection`` why deletes were withheld, ``bridged`` how many bookings Wingfield had from us before.
+    """
+
+    record: PassRecord
+    status: ExitStatus
+    held: tuple[Held, ...]
+    planned: tuple[Write, ...]
+    errors: tuple[ServiceError, ...]
+    objection: str | None = None
+    bridged: int = 0
+
+    @property
+    def is_refused_login(self) -> bool:
+        """Whether the pass met refused credentials."""
+        return any(isinstance(error, CredentialsRefused) for error in self.errors)
