@@ -54,6 +54,12 @@ class Tally:
         if not is_adopted:
             self.count(write)
 
+    def pretend(self, writes: Iterable[Write]) -> None:
+        """Count what a plan would do as done."""
+        for write in writes:
+            if not write.is_temporary:
+                self.count(write)
+
     def count(self, write: Write) -> None:
         """Count ``write`` as done."""
         if write.verb is Verb.DELETE:

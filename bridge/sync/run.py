@@ -1,7 +1,7 @@
 """One pass, from the listings of Launch27 to the courts of Wingfield: the whole story on one page.
 
 read      every account's listing, mapped as it comes                   launch27/reader.py, mapping.py
-adopt     with a new ledger only: what Wingfield already has            here
+adopt     with a new ledger only: what Wingfield already has            sync/adoption.py
 look up   whatever is bridged and no longer listed, by its id           sync/deletions.py
 guard     too many deletes are withheld                                 planning/deletes.py
 plan      what to write, in which order                                 planning/
@@ -14,20 +14,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from time import monotonic
 
 from bridge.config.schema import Config, mapping_fingerprint
-from bridge.errors import ServiceError
 from bridge.launch27.reader import Reader
 from bridge.ledger.store import Ledger
-from bridge.model import Stored, from_ms, to_ms
+from bridge.model import from_ms, to_ms
 from bridge.planning.deletes import Guard
 from bridge.planning.planner import make_plan
 from bridge.planning.reading import Reading
 from bridge.planning.situation import FOREIGN, Situation
 from bridge.sync import record, settle
+from bridge.sync.adoption import adopt
 from bridge.sync.clients import Clients
 from bridge.sync.deletions import Deletions
 from bridge.sync.executor import Executor
@@ -66,11 +65,11 @@ class Synchronizer:
         this = self._begin()
         self.narrator.pass_started()
         await self._read(this)
-        if await self._adopt(this):
+        if await adopt(this, self.wingfield, self.ledger):
             await self._decide_deletes(this, allowed=allow_mass_delete)
             await self._plan(this)
             if dry_run:
-                _pretend(this)
+                this.tally.pretend(this.plan.writes)
             else:
                 await self._execute(this)
         accounts, is_stopping = self.config.launch27.accounts, self.stop.is_set()
@@ -95,28 +94,6 @@ class Synchronizer:
         for listing in this.reading.listings:
             for id_, count in listing.skipped.items():
                 self.narrator.participants_skipped(id_, count)
-
-    async def _adopt(self, this: Pass) -> bool:
-        """With a new ledger, take over what Wingfield has; return whether the pass can go on.
-
-        What equals the source's booking is adopted as it is, whatever the order of its participants.
-        """
-        if self.ledger.is_adopted:
-            return True
-        ours: dict[str, Stored] = {}
-        try:
-            async for page in self.wingfield.list_bookings():
-                for stored in page:
-                    wanted = this.reading.desired.get(stored.id)
-                    is_wanted = wanted is not None and stored.has(wanted.slot, wanted.participants)
-                    content = wanted.fingerprint if wanted and is_wanted else stored.fingerprint
-                    ours[stored.id] = replace(stored, fingerprint=content)
-        except ServiceError as error:
-            this.note(error)
-            return False
-        ours.pop("", None)
-        self.ledger.adopt(ours.values())
-        return True
 
     async def _decide_deletes(self, this: Pass, *, allowed: bool) -> None:
         """Look up by id what is listed no more, and let the guard judge the deletes."""
@@ -157,10 +134,3 @@ class Synchronizer:
             this.plan = make_plan(self._situation(this))
             if not this.plan.writes:
                 return
-
-
-def _pretend(this: Pass) -> None:
-    """Count what the plan would do as done."""
-    for write in this.plan.writes:
-        if not write.is_temporary:
-            this.tally.count(write)
