@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
+from bridge.config import is_there
 from bridge.errors import AlreadyRunning, StateError
 from bridge.model import (
     ABSENT,
@@ -313,7 +314,7 @@ class Ledger:
         source = str(path)
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         try:
-            if path.exists():
+            if is_there(path):
                 with _translated(source):
                     _copy(path, connection)
         except BaseException as error:
