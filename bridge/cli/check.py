@@ -14,7 +14,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bridge.cli.output import Findings, several
-from bridge.config.schema import Config
+from bridge.config.schema import Config, is_there
 from bridge.errors import CredentialsRefused, ExitStatus, NotFound, Rejected, ServiceError, StateError
 from bridge.launch27.client import Session
 from bridge.launch27.wire import CatalogueService, Settings
@@ -168,7 +168,7 @@ class Checkup:
             message = f"{blocker} cannot be written by this user; the bridge's own user must be able to"
             self.findings.wrong("sync.state", message, ExitStatus.STATE)
             return
-        found = f"{several(bridged, 'booking')} in Wingfield" if state.exists() else "none yet"
+        found = f"{several(bridged, 'booking')} in Wingfield" if is_there(state) else "none yet"
         self.findings.checked.append(f"state {state}: {found}")
 
 
@@ -186,6 +186,6 @@ def _numbers(ids: list[int]) -> str:
 
 def _unwritable(state: Path) -> Path | None:
     """Return what keeps the state from being written: the file, or the nearest folder there is."""
-    folder = next(parent for parent in state.parents if parent.exists())
-    places = (state, folder) if state.exists() else (folder,)
+    folder = next(parent for parent in state.parents if is_there(parent))
+    places = (state, folder) if is_there(state) else (folder,)
     return next((place for place in places if not os.access(place, os.W_OK)), None)

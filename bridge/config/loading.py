@@ -703,7 +703,8 @@ def _from_file(examination: _Examination, location: _Location, name: str) -> tup
 def _secret_in(path: Path) -> tuple[str, int]:
     """Return the text of a file, without the white space around it, and the file's permissions."""
     try:
-        if not (path.is_file() or path.is_dir()):
+        kind = path.stat().st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
             raise _Wrong(f"{path} is no regular file; name one")
         content, mode = _read(path, limit=65_536)
     except OSError as error:

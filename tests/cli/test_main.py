@@ -733,11 +733,11 @@ def test_the_holder_is_who_the_kernel_says_holds_the_lock(tmp_path: Path) -> Non
 def test_a_state_out_of_reach_is_said_in_a_sentence(
     config_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def denied(*_: Any) -> bool:
+    def denied(*_: Any, **__: Any) -> os.stat_result:
         raise PermissionError(13, "Permission denied")
 
     config = load_config(config_file, {})
-    monkeypatch.setattr(Path, "exists", denied)
+    monkeypatch.setattr(Path, "stat", denied)
     with pytest.raises(StateError, match="Permission denied; call courtbridge as a user who may read"):
         Ledger.snapshot(config.sync.state, config.identity)
 

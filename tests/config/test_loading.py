@@ -909,15 +909,18 @@ def test_a_secret_that_cannot_be_used_is_reported_without_being_shown(
     assert words in problem(folder, with_token(form, value), f"wingfield.{form}", EMPTY_ONE=" ")
 
 
-def test_a_secret_that_may_not_be_read_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = Path.open
+@pytest.mark.parametrize("how", ["open", "stat"])
+def test_a_secret_that_may_not_be_read_is_reported(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    done = getattr(Path, how)
 
     def refuse(path: Path, *args: Any, **options: Any) -> Any:
         if path.name == "wingfield-token":
             raise PermissionError
-        return opened(path, *args, **options)
+        return done(path, *args, **options)
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, how, refuse)
     assert "may not be read" in problem(folder, FULL, "wingfield.token_file")
 
 
