@@ -10,9 +10,10 @@ extra writes.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from heapq import heapify, heappop, heappush
 from itertools import combinations
 
 from bridge.model import Slot
@@ -133,15 +134,36 @@ def _fewest(nodes: Sequence[str], graph: Graph) -> list[str]:
 
 
 def _few(nodes: Sequence[str], graph: Graph) -> list[str]:
-    """Cut each remaining cycle at its busiest booking, until none is left."""
-    rank = {node: index for index, node in enumerate(nodes)}
+    """Cut at the busiest booking, drop what is in no cycle any more, and so on until nothing is left.
+
+    What waits for nothing, or is waited for by nothing, is in no cycle.
+    """
+    waits = {node: set(graph[node]) for node in nodes}
+    waited: dict[str, set[str]] = {node: set() for node in nodes}
+    for node, others in waits.items():
+        for other in others:
+            waited[other].add(node)
+    busiest = [(-len(waits[node]) * len(waited[node]), rank, node) for rank, node in enumerate(nodes)]
+    heapify(busiest)
     cut: list[str] = []
-    waiting = cycles(graph)
-    while waiting:
-        inner = _within(waiting.pop(), graph)
-        waited_for = Counter(other for waits in inner.values() for other in waits)
-        busiest = max(inner, key=lambda node: (len(inner[node]) * waited_for[node], -rank[node]))
-        cut.append(busiest)
-        del inner[busiest]
-        waiting.extend(cycles(_within(list(inner), inner)))
+    while busiest:
+        busyness, rank, node = heappop(busiest)
+        if node not in waits:
+            continue
+        now = -len(waits[node]) * len(waited[node])
+        if now != busyness:
+            heappush(busiest, (now, rank, node))
+            continue
+        cut.append(node)
+        leaving = [node]
+        while leaving:
+            gone = leaving.pop()
+            for other in waits.pop(gone, ()):
+                waited[other].discard(gone)
+                if not waited[other] and other in waits:
+                    leaving.append(other)
+            for other in waited.pop(gone, ()):
+                waits[other].discard(gone)
+                if not waits[other]:
+                    leaving.append(other)
     return cut
