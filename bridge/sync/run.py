@@ -493,7 +493,7 @@ class _Pass:
 
 
 _OUTCOMES = {
-    ExitStatus.OK: "in_step",
+    ExitStatus.OK: "in_sync",
     ExitStatus.ATTENTION: "attention",
     ExitStatus.TRY_LATER: "incomplete",
     ExitStatus.CREDENTIALS: "refused",

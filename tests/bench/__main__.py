@@ -75,7 +75,7 @@ class Bench:
         command: list[str | Path] = [*self.bridge, "--once", "--json", "--config", self.config]
         cost, printed = sandbox.serving(command, self.log)
         result = json.loads(printed)
-        if result["outcome"] != "in_step":
+        if result["outcome"] != "in_sync":
             raise SystemExit(f"{name}: {printed}{self.log.read_text()[-2000:]}")
         return self.note(name, cost)
 

@@ -32,7 +32,7 @@ def _log_afterwards() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def test_the_demo_ends_in_step_and_tells_each_pass(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_ends_in_sync_and_tells_each_pass(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo"]) == 0
     said = capsys.readouterr()
     assert said.err == ""
@@ -41,13 +41,13 @@ def test_the_demo_ends_in_step_and_tells_each_pass(capsys: pytest.CaptureFixture
     for reason in ("court_booking_overlap", "no_participant", "ambiguous_court"):
         assert reason in said.out
     for part in (
-        "19 bookings seen: 15 created, 0 updated, 0 unchanged, 1 ignored (no court), 3 held back; 0 deleted.",
+        "19 bookings seen: 15 created, 0 updated, 0 unchanged, 1 ignored (no court), 3 held; 0 deleted.",
         "19 bookings seen: 0 created, 0 updated, 15 unchanged",
-        "18 bookings seen: 1 created, 2 updated, 11 unchanged, 1 ignored (no court), 3 held back; 2 deleted.",
-        "18 bookings seen: 2 created, 2 updated, 12 unchanged, 1 ignored (no court), 1 held back; 0 deleted.",
+        "18 bookings seen: 1 created, 2 updated, 11 unchanged, 1 ignored (no court), 3 held; 2 deleted.",
+        "18 bookings seen: 2 created, 2 updated, 12 unchanged, 1 ignored (no court), 1 held; 0 deleted.",
         "16 bookings seen: 0 created, 0 updated, 16 unchanged",
-        "In step: Wingfield has the 16 court bookings of Launch27",
-        "0 of them refused",
+        "In sync: Wingfield has the 16 court bookings of Launch27",
+        "0 of them rejected",
     ):
         assert part in said.out
 
@@ -67,10 +67,10 @@ def test_the_demo_exits_1_when_wingfield_has_not_what_launch27_says(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     club = demo.Club()
-    assert demo._verdict(club) is ExitStatus.ATTENTION
-    assert "NOT in step; these differ: 1001, 1002" in capsys.readouterr().out
+    assert demo.verdict(club) is ExitStatus.ATTENTION
+    assert "NOT in sync; these differ: 1001, 1002" in capsys.readouterr().out
     monkeypatch.setattr(demo, "STEPS", demo.STEPS[:1])
-    assert demo.demo() is ExitStatus.ATTENTION, "what is held back is not in Wingfield yet"
+    assert main(["demo"]) is ExitStatus.ATTENTION, "what is held is not in Wingfield yet"
     assert "these differ: 1016, 1017." in capsys.readouterr().out
 
 

@@ -24,9 +24,9 @@ import structlog
 
 from bridge import __version__
 from bridge import log as logs
-from bridge.cli import commands, courts
-from bridge.cli import output as report
-from bridge.cli.main import LEVELS, main
+from bridge.cli import courts, once, output, status
+from bridge.cli.arguments import LEVELS, Options
+from bridge.cli.main import main
 from bridge.config.schema import load_config
 from bridge.errors import AlreadyRunning, StateError
 from bridge.ledger.store import Ledger, hold
@@ -170,7 +170,7 @@ def test_the_levels_are_those_of_the_log() -> None:
         ("--once status", "belong to a pass, not to 'status'"),
         ("--allow-mass-delete check", "belong to a pass"),
         ("--allow-mass-delete", "say --once"),
-        ("--json", "the daemon tells its log"),
+        ("--json", "the daemon only writes its log"),
         ("demo --json", "demo has no --json"),
         ("stats", "invalid choice"),
         ("--log-level loud", "invalid choice"),
@@ -210,7 +210,7 @@ def test_without_a_command_it_is_the_daemon(
 # --- one pass ---
 
 
-def test_a_pass_in_step_exits_0_and_prints_one_object(
+def test_a_pass_in_sync_exits_0_and_prints_one_object(
     run: Callable[..., Ran], sandbox: Sandbox, config_file: Path
 ) -> None:
     book(sandbox)
@@ -220,7 +220,7 @@ def test_a_pass_in_step_exits_0_and_prints_one_object(
     assert isinstance(duration_ms, int)
     assert ran.code == 0
     assert ran.json == {
-        "outcome": "in_step",
+        "outcome": "in_sync",
         "seen": 2,
         "created": 1,
         "updated": 0,
@@ -473,13 +473,13 @@ def test_a_second_signal_ends_it_at_once(sandbox: Sandbox, config_file: Path, fi
 async def test_what_is_still_in_flight_after_the_grace_is_cut_off(
     sandbox: Sandbox, config_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "STOP_SECONDS", 0.05)
-    monkeypatch.setattr(commands, "_STORE_SECONDS", 0.0)
+    monkeypatch.setattr(once, "STOP_SECONDS", 0.05)
+    monkeypatch.setattr(once, "_STORE_SECONDS", 0.0)
     hang = sandbox.launch27.faults.add("hang", match=is_listing)
     config = load_config(config_file, {})
     with Ledger.snapshot(config.sync.state, config.identity) as ledger:
-        options = {"allow_mass_delete": False, "dry_run": True}
-        running = asyncio.create_task(commands._run_pass(config, ledger, LogNarrator(), **options))
+        options = Options(allow_mass_delete=False, dry_run=True)
+        running = asyncio.create_task(once.run_pass(options, config, ledger, LogNarrator()))
         await hang.struck.reached()
         with restored_signals():
             os.kill(os.getpid(), signal.SIGTERM)
@@ -491,7 +491,7 @@ def test_a_pass_that_was_cut_off_says_so_and_exits_75(
 ) -> None:
     async def cut_off(*_: Any, **__: Any) -> None: ...
 
-    monkeypatch.setattr(commands, "_run_pass", cut_off)
+    monkeypatch.setattr(once, "run_pass", cut_off)
     ran = run("--once", "--json", "--config", config_file)
     assert (ran.code, ran.out) == (75, "")
     assert ran.events("pass_interrupted")
@@ -505,7 +505,7 @@ def test_an_interruption_before_anything_began_leaves_no_traceback(
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("SIGTERM ends what Ctrl-C ends")
 
-    monkeypatch.setattr(commands, "find_config", interrupted)
+    monkeypatch.setattr("bridge.config.schema.find_config", interrupted)
     assert run(*arguments.split()) == Ran(code, "", "")
 
 
@@ -552,7 +552,7 @@ def test_what_cannot_be_handed_over_at_the_very_end_is_abandoned(monkeypatch: py
             raise BrokenPipeError
 
     abandoned: list[Any] = []
-    monkeypatch.setattr(report, "abandon", abandoned.append)
+    monkeypatch.setattr(output, "abandon", abandoned.append)
     monkeypatch.setattr(sys, "stdout", Full())
     with pytest.raises(SystemExit):
         main(["--version"])
@@ -574,7 +574,7 @@ def test_what_nobody_expected_is_one_line_without_values(
         except ExceptionGroup as error:
             raise ValueError(f"{secret} of {EMAIL}") from error
 
-    monkeypatch.setattr(commands, "holder", fail)
+    monkeypatch.setattr(status, "running", fail)
     ran = run("status", "--config", config_file)
     (line,) = ran.log
     assert ran.code == 1
@@ -589,7 +589,7 @@ def test_a_broken_pipe_anywhere_else_leaves_no_traceback(
     def fail(_: Any) -> None:
         raise BrokenPipeError
 
-    monkeypatch.setattr(commands, "holder", fail)
+    monkeypatch.setattr(status, "running", fail)
     assert run("status", "--config", config_file) == Ran(75, "", "")
 
 
@@ -638,9 +638,9 @@ def test_on_a_terminal_in_this_process(
 
 def test_the_second_signal_says_that_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[Any] = []
-    monkeypatch.setattr("bridge.cli.commands.os.write", lambda number, line: ended.append((number, line)))
-    monkeypatch.setattr("bridge.cli.commands.os._exit", ended.append)
-    commands.end_at_once(signal.SIGTERM, None)
+    monkeypatch.setattr("bridge.cli.once.os.write", lambda number, line: ended.append((number, line)))
+    monkeypatch.setattr("bridge.cli.once.os._exit", ended.append)
+    once.end_at_once(signal.SIGTERM, None)
     assert ended == [(2, b'{"event": "ended_at_once", "signal": "SIGTERM", "level": "warning"}\n'), 75]
 
 
@@ -651,7 +651,7 @@ def test_a_long_pass_has_a_bar_on_a_terminal(sandbox: Sandbox, config_file: Path
     assert code == 0
     assert "writing to Wingfield" in shown
     assert shown.count("booking_created") == 40
-    assert "In step." in shown
+    assert "In sync." in shown
     assert "{" not in shown
 
 
@@ -683,7 +683,7 @@ def test_status_needs_no_secret_and_no_court_and_asks_nobody(
     assert sandbox.launch27.requests == 0
 
 
-def test_status_shows_what_is_in_step_and_what_is_held(
+def test_status_shows_what_is_in_sync_and_what_is_held(
     run: Callable[..., Ran], sandbox: Sandbox, config_file: Path
 ) -> None:
     book(sandbox)
@@ -699,7 +699,7 @@ def test_status_shows_what_is_in_step_and_what_is_held(
     assert last["started_at"] == mark["listed_at"]
     assert (last["outcome"], last["created"], last["held"]) == ("attention", 1, 1)
     shown = run("status", "--config", config_file).out
-    assert "1 booking in Wingfield, 1 held back." in shown
+    assert "1 booking in Wingfield, 1 held." in shown
     assert "No bridge is running" in shown
     assert re.search(r"no_participant +\d{4}-\d\d-\d\d \d\d:\d\d \(just now\)", shown)
 
@@ -717,17 +717,17 @@ def test_status_works_beside_the_process_that_holds_the_state_and_says_when_the_
     assert re.search(r"; next pass at \d\d:\d\d:\d\d\.", shown)
 
 
-def test_the_holder_is_who_the_kernel_says_holds_the_lock(tmp_path: Path) -> None:
+def test_the_process_that_runs_is_the_one_that_has_the_lock_as_the_kernel_says(tmp_path: Path) -> None:
     state = tmp_path / "courtbridge.db"
-    assert commands.holder(state) is None
+    assert status.running(state) is None
     with hold(state):
-        found = commands.holder(state)
+        found = status.running(state)
         assert found is not None
         assert found.pid == os.getpid()
-        assert commands.holder(state, tmp_path / "no-proc") is None
+        assert status.running(state, tmp_path / "no-proc") is None
         with pytest.raises(AlreadyRunning), hold(state):
             pass
-    assert commands.holder(state) is None
+    assert status.running(state) is None
 
 
 def test_a_state_out_of_reach_is_said_in_a_sentence(
@@ -977,7 +977,7 @@ def test_a_court_that_is_gone_is_left_out(
     ],
 )
 def test_a_service_fits_a_court_by_its_name(court: str, service: str, fits: bool) -> None:
-    assert courts._fits(court, service) is fits
+    assert courts.fits(court, service) is fits
 
 
 def test_a_service_that_fits_two_courts_is_guessed_for_neither() -> None:
@@ -985,24 +985,26 @@ def test_a_service_that_fits_two_courts_is_guessed_for_neither() -> None:
     from bridge.wingfield.client import Court
 
     halls = [Court(id_, "Court 1", "f", "Club", None, None) for id_ in ("a", "b")]
-    assert courts.pairs(halls, {1: CatalogueService("Court 1", None)}) == {"a": [], "b": []}
+    assert courts.Sides(halls, {1: CatalogueService("Court 1", None)}).guesses == {"a": [], "b": []}
 
 
-def test_names_from_the_services_can_neither_break_the_block_nor_steer_a_terminal() -> None:
+def test_names_from_the_services_can_neither_break_the_block_nor_steer_a_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     from bridge.launch27.wire import CatalogueService
     from bridge.wingfield.client import Court
 
     name = 'Court "1"\\ \x1b[31m\nhacked = true \U0001f3be\x7f'
     sides = courts.Sides([Court(COURT_1, name, "", "", None, None)], {1: CatalogueService(name, 45)})
-    guesses = courts.pairs(sides.courts, sides.services)
-    printed = courts.blocks(sides, guesses)
+    printed = courts.blocks(sides)
     assert tomllib.loads(printed) == {"courts": [{"name": name, "court_id": COURT_1, "service_ids": [1]}]}
-    shown = report.render(courts.pairs_report(sides, guesses), None)
+    courts.report(sides)
+    shown = capsys.readouterr().out
     assert "\x1b" not in shown
     assert shown.count("\nhacked") == 0
 
 
 def test_held_bookings_are_shown_as_the_interface_says() -> None:
-    assert report.held_json([HeldSince("", "invalid_booking", "no id", 0)]) == [
+    assert output.held_json([HeldSince("", "invalid_booking", "no id", 0)]) == [
         {"id": "", "reason": "invalid_booking", "detail": "no id", "since": "1970-01-01T00:00:00Z"}
     ]

@@ -109,7 +109,7 @@ async def test_what_happens_once_is_overcome_within_the_pass(club: Club, stage: 
     fault = strike(club, stage, KINDS[kind])
     result = await club.run()
     assert fault.hits == 1
-    assert (result.status, result.record.outcome) == (ExitStatus.OK, "in_step")
+    assert (result.status, result.record.outcome) == (ExitStatus.OK, "in_sync")
     assert counts(result) == {"created": 1, "updated": 1, "deleted": 1, "unchanged": 13}
     await is_right(club, numbers)
 
