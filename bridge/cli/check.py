@@ -15,8 +15,8 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from bridge import log as logs
+from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.cli.output import line, several, show_json
 from bridge.config.schema import Config
 from bridge.errors import (
     ConfigError,
@@ -49,7 +49,7 @@ def run(options: Options) -> ExitStatus:
     else:
         asyncio.run(_look(config, findings))
     if options.json:
-        show_json(findings_json(findings))
+        output.show_json(findings_json(findings))
     else:
         report(findings)
     return worst(status for _, status in findings.problems)
@@ -87,19 +87,21 @@ def findings_json(findings: Findings) -> dict[str, Any]:
 def report(findings: Findings) -> None:
     """Tell what is well, what to think about, and what is wrong."""
     for text in findings.checked:
-        line(f"ok       {text}")
+        output.line(f"ok       {text}")
     for text in findings.warnings:
-        line(f"warning  {text}", "yellow")
+        output.line(f"warning  {text}", "yellow")
     for problem, _ in findings.problems:
-        line(f"problem  {problem}", "red")
+        output.line(f"problem  {problem}", "red")
     if findings.problems:
-        line(f"{several(len(findings.problems), 'problem')} found.", "red")
+        output.line(f"{output.several(len(findings.problems), 'problem')} found.", "red")
     else:
-        line("All is well.", "green")
+        output.line("All is well.", "green")
 
 
 async def _look(config: Config, findings: Findings) -> None:
-    findings.checked.append(f"configuration {config.path}: {several(len(config.courts), 'court rule')}")
+    findings.checked.append(
+        f"configuration {config.path}: {output.several(len(config.courts), 'court rule')}"
+    )
     findings.warnings.extend(config.warnings)
     async with connected(config) as services:
         look = _Look(config, services, findings)
@@ -233,7 +235,7 @@ def _look_at_state(config: Config, findings: Findings) -> None:
         message = f"{blocker} cannot be written by this user; the bridge's own user must be able to"
         findings.wrong("sync.state", message, ExitStatus.STATE)
         return
-    found = f"{several(bridged, 'booking')} in Wingfield" if state.exists() else "none yet"
+    found = f"{output.several(bridged, 'booking')} in Wingfield" if state.exists() else "none yet"
     findings.checked.append(f"state {state}: {found}")
 
 

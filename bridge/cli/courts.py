@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bridge import log as logs
+from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.cli.output import line, show_json, table, visible
 from bridge.config.schema import Config
 from bridge.errors import CredentialsRefused, ExitStatus, Rejected, ServiceError, worst
 from bridge.launch27.wire import CatalogueService
@@ -23,7 +23,7 @@ def run(options: Options) -> ExitStatus:
     logs.configure(options.log_level)
     sides = asyncio.run(_look(options.load_config(require_courts=False), options.facility))
     if options.json:
-        show_json(sides_json(sides))
+        output.show_json(sides_json(sides))
     else:
         report(sides)
     return worst(error.exit_status for error in sides.errors)
@@ -148,15 +148,15 @@ def report(sides: Sides) -> None:
         (str(number), service.name, "" if service.minutes is None else f"{service.minutes} min")
         for number, service in sorted(sides.services.items())
     ]
-    table("Wingfield's courts", ("name", "court_id", "facility", "mapped as"), courts)
-    table("Launch27's services", ("id", "name", "length"), services)
-    line()
+    output.table("Wingfield's courts", ("name", "court_id", "facility", "mapped as"), courts)
+    output.table("Launch27's services", ("id", "name", "length"), services)
+    output.line()
     if not sides.courts and not sides.errors:
-        line("No mapping and no booking names a court yet; try --facility ID.", "yellow")
+        output.line("No mapping and no booking names a court yet; try --facility ID.", "yellow")
     for block in blocks(sides).splitlines():
-        line(block)
+        output.line(block)
     for error in sides.errors:
-        line(str(error), "red")
+        output.line(str(error), "red")
 
 
 def blocks(sides: Sides) -> str:
@@ -168,7 +168,7 @@ def blocks(sides: Sides) -> str:
 def _block(court: Court, numbers: Sequence[int], sides: Sides) -> str:
     rule = "# service_ids = []  # no service is named like this court: put the ids of its services here"
     if numbers:
-        names = visible(", ".join(sides.services[number].name for number in numbers))
+        names = output.visible(", ".join(sides.services[number].name for number in numbers))
         rule = f"service_ids = {list(numbers)}  # {names}"
     return f"[[courts]]\nname = {_toml(court.name)}\ncourt_id = {_toml(court.id)}\n{rule}\n"
 

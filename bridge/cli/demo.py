@@ -12,12 +12,13 @@ import textwrap
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from bridge import log as logs
+from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.cli.demo_club import COURTS, EMAIL, PASSWORD, SATURDAY, STEPS, ZONE, Club
 from bridge.cli.once import counts
-from bridge.cli.output import line, table
 from bridge.config.schema import Config, load_config
 from bridge.errors import ExitStatus
 from bridge.launch27.client import Session
@@ -85,18 +86,18 @@ async def _demo(path: Path) -> ExitStatus:
 
 async def _take_steps(club: Club, synchronizer: Synchronizer[Session], services: Services) -> None:
     """Let each step happen, run a pass, and show what it did."""
-    line("Courtbridge, with both services simulated on this computer. Nothing leaves it.", "bold")
-    line(f"A club with four courts, and its bookings for {SATURDAY:%A, %d %B %Y}.")
+    output.line("Courtbridge, with both services simulated on this computer. Nothing leaves it.", "bold")
+    output.line(f"A club with four courts, and its bookings for {SATURDAY:%A, %d %B %Y}.")
     held: tuple[HeldSince, ...] = ()
     for number, step in enumerate(STEPS, 1):
         club.now += timedelta(minutes=1)
         step.happens(club)
         services.new_pass()
         result = await synchronizer.run_pass()
-        line()
-        line(f"{number}. {step.title}", "bold")
+        output.line()
+        output.line(f"{number}. {step.title}", "bold")
         for told in (*textwrap.wrap(step.told, 80), counts(result.record)):
-            line(told)
+            output.line(told)
         if result.planned:
             _print_writes(club, result.planned)
         if result.held != held:
@@ -116,14 +117,14 @@ def _print_writes(club: Club, writes: Iterable[Write]) -> None:
         court = club.wingfield.courts[write.slot.court_id].name if write.slot else ""
         when = _hours(write.slot.start, write.slot.end) if write.slot else ""
         rows.append((write.verb, write.id, club.name_of(write.id), court, when, write.why))
-    table("What the pass did", ("did", "booking", "name", "court", "when", "why"), rows)
+    output.table("What the pass did", ("did", "booking", "name", "court", "when", "why"), rows)
 
 
 def _print_held(club: Club, held: Iterable[HeldSince]) -> None:
     if rows := [(entry.id, club.name_of(entry.id), entry.reason, entry.detail) for entry in held]:
-        table("Held", ("booking", "name", "reason", "detail"), rows)
+        output.table("Held", ("booking", "name", "reason", "detail"), rows)
     else:
-        line("Nothing is held any more.")
+        output.line("Nothing is held any more.")
 
 
 def _print_day(club: Club) -> None:
@@ -134,7 +135,7 @@ def _print_day(club: Club) -> None:
         row = day.setdefault(start.astimezone(ZONE).hour, {})
         row[stored["courtId"]] = f"{club.name_of(id_)} {_hours(start, end)}"
     rows = [(f"{hour:02}:00", *(day[hour].get(id_, "") for id_ in COURTS.values())) for hour in sorted(day)]
-    table("Wingfield now", ("from", *(f"Court {number}" for number in COURTS)), rows)
+    output.table("Wingfield now", ("from", *(f"Court {number}" for number in COURTS)), rows)
 
 
 def _hours(start: datetime, end: datetime) -> str:
@@ -143,45 +144,36 @@ def _hours(start: datetime, end: datetime) -> str:
 
 # --- whether it worked ---
 
-_Truth = dict[str, tuple[str, str, str, tuple[str, ...]]]
+_COMPARED = ("courtId", "startDate", "endDate", "participants")
 
 
 def verdict(club: Club) -> ExitStatus:
     """Compare both services, say how they compare, and return the exit status."""
-    wanted, there = expected(club), stored(club)
+    wanted = expected(club)
+    there = {id_: {key: entry[key] for key in _COMPARED} for id_, entry in club.wingfield.bookings.items()}
     differ = sorted(id_ for id_ in wanted.keys() | there.keys() if wanted.get(id_) != there.get(id_))
     requests = club.wingfield.log
     rejected = sum(entry.status >= 400 for entry in requests)
-    line()
+    output.line()
     if differ:
-        line(f"NOT in sync; these differ: {', '.join(differ)}. This is a bug.", "red")
+        output.line(f"NOT in sync; these differ: {', '.join(differ)}. This is a bug.", "red")
         return ExitStatus.ATTENTION
-    line(f"In sync: Wingfield has the {len(there)} court bookings of Launch27, as they are there.", "green")
-    line(f"{len(requests)} requests to Wingfield, {rejected} of them rejected.")
-    line('Next: copy config.example.toml to config.toml, edit it, and run "courtbridge check".')
+    output.line(
+        f"In sync: Wingfield has the {len(there)} court bookings of Launch27, as they are there.", "green"
+    )
+    output.line(f"{len(requests)} requests to Wingfield, {rejected} of them rejected.")
+    output.line('Next: copy config.example.toml to config.toml, edit it, and run "courtbridge check".')
     return ExitStatus.OK
 
 
-def expected(club: Club) -> _Truth:
+def expected(club: Club) -> dict[str, dict[str, Any]]:
     """Return what Wingfield should have: the active bookings of exactly one court."""
-    truth: _Truth = {}
+    wanted = {}
     for number, raw in club.launch27.bookings.items():
         own = [service for service in raw["services"] if service["id"] in COURTS]
         if raw["active"] and len(own) == 1:
             start = datetime.fromisoformat(raw["service_date"])
             end = start + timedelta(minutes=own[0]["hourly"]["minutes"])
-            truth[str(number)] = (COURTS[own[0]["id"]], isoformat(start), isoformat(end), (raw["email"],))
-    return truth
-
-
-def stored(club: Club) -> _Truth:
-    """Return what Wingfield has."""
-    return {
-        id_: (
-            entry["courtId"],
-            entry["startDate"],
-            entry["endDate"],
-            tuple(participant["email"] for participant in entry["participants"]),
-        )
-        for id_, entry in club.wingfield.bookings.items()
-    }
+            content = (COURTS[own[0]["id"]], isoformat(start), isoformat(end), [{"email": raw["email"]}])
+            wanted[str(number)] = dict(zip(_COMPARED, content, strict=True))
+    return wanted

@@ -8,30 +8,19 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
 from bridge import log as logs
+from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.cli.output import (
-    SHOWN,
-    VERDICTS,
-    counts_json,
-    held_json,
-    ids,
-    line,
-    print_held,
-    several,
-    show_json,
-    table,
-)
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger, hold
 from bridge.model import PassRecord, Slot, Write, isoformat
-from bridge.sync.clients import connected
+from bridge.sync.clients import Services, connected
 from bridge.sync.narrator import LogNarrator, withheld_advice
 from bridge.sync.run import PassResult, Synchronizer
 
@@ -57,7 +46,7 @@ def run(options: Options) -> ExitStatus:
         logs.get_logger().warning("pass_interrupted")
         return ExitStatus.TRY_LATER
     if options.json:
-        show_json(pass_json(result, dry_run=options.dry_run))
+        output.show_json(pass_json(result, dry_run=options.dry_run))
     else:
         courts = {rule.court_id: rule.name for rule in config.courts if rule.name}
         report(result, courts, datetime.now(UTC), dry_run=options.dry_run)
@@ -101,21 +90,15 @@ async def run_pass(
         task = asyncio.create_task(
             synchronizer.run_pass(allow_mass_delete=options.allow_mass_delete, dry_run=options.dry_run)
         )
-
-        def begin_to_stop() -> None:
-            stop.set()
-            services.stop()
-            asyncio.get_running_loop().call_later(STOP_SECONDS + _STORE_SECONDS, task.cancel)
-
-        _on_signals(begin_to_stop)
+        _on_signals(stop, services, task)
         try:
             return await task
         except asyncio.CancelledError:
             return None
 
 
-def _on_signals(begin_to_stop: Callable[[], None]) -> None:
-    """Call ``begin_to_stop`` on the first SIGTERM or SIGINT; the second ends the process at once."""
+def _on_signals(stop: asyncio.Event, services: Services, task: asyncio.Task[PassResult]) -> None:
+    """Begin to stop on the first SIGTERM or SIGINT; the second ends the process at once."""
     loop = asyncio.get_running_loop()
     both = (signal.SIGTERM, signal.SIGINT)
 
@@ -124,7 +107,9 @@ def _on_signals(begin_to_stop: Callable[[], None]) -> None:
             loop.remove_signal_handler(each)
             signal.signal(each, end_at_once)
         logs.get_logger().info("stopping", signal=number.name, within_seconds=STOP_SECONDS)
-        begin_to_stop()
+        stop.set()
+        services.stop()
+        loop.call_later(STOP_SECONDS + _STORE_SECONDS, task.cancel)
 
     for each in both:
         loop.add_signal_handler(each, first, each)
@@ -145,8 +130,8 @@ def pass_json(result: PassResult, *, dry_run: bool) -> dict[str, Any]:
     record = result.record
     value = {
         "outcome": record.outcome,
-        **counts_json(record),
-        "held": held_json(result.held),
+        **output.counts_json(record),
+        "held": output.held_json(result.held),
         "withheld_deletes": len(record.withheld),
         "withheld": list(record.withheld),
         "duration_ms": record.duration_ms,
@@ -168,28 +153,28 @@ def _action_json(write: Write) -> dict[str, str | None]:
 
 def report(result: PassResult, courts: Mapping[str, str], now: datetime, *, dry_run: bool) -> None:
     """Tell a pass; ``courts`` are names by id."""
-    verdict, style = VERDICTS[result.record.outcome]
-    line(f"Dry run, nothing was written. {verdict}" if dry_run else verdict, style)
-    line(counts(result.record, dry_run=dry_run))
+    verdict, style = output.VERDICTS[result.record.outcome]
+    output.line(f"Dry run, nothing was written. {verdict}" if dry_run else verdict, style)
+    output.line(counts(result.record, dry_run=dry_run))
     if dry_run and result.planned:
         rows = [(write.verb, write.id, *_place(write.slot, courts), write.why) for write in result.planned]
-        table("A pass would", ("do", "booking", "court", "when", "why"), rows, SHOWN)
-    print_held(result.held, now)
+        output.table("A pass would", ("do", "booking", "court", "when", "why"), rows, output.SHOWN)
+    output.print_held(result.held, now)
     if result.record.withheld:
-        line()
-        line(f"Deletes withheld: {ids(result.record.withheld)}", "yellow")
-        line(f"  {withheld_advice(result)}")
+        output.line()
+        output.line(f"Deletes withheld: {output.ids(result.record.withheld)}", "yellow")
+        output.line(f"  {withheld_advice(result)}")
     if result.errors:
-        line()
+        output.line()
     for error in dict.fromkeys(map(str, result.errors)):
-        line(error, "red")
+        output.line(error, "red")
 
 
 def counts(record: PassRecord, *, dry_run: bool = False) -> str:
     """Return the counts of a pass in a sentence."""
     would = "would be " if dry_run else ""
     return (
-        f"{several(record.seen, 'booking')} seen: {record.created} {would}created, {record.updated} "
+        f"{output.several(record.seen, 'booking')} seen: {record.created} {would}created, {record.updated} "
         f"{would}updated, {record.unchanged} unchanged, {record.ignored} ignored (no court), "
         f"{record.held} held; {record.deleted} {would}deleted."
     )

@@ -9,21 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.cli.output import (
-    VERDICTS,
-    age,
-    counts_json,
-    held_json,
-    ids,
-    line,
-    moment,
-    print_held,
-    several,
-    show_json,
-    since,
-    table,
-)
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
@@ -36,7 +23,7 @@ def run(options: Options) -> ExitStatus:
     """Show the status; return 1 when something needs a person."""
     status = _read(options.load_config(require_courts=False, require_secrets=False))
     if options.json:
-        show_json(status_json(status))
+        output.show_json(status_json(status))
     else:
         report(status, datetime.now(UTC))
     return status.exit_status
@@ -115,7 +102,7 @@ def status_json(status: Status) -> dict[str, Any]:
     """Return the status as ``status --json`` prints it."""
     return {
         "bookings": status.bookings,
-        "held": held_json(status.held),
+        "held": output.held_json(status.held),
         "withheld_deletes": len(status.withheld),
         "watermarks": [
             {
@@ -129,7 +116,7 @@ def status_json(status: Status) -> dict[str, Any]:
             {
                 "started_at": _instant(record.started_ms),
                 "outcome": record.outcome,
-                **counts_json(record),
+                **output.counts_json(record),
                 "held": record.held,
                 "withheld_deletes": len(record.withheld),
                 "duration_ms": record.duration_ms,
@@ -149,19 +136,19 @@ def _instant(ms: int | None) -> str | None:
 def report(status: Status, now: datetime) -> None:
     """Tell the status."""
     if not status.passes:
-        line(f"No pass has finished yet (state: {status.state}).")
-        line(_activity(status, now))
+        output.line(f"No pass has finished yet (state: {status.state}).")
+        output.line(_activity(status, now))
         return
-    verdict, style = VERDICTS[status.passes[0].outcome]
-    line(f"Last pass {age(status.passes[0].started_ms, now)}: {verdict}", style)
-    line(f"{several(status.bookings, 'booking')} in Wingfield, {len(status.held)} held.")
-    line(_activity(status, now))
-    print_held(status.held, now)
+    verdict, style = output.VERDICTS[status.passes[0].outcome]
+    output.line(f"Last pass {output.age(status.passes[0].started_ms, now)}: {verdict}", style)
+    output.line(f"{output.several(status.bookings, 'booking')} in Wingfield, {len(status.held)} held.")
+    output.line(_activity(status, now))
+    output.print_held(status.held, now)
     if status.withheld:
-        count = several(len(status.withheld), "delete")
-        line()
-        line(f"The last pass withheld {count}: {ids(status.withheld)}", "yellow")
-        line(
+        count = output.several(len(status.withheld), "delete")
+        output.line()
+        output.line(f"The last pass withheld {count}: {output.ids(status.withheld)}", "yellow")
+        output.line(
             "  If they really are gone from Launch27: stop the daemon, run "
             '"courtbridge --once --allow-mass-delete", start it again.'
         )
@@ -185,20 +172,20 @@ def _add_listings(watermarks: Sequence[Watermark], now: datetime) -> None:
     rows = [
         (
             str(mark.number),
-            "never" if mark.listed_ms is None else since(mark.listed_ms, now),
+            "never" if mark.listed_ms is None else output.since(mark.listed_ms, now),
             "" if mark.listed_count is None else str(mark.listed_count),
-            "" if mark.source_updated_ms is None else moment(mark.source_updated_ms),
+            "" if mark.source_updated_ms is None else output.moment(mark.source_updated_ms),
         )
         for mark in watermarks
     ]
-    table("Listings", ("account", "last complete", "bookings", "newest change"), rows)
+    output.table("Listings", ("account", "last complete", "bookings", "newest change"), rows)
 
 
 def _add_passes(passes: Sequence[PassRecord], now: datetime) -> None:
     names = ("seen", "created", "updated", "deleted", "held")
     rows = [
         (
-            since(record.started_ms, now),
+            output.since(record.started_ms, now),
             record.outcome,
             *(str(getattr(record, name)) for name in names),
             str(len(record.withheld)),
@@ -206,4 +193,4 @@ def _add_passes(passes: Sequence[PassRecord], now: datetime) -> None:
         )
         for record in passes
     ]
-    table("Last passes", ("started", "outcome", *names, "withheld", "took"), rows)
+    output.table("Last passes", ("started", "outcome", *names, "withheld", "took"), rows)
