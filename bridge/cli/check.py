@@ -17,7 +17,7 @@ from zoneinfo import available_timezones
 from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.config.schema import Config
+from bridge.config.schema import Config, is_there
 from bridge.errors import (
     ConfigError,
     CredentialsRefused,
@@ -235,12 +235,12 @@ def _look_at_state(config: Config, findings: Findings) -> None:
         message = f"{blocker} cannot be written by this user; the bridge's own user must be able to"
         findings.wrong("sync.state", message, ExitStatus.STATE)
         return
-    found = f"{output.several(bridged, 'booking')} in Wingfield" if state.exists() else "none yet"
+    found = f"{output.several(bridged, 'booking')} in Wingfield" if is_there(state) else "none yet"
     findings.checked.append(f"state {state}: {found}")
 
 
 def _unwritable(state: Path) -> Path | None:
     """Return what keeps the state from being written: the file, or the nearest folder there is."""
-    folder = next(parent for parent in state.parents if parent.exists())
-    places = (state, folder) if state.exists() else (folder,)
+    folder = next(parent for parent in state.parents if is_there(parent))
+    places = (state, folder) if is_there(state) else (folder,)
     return next((place for place in places if not os.access(place, os.W_OK)), None)
