@@ -7,15 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import aclosing, closing
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any
+from zoneinfo import available_timezones
 
-from bridge.cli.output import Findings, several
+from bridge import log as logs
+from bridge.cli import output
+from bridge.cli.arguments import Options
 from bridge.config.schema import Config, is_there
-from bridge.errors import CredentialsRefused, ExitStatus, NotFound, Rejected, ServiceError, StateError
+from bridge.errors import (
+    ConfigError,
+    CredentialsRefused,
+    ExitStatus,
+    NotFound,
+    Problem,
+    Rejected,
+    ServiceError,
+    StateError,
+    worst,
+)
 from bridge.launch27.client import Session
 from bridge.launch27.wire import CatalogueService, Settings
 from bridge.ledger.store import Ledger
@@ -24,164 +37,206 @@ from bridge.sync.clients import Clients, connected
 _ASLEEP = frozenset({"frozen", "sleep"})
 
 
+def run(options: Options) -> ExitStatus:
+    """Check everything, list what was found, and return the status of the worst problem."""
+    logs.configure(options.log_level)
+    findings = Findings()
+    try:
+        config = options.load_config()
+    except ConfigError as error:
+        for problem in error.problems:
+            findings.wrong(problem.place, problem.message, error.exit_status)
+    else:
+        asyncio.run(_look(config, findings))
+    if options.json:
+        output.show_json(findings_json(findings))
+    else:
+        report(findings)
+    return worst(status for _, status in findings.problems)
+
+
 @dataclass(slots=True)
-class Checkup:
-    """One check of one configuration, with what it finds."""
+class Findings:
+    """What a check found: problems, each with the exit status it means; warnings; and what is well."""
+
+    problems: list[tuple[Problem, ExitStatus]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    checked: list[str] = field(default_factory=list)
+
+    def wrong(self, place: str, message: str, status: ExitStatus) -> None:
+        """Note a problem."""
+        self.problems.append((Problem(place, message), status))
+
+    def failed(self, place: str, error: ServiceError) -> None:
+        """Note that a request failed; what fails several (a service is down) is noted once."""
+        if all(problem.message != str(error) for problem, _ in self.problems):
+            self.wrong(place, str(error), error.exit_status)
+
+
+def findings_json(findings: Findings) -> dict[str, Any]:
+    """Return a check as ``check --json`` prints it."""
+    problems = [{"place": problem.place, "message": problem.message} for problem, _ in findings.problems]
+    return {
+        "ok": not problems,
+        "problems": problems,
+        "warnings": findings.warnings,
+        "checked": findings.checked,
+    }
+
+
+def report(findings: Findings) -> None:
+    """Tell what is well, what to think about, and what is wrong."""
+    for text in findings.checked:
+        output.line(f"ok       {text}")
+    for text in findings.warnings:
+        output.line(f"warning  {text}", "yellow")
+    for problem, _ in findings.problems:
+        output.line(f"problem  {problem}", "red")
+    if findings.problems:
+        output.line(f"{output.several(len(findings.problems), 'problem')} found.", "red")
+    else:
+        output.line("All is well.", "green")
+
+
+async def _look(config: Config, findings: Findings) -> None:
+    findings.checked.append(
+        f"configuration {config.path}: {output.several(len(config.courts), 'court rule')}"
+    )
+    findings.warnings.extend(config.warnings)
+    async with connected(config) as services:
+        look = _Look(config, services, findings)
+        await look.at_launch27()
+        await look.at_wingfield()
+    _look_at_state(config, findings)
+
+
+# --- the services ---
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Asks both services what a pass would ask them."""
 
     config: Config
+    services: Clients
     findings: Findings
-    _failed: set[str] = field(default_factory=set)
 
-    async def run(self) -> None:
-        """Fill the findings, those of the configuration first."""
-        ok, config = self.findings.checked.append, self.config
-        ok(f"configuration {config.path}: {several(len(config.courts), 'court rule')}")
-        self.findings.warnings.extend(config.warnings)
-        async with connected(config) as services:
-            await self._launch27(services)
-            await self._wingfield(services)
-        self._state()
-
-    def _service_failed(self, place: str, error: ServiceError) -> None:
-        # Several requests may fail for one reason; that a service is down is said once.
-        if str(error) not in self._failed:
-            self._failed.add(str(error))
-            self.findings.wrong(place, str(error), error.exit_status)
-
-    # --- Launch27 ---
-
-    async def _launch27(self, services: Clients) -> None:
+    async def at_launch27(self) -> None:
         try:
-            self._settings(await services.launch27.settings())
+            self._settings(await self.services.launch27.settings())
         except ServiceError as error:
-            self._service_failed("launch27.base_url", error)
-        let_in = [session for session in services.sessions if await self._may_read(services, session)]
+            self.findings.failed("launch27.base_url", error)
+        let_in = [session for session in self.services.sessions if await self._may_read(session)]
         if let_in:
-            await self._services(services, let_in[0])
+            await self._catalogue(let_in[0])
 
     def _settings(self, settings: Settings) -> None:
-        configured = self.config.launch27.timezone
-        zone = configured or settings.timezone
-        if not _is_known(zone or ""):
+        launch27, findings = self.config.launch27, self.findings
+        zone = launch27.timezone or settings.timezone
+        if zone not in available_timezones():
             message = "is not set, and Launch27's settings name no time zone that is known; set it"
-            self.findings.wrong("launch27.timezone", message, ExitStatus.CONFIG)
-        elif configured and settings.timezone and configured != settings.timezone:
-            self.findings.warnings.append(
-                f"launch27.timezone: is {configured}, and Launch27 says {settings.timezone}; "
+            findings.wrong("launch27.timezone", message, ExitStatus.CONFIG)
+        elif settings.timezone and zone != settings.timezone:
+            findings.warnings.append(
+                f"launch27.timezone: is {zone}, and Launch27 says {settings.timezone}; "
                 "remove it unless you know better"
             )
         if settings.status in _ASLEEP:
-            self.findings.warnings.append(f"launch27: the account's status is {settings.status}")
-        sandbox = " (a sandbox)" if self.config.launch27.host.endswith(".l27.co") else ""
+            findings.warnings.append(f"launch27: the account's status is {settings.status}")
+        sandbox = " (a sandbox)" if launch27.host.endswith(".l27.co") else ""
         name = settings.name or "an account without a name"
-        self.findings.checked.append(
-            f"Launch27 {self.config.launch27.host}{sandbox}: {name}, times in {zone}"
-        )
+        findings.checked.append(f"Launch27 {launch27.host}{sandbox}: {name}, times in {zone}")
 
-    async def _may_read(self, services: Clients, session: Session) -> bool:
+    async def _may_read(self, session: Session) -> bool:
         """Log in and read a first page of today's bookings; return whether that went well."""
-        number, role = session.account.number, self.config.launch27.role
-        today = datetime.now(UTC).date()
+        number, today = session.account.number, datetime.now(UTC).date()
+        listing = self.services.launch27.listing(session, today, today, expected=None)
         try:
-            async with aclosing(services.launch27.listing(session, today, today, expected=None)) as pages:
+            async with aclosing(listing) as pages:
                 await anext(pages, None)
         except ServiceError as error:
-            self._service_failed(f"launch27.accounts[{number - 1}]", error)
+            self.findings.failed(f"launch27.accounts[{number - 1}]", error)
             return False
+        role = self.config.launch27.role
         self.findings.checked.append(f"Launch27 account {number}: logged in, may read {role} bookings")
         return True
 
-    async def _services(self, services: Clients, session: Session) -> None:
+    async def _catalogue(self, session: Session) -> None:
         try:
-            catalogue = await services.launch27.catalogue(session)
+            self._rules(await self.services.launch27.catalogue(session))
         except Rejected:
-            self.findings.warnings.append(
-                "Launch27 shows no catalogue: the services of the rules are unproved"
-            )
+            warning = "Launch27 shows no catalogue: the services of the rules are unproved"
+            self.findings.warnings.append(warning)
         except ServiceError as error:
-            self._service_failed("launch27", error)
-        else:
-            self._rules(catalogue)
+            self.findings.failed("launch27", error)
 
     def _rules(self, catalogue: dict[int, CatalogueService]) -> None:
         for index, rule in enumerate(self.config.courts):
-            title = rule.name or rule.court_id
             if known := sorted(rule.service_ids & catalogue.keys()):
                 names = ", ".join(f"{id_} {catalogue[id_].name}".strip() for id_ in known)
-                self.findings.checked.append(f"rule for {title}: services {names}")
+                self.findings.checked.append(f"rule for {rule.name or rule.court_id}: services {names}")
             if unknown := sorted(rule.service_ids - catalogue.keys()):
                 message = f'Launch27 has no service {_numbers(unknown)}; compare with "courtbridge courts"'
                 self.findings.wrong(f"courts[{index}].service_ids", message, ExitStatus.CONFIG)
         if unknown := sorted(self.config.mapping.service_minutes.keys() - catalogue.keys()):
-            self.findings.warnings.append(
-                f"mapping.service_minutes: Launch27 has no service {_numbers(unknown)}"
-            )
+            warning = f"mapping.service_minutes: Launch27 has no service {_numbers(unknown)}"
+            self.findings.warnings.append(warning)
 
-    # --- Wingfield ---
-
-    async def _wingfield(self, services: Clients) -> None:
-        wingfield, host = services.wingfield, self.config.wingfield.base_url
+    async def at_wingfield(self) -> None:
         try:
-            async with aclosing(wingfield.list_bookings()) as pages:
+            async with aclosing(self.services.wingfield.list_bookings()) as pages:
                 await anext(pages, None)
         except ServiceError as error:
-            self._service_failed("wingfield", error)
+            self.findings.failed("wingfield", error)
             return
+        host = self.config.wingfield.base_url
         self.findings.checked.append(f"Wingfield {host}: the token may read the court bookings")
         rules: dict[str, list[int]] = {}
         for index, rule in enumerate(self.config.courts):
             rules.setdefault(rule.court_id, []).append(index)
-        await asyncio.gather(*(self._court(services, court_id, rules[court_id]) for court_id in rules))
+        await asyncio.gather(*(self._court(court_id, rules[court_id]) for court_id in rules))
 
-    async def _court(self, services: Clients, court_id: str, rules: list[int]) -> None:
+    async def _court(self, court_id: str, rules: list[int]) -> None:
+        findings = self.findings
         try:
-            court = await services.wingfield.court(court_id)
+            court = await self.services.wingfield.court(court_id)
         except CredentialsRefused:
             # The listing was allowed; looking courts up takes another scope, which passes do not need.
             warning = "Wingfield's token may not look courts up (scope organization): court_ids are unproved"
-            if warning not in self.findings.warnings:
-                self.findings.warnings.append(warning)
+            if warning not in findings.warnings:
+                findings.warnings.append(warning)
         except Rejected as error:
             status = ExitStatus.CONFIG if isinstance(error, NotFound) else error.exit_status
             for index in rules:
-                self.findings.wrong(f"courts[{index}].court_id", f"{court_id}: {error}", status)
+                findings.wrong(f"courts[{index}].court_id", f"{court_id}: {error}", status)
         except ServiceError as error:
-            self._service_failed(f"courts[{rules[0]}].court_id", error)
+            findings.failed(f"courts[{rules[0]}].court_id", error)
         else:
             where = f" at {court.facility_name}" if court.facility_name else ""
-            self.findings.checked.append(
-                f"Wingfield court {court_id}: {court.name or 'without a name'}{where}"
-            )
-
-    # --- the state ---
-
-    def _state(self) -> None:
-        state = self.config.sync.state
-        try:
-            with closing(Ledger.snapshot(self.config.sync.state, self.config.identity)) as ledger:
-                bridged = sum(known.is_bridged for known in ledger.known.values())
-        except StateError as error:
-            self.findings.wrong("sync.state", str(error), error.exit_status)
-            return
-        blocker = _unwritable(state)
-        if blocker is not None:
-            message = f"{blocker} cannot be written by this user; the bridge's own user must be able to"
-            self.findings.wrong("sync.state", message, ExitStatus.STATE)
-            return
-        found = f"{several(bridged, 'booking')} in Wingfield" if is_there(state) else "none yet"
-        self.findings.checked.append(f"state {state}: {found}")
-
-
-def _is_known(zone: str) -> bool:
-    try:
-        ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
+            findings.checked.append(f"Wingfield court {court_id}: {court.name or 'without a name'}{where}")
 
 
 def _numbers(ids: list[int]) -> str:
     return " or ".join(map(str, ids))
+
+
+# --- the state ---
+
+
+def _look_at_state(config: Config, findings: Findings) -> None:
+    state = config.sync.state
+    try:
+        with Ledger.snapshot(state, config.identity) as ledger:
+            bridged = sum(known.is_bridged for known in ledger.known.values())
+    except StateError as error:
+        findings.wrong("sync.state", str(error), error.exit_status)
+        return
+    if blocker := _unwritable(state):
+        message = f"{blocker} cannot be written by this user; the bridge's own user must be able to"
+        findings.wrong("sync.state", message, ExitStatus.STATE)
+        return
+    found = f"{output.several(bridged, 'booking')} in Wingfield" if is_there(state) else "none yet"
+    findings.checked.append(f"state {state}: {found}")
 
 
 def _unwritable(state: Path) -> Path | None:

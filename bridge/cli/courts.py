@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.cli.output import Line, Table, visible
+from bridge import log as logs
+from bridge.cli import output
+from bridge.cli.arguments import Options
 from bridge.config.schema import Config
-from bridge.errors import CredentialsRefused, Rejected, ServiceError
+from bridge.errors import CredentialsRefused, ExitStatus, Rejected, ServiceError, worst
 from bridge.launch27.wire import CatalogueService
 from bridge.sync.clients import Clients, connected
 from bridge.wingfield.client import Court
 
-Services_ = Mapping[int, CatalogueService]
+
+def run(options: Options) -> ExitStatus:
+    """Show both services' side of ``[[courts]]``, with blocks ready to paste."""
+    logs.configure(options.log_level)
+    sides = asyncio.run(_look(options.load_config(require_courts=False), options.facility))
+    if options.json:
+        output.show_json(sides_json(sides))
+    else:
+        report(sides)
+    return worst(error.exit_status for error in sides.errors)
 
 
 @dataclass(slots=True)
@@ -26,11 +37,21 @@ class Sides:
     services: dict[int, CatalogueService] = field(default_factory=dict)
     errors: list[ServiceError] = field(default_factory=list)
 
+    @property
+    def guesses(self) -> dict[str, list[int]]:
+        """By court id, the services whose names say that court; a service that fits two, for neither."""
+        guesses: dict[str, list[int]] = {court.id: [] for court in self.courts}
+        for number, service in sorted(self.services.items()):
+            fitting = [court.id for court in self.courts if fits(court.name, service.name)]
+            if len(fitting) == 1:
+                guesses[fitting[0]].append(number)
+        return guesses
 
-# --- looking ---
+
+# --- asking ---
 
 
-async def look(config: Config, facility: str | None) -> Sides:
+async def _look(config: Config, facility: str | None) -> Sides:
     """Return the courts (of ``facility``, else those of mappings and bookings) and all services."""
     sides = Sides()
     async with connected(config) as services:
@@ -40,23 +61,18 @@ async def look(config: Config, facility: str | None) -> Sides:
 
 
 async def _look_at_courts(sides: Sides, services: Clients, facility: str | None) -> None:
+    wingfield = services.wingfield
     try:
         if facility is not None:
-            sides.courts = await services.wingfield.facility_courts(facility)
+            sides.courts = await wingfield.facility_courts(facility)
             return
-        ids = {id_ async for id_ in _court_ids(services)}
+        ids = {mapping.court_id for mapping in await wingfield.court_mappings()}
+        async for page in wingfield.list_bookings():
+            ids.update(stored.slot.court_id for stored in page if stored.slot)
         found = await asyncio.gather(*(_court(services, id_) for id_ in sorted(ids)))
         sides.courts = [court for court in found if court is not None]
     except ServiceError as error:
         sides.errors.append(error)
-
-
-async def _court_ids(services: Clients) -> AsyncIterator[str]:
-    for mapping in await services.wingfield.court_mappings():
-        yield mapping.court_id
-    async for page in services.wingfield.list_bookings():
-        for booking in page:
-            yield booking.slot.court_id
 
 
 async def _court(services: Clients, id_: str) -> Court | None:
@@ -74,30 +90,16 @@ async def _look_at_services(sides: Sides, services: Clients) -> None:
             sides.services = await services.launch27.catalogue(session)
         except CredentialsRefused as error:
             sides.errors.append(error)
+            continue
         except ServiceError as error:
             sides.errors.append(error)
-            return
-        else:
-            return
+        return
 
 
 # --- guessing ---
 
 
-def pairs(courts: Sequence[Court], services: Services_) -> dict[str, list[int]]:
-    """Return, by court id, the services whose names say that court; a service that fits two, for neither."""
-    fitting = {
-        number: [court.id for court in courts if _fits(court.name, service.name)]
-        for number, service in services.items()
-    }
-    guesses: dict[str, list[int]] = {court.id: [] for court in courts}
-    for number, ids in sorted(fitting.items()):
-        if len(ids) == 1:
-            guesses[ids[0]].append(number)
-    return guesses
-
-
-def _fits(court: str, service: str) -> bool:
+def fits(court: str, service: str) -> bool:
     """Whether a service is named like a court, or begins with its name: "Court 1" and "court 01 (60 min)"."""
     wanted = _words(court)
     return bool(wanted) and _words(service)[: len(wanted)] == wanted
@@ -112,8 +114,9 @@ def _words(name: str) -> tuple[str, ...]:
 # --- showing ---
 
 
-def pairs_json(sides: Sides, guesses: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+def sides_json(sides: Sides) -> dict[str, Any]:
     """Return both sides as ``courts --json`` prints them."""
+    guesses = sides.guesses
     return {
         "courts": [
             {
@@ -123,7 +126,7 @@ def pairs_json(sides: Sides, guesses: Mapping[str, Sequence[int]]) -> dict[str, 
                 "facility": court.facility_name,
                 "external_court_id": court.external_court_id,
                 "external_court_name": court.external_court_name,
-                "service_ids": list(guesses[court.id]),
+                "service_ids": guesses[court.id],
             }
             for court in sides.courts
         ],
@@ -131,13 +134,13 @@ def pairs_json(sides: Sides, guesses: Mapping[str, Sequence[int]]) -> dict[str, 
             {"id": number, "name": service.name, "minutes": service.minutes}
             for number, service in sorted(sides.services.items())
         ],
-        "config": blocks(sides, guesses),
+        "config": blocks(sides),
         "errors": [str(error) for error in sides.errors],
     }
 
 
-def pairs_report(sides: Sides, guesses: Mapping[str, Sequence[int]]) -> list[Line | Table]:
-    """Return both sides for people, with the blocks to paste."""
+def report(sides: Sides) -> None:
+    """Tell both sides, with the blocks to paste."""
     courts = [
         (court.name, court.id, court.facility_name, court.external_court_name or "") for court in sides.courts
     ]
@@ -145,38 +148,32 @@ def pairs_report(sides: Sides, guesses: Mapping[str, Sequence[int]]) -> list[Lin
         (str(number), service.name, "" if service.minutes is None else f"{service.minutes} min")
         for number, service in sorted(sides.services.items())
     ]
-    report: list[Line | Table] = [
-        Table("Wingfield's courts", ("name", "court_id", "facility", "mapped as"), courts),
-        Table("Launch27's services", ("id", "name", "length"), services),
-        Line(""),
-    ]
+    output.table("Wingfield's courts", ("name", "court_id", "facility", "mapped as"), courts)
+    output.table("Launch27's services", ("id", "name", "length"), services)
+    output.line()
     if not sides.courts and not sides.errors:
-        report.append(Line("No mapping and no booking names a court yet; try --facility ID.", "yellow"))
-    report += [Line(line) for line in blocks(sides, guesses).splitlines()]
-    return [*report, *(Line(str(error), "red") for error in sides.errors)]
+        output.line("No mapping and no booking names a court yet; try --facility ID.", "yellow")
+    for block in blocks(sides).splitlines():
+        output.line(block)
+    for error in sides.errors:
+        output.line(str(error), "red")
 
 
-def blocks(sides: Sides, guesses: Mapping[str, Sequence[int]]) -> str:
+def blocks(sides: Sides) -> str:
     """Return ``[[courts]]`` blocks in TOML; where no service fits by name, one line is left to be written."""
-    return "\n".join(_block(court, guesses[court.id], sides.services) for court in sides.courts)
+    guesses = sides.guesses
+    return "\n".join(_block(court, guesses[court.id], sides) for court in sides.courts)
 
 
-def _block(court: Court, numbers: Sequence[int], services: Services_) -> str:
-    names = visible(", ".join(services[number].name for number in numbers))
-    rule = (
-        f"service_ids = {list(numbers)}  # {names}"
-        if numbers
-        else "# service_ids = []  # no service is named like this court: put the ids of its services here"
-    )
+def _block(court: Court, numbers: Sequence[int], sides: Sides) -> str:
+    rule = "# service_ids = []  # no service is named like this court: put the ids of its services here"
+    if numbers:
+        names = output.visible(", ".join(sides.services[number].name for number in numbers))
+        rule = f"service_ids = {list(numbers)}  # {names}"
     return f"[[courts]]\nname = {_toml(court.name)}\ncourt_id = {_toml(court.id)}\n{rule}\n"
 
 
 def _toml(text: str) -> str:
     """Return ``text`` as a TOML string. Source: TOML 1.0, basic strings."""
-    return '"' + "".join(map(_toml_character, text)) + '"'
-
-
-def _toml_character(char: str) -> str:
-    if char in {'"', "\\"}:
-        return "\\" + char
-    return char if char.isprintable() else f"\\U{ord(char):08X}"
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(char if char.isprintable() else f"\\U{ord(char):08X}" for char in escaped) + '"'

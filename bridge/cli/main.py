@@ -1,40 +1,23 @@
-"""The command line: arguments in, exit status out. What each command does is in ``commands.py``.
+"""The command line: arguments in, exit status out. Each command has a file of its own.
 
 Nothing slow is imported before it is known what for: ``--version`` and ``--help`` answer at once.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
+import importlib
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bridge import __version__
+from bridge.cli.arguments import Options, parse
 from bridge.errors import AlreadyRunning, BridgeError, ConfigError, ExitStatus, Problem, StateError
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
-
-    from bridge.cli.commands import Options
-
-LEVELS = ("debug", "info", "warning", "error")
-
-_DESCRIPTION = """\
-Keeps Wingfield's courts in step with the bookings of Launch27.
-
-Without a command it is the daemon: a pass every sync.interval, until SIGTERM.
-"""
-_EPILOG = """\
-exit status:
-  0   in step             75  try again later: a service could not be reached, or another
-  1   needs a person          instance holds the state, or the call was interrupted
-  2   wrong usage         77  credentials refused
-  74  state unusable      78  the configuration is wrong
-"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,168 +26,73 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name must not fail where the locale is poor
     try:
-        return _run(_parsed(argv))
+        return _run(parse(argv))
     finally:
         _flush()
         if argv is None:
             gc.freeze()  # what is there now dies with the process: looking through it once more takes time
 
 
-# --- arguments ---
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="courtbridge",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"courtbridge {__version__}")
-    _add_common(parser)
-    parser.set_defaults(log_level="info")
-    one = parser.add_argument_group("one pass, instead of the daemon")
-    one.add_argument("--once", action="store_true", help="run one pass, then exit")
-    one.add_argument("--dry-run", action="store_true", help="print what a pass would write; write nothing")
-    one.add_argument(
-        "--allow-mass-delete", action="store_true", help="let this one pass delete more than the limits"
-    )
-    _add_commands(parser)
-    return parser
-
-
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    """Add the options that may stand before or after the command; the later one counts."""
-    parser.add_argument("--config", metavar="PATH", help="the configuration file")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument("--log-level", choices=LEVELS, help="how much is logged")
-
-
-def _add_commands(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for name, what in (
-        ("check", "look at configuration, credentials and courts; list every problem"),
-        ("status", "show what is in step, what is held back and why, the last passes"),
-        ("courts", "show Wingfield's courts and Launch27's services, with [[courts]] to paste"),
-        ("demo", "simulate both services on this computer, and run real passes between them"),
-    ):
-        # What is not said after the command leaves alone what was said before it.
-        quiet = argparse.SUPPRESS
-        command = commands.add_parser(
-            name, help=what, description=what, allow_abbrev=False, argument_default=quiet
-        )
-        _add_common(command)
-        if name == "courts":
-            command.add_argument(
-                "--facility", metavar="ID", default=None, help="show all courts of this facility"
-            )
-
-
-def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the arguments; what does not fit together ends here, with a sentence and status 2."""
-    parser = _parser()
-    said = parser.parse_args(argv)
-    is_pass = said.once or said.dry_run
-    if said.command and (is_pass or said.allow_mass_delete):
-        parser.error(f"--once, --dry-run and --allow-mass-delete belong to a pass, not to {said.command!r}")
-    if said.allow_mass_delete and not is_pass:
-        parser.error("--allow-mass-delete is for one pass: say --once (or --dry-run) too")
-    if said.json and not said.command and not is_pass:
-        parser.error("--json needs --once, --dry-run or a command; the daemon tells its log")
-    if said.json and said.command == "demo":
-        parser.error("demo has no --json")
-    return said
-
-
-# --- running ---
-
-
-def _run(said: argparse.Namespace) -> int:
-    """Do what was said, and turn whatever goes wrong into a message and an exit status."""
+def _run(options: Options) -> int:
+    """Run the command, and turn whatever goes wrong into a message and an exit status."""
     # Until a pass or the daemon has its own handlers, SIGTERM is to end what Ctrl-C ends.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return _dispatched(said)
+        return _command(options)
     except BridgeError as error:
-        _tell(said.log_level, _lines(error))
+        _tell(options.log_level, error)
         return error.exit_status
     except KeyboardInterrupt:
-        is_daemon = not (said.command or said.once or said.dry_run)
+        is_daemon = not (options.command or options.is_pass)
         return ExitStatus.OK if is_daemon else ExitStatus.TRY_LATER
     except BrokenPipeError:
         return ExitStatus.TRY_LATER
     except Exception as error:  # noqa: BLE001 (the last resort)
-        # A mistake of ours needs a person; 75 would promise that time mends it.
-        _tell_internal(said.log_level, error)
+        # A bug needs a person; 75 would promise that time mends it.
+        _log(options.log_level).error("internal_error", error=type(error).__name__, exception=_trace(error))
         return ExitStatus.ATTENTION
 
 
-def _dispatched(said: argparse.Namespace) -> int:
-    if said.command == "demo":
-        from bridge.cli.demo import demo
+def _command(options: Options) -> int:
+    """Import the one command that was asked for, which has a file of its own name, and run it."""
+    if not (options.command or options.is_pass):
+        from bridge.service import process
 
-        return demo()
-    from bridge.cli import commands
-
-    options = commands.Options(said.config, said.json, said.log_level)
-    if said.once or said.dry_run:
-        return commands.once(options, allow_mass_delete=said.allow_mass_delete, dry_run=said.dry_run)
-    if said.command == "check":
-        return commands.check(options)
-    if said.command == "status":
-        return commands.status(options)
-    if said.command == "courts":
-        return commands.courts(options, said.facility)
-    return _daemon(options)
+        return process.run(options.find_config(), environ=os.environ, log_level=options.log_level)
+    if options.is_pass:
+        # A pass makes many objects and hardly a cycle of them: looking for cycles less often saves a tenth.
+        gc.set_threshold(50_000, 20, 20)
+    command = importlib.import_module(f"bridge.cli.{options.command or 'once'}")
+    status: ExitStatus = command.run(options)
+    return status
 
 
-def _daemon(options: Options) -> int:
-    from bridge.service import process as daemon
+# --- what went wrong ---
 
-    return daemon.run(options.find(), environ=options.environ, log_level=options.log_level)
-
-
-# --- telling what went wrong ---
-
-_EVENTS: dict[type[BridgeError], str] = {StateError: "state_unusable", AlreadyRunning: "already_running"}
+_EVENTS = {ConfigError: "config_invalid", StateError: "state_unusable", AlreadyRunning: "already_running"}
 
 
-def _lines(error: BridgeError) -> Iterator[tuple[str, Problem]]:
-    """Yield an event and a problem for each line to be told."""
-    if isinstance(error, ConfigError):
-        for problem in error.problems:
-            yield "config_invalid", problem
-    else:
-        yield _EVENTS.get(type(error), "failed"), Problem("", str(error))
-
-
-def _tell(log_level: str, lines: Iterator[tuple[str, Problem]]) -> None:
-    """Tell a person at a terminal in words, a machine in log lines."""
+def _tell(log_level: str, error: BridgeError) -> None:
+    """Tell a person at a terminal in words, a machine in log lines; each problem has its own."""
     if sys.stderr is None:
         return
+    problems = error.problems if isinstance(error, ConfigError) else (Problem("", str(error)),)
     if sys.stderr.isatty():
         from bridge.cli.output import visible
 
-        sys.stderr.write("".join(f"courtbridge: {visible(str(problem))}\n" for _, problem in lines))
+        sys.stderr.write("".join(f"courtbridge: {visible(str(problem))}\n" for problem in problems))
         return
     log = _log(log_level)
-    for event, problem in lines:
+    for problem in problems:
         place = {"place": problem.place} if problem.place else {}
-        log.error(event, **place, message=problem.message)
-
-
-def _tell_internal(log_level: str, error: Exception) -> None:
-    _log(log_level).error("internal_error", error=type(error).__name__, exception=_trace(error))
+        log.error(_EVENTS.get(type(error), "failed"), **place, message=problem.message)
 
 
 def _log(log_level: str) -> FilteringBoundLogger:
-    import structlog
-
     from bridge import log as logs
 
     logs.configure(log_level)
-    log: FilteringBoundLogger = structlog.get_logger()
+    log: FilteringBoundLogger = logs.get_logger()
     return log
 
 
@@ -229,10 +117,9 @@ def _trace(error: BaseException | None) -> str:
 def _flush() -> None:
     """Hand over what is still buffered; a reader that has gone is no error at the very end."""
     for stream in (sys.stdout, sys.stderr):
-        if stream is None:
-            continue
         try:
-            stream.flush()
+            if stream is not None:
+                stream.flush()
         except OSError:
             from bridge.cli.output import abandon
 

@@ -155,15 +155,17 @@ def _few(nodes: Sequence[str], graph: Graph) -> list[str]:
             heappush(busiest, (now, rank, node))
             continue
         cut.append(node)
-        leaving = [node]
-        while leaving:
-            gone = leaving.pop()
-            for other in waits.pop(gone, ()):
-                waited[other].discard(gone)
-                if not waited[other] and other in waits:
-                    leaving.append(other)
-            for other in waited.pop(gone, ()):
-                waits[other].discard(gone)
-                if not waits[other]:
-                    leaving.append(other)
+        _drop(node, waits, waited)
     return cut
+
+
+def _drop(node: str, waits: dict[str, set[str]], waited: dict[str, set[str]]) -> None:
+    """Take ``node`` out of the graph, and after it whatever is in no cycle any more."""
+    leaving = [node]
+    while leaving:
+        gone = leaving.pop()
+        for edges, reverse in ((waits, waited), (waited, waits)):
+            for other in edges.pop(gone, ()):
+                reverse[other].discard(gone)
+                if not reverse[other]:
+                    leaving.append(other)

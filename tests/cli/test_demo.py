@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,8 +11,10 @@ import pytest
 import structlog
 
 from bridge.cli import demo
+from bridge.cli.demo_club import STEPS, Club
 from bridge.cli.main import main
 from bridge.errors import ExitStatus
+from bridge.model import Verb, Write
 
 WATCHED = """
 import sys
@@ -21,6 +24,7 @@ def watch(event, arguments):
     if event == "socket.getaddrinfo" and arguments[0] not in ("127.0.0.1", "localhost"):
         print("asked for", arguments[0], file=sys.stderr)
 sys.addaudithook(watch)
+from bridge.cli.demo_club import STEPS, Club
 from bridge.cli.main import main
 sys.exit(main(["demo"]))
 """
@@ -32,22 +36,22 @@ def _log_afterwards() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def test_the_demo_ends_in_step_and_tells_each_pass(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_ends_in_sync_and_tells_each_pass(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo"]) == 0
     said = capsys.readouterr()
     assert said.err == ""
-    for number, step in enumerate(demo.STEPS, 1):
+    for number, step in enumerate(STEPS, 1):
         assert f"{number}. {step.title}\n" in said.out
     for reason in ("court_booking_overlap", "no_participant", "ambiguous_court"):
         assert reason in said.out
     for part in (
-        "19 bookings seen: 15 created, 0 updated, 0 unchanged, 1 ignored (no court), 3 held back; 0 deleted.",
+        "19 bookings seen: 15 created, 0 updated, 0 unchanged, 1 ignored (no court), 3 held; 0 deleted.",
         "19 bookings seen: 0 created, 0 updated, 15 unchanged",
-        "18 bookings seen: 1 created, 2 updated, 11 unchanged, 1 ignored (no court), 3 held back; 2 deleted.",
-        "18 bookings seen: 2 created, 2 updated, 12 unchanged, 1 ignored (no court), 1 held back; 0 deleted.",
+        "18 bookings seen: 1 created, 2 updated, 11 unchanged, 1 ignored (no court), 3 held; 2 deleted.",
+        "18 bookings seen: 2 created, 2 updated, 12 unchanged, 1 ignored (no court), 1 held; 0 deleted.",
         "16 bookings seen: 0 created, 0 updated, 16 unchanged",
-        "In step: Wingfield has the 16 court bookings of Launch27",
-        "0 of them refused",
+        "In sync: Wingfield has the 16 court bookings of Launch27",
+        "0 of them rejected",
     ):
         assert part in said.out
 
@@ -66,25 +70,24 @@ def test_the_demo_sends_nothing_off_loopback_and_says_the_same_every_time(
 def test_the_demo_exits_1_when_wingfield_has_not_what_launch27_says(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    club = demo.Club()
-    assert demo._verdict(club) is ExitStatus.ATTENTION
-    assert "NOT in step; these differ: 1001, 1002" in capsys.readouterr().out
-    monkeypatch.setattr(demo, "STEPS", demo.STEPS[:1])
-    assert demo.demo() is ExitStatus.ATTENTION, "what is held back is not in Wingfield yet"
+    club = Club()
+    assert demo.verdict(club) is ExitStatus.ATTENTION
+    assert "NOT in sync; these differ: 1001, 1002" in capsys.readouterr().out
+    monkeypatch.setattr(demo, "STEPS", STEPS[:1])
+    assert main(["demo"]) is ExitStatus.ATTENTION, "what is held is not in Wingfield yet"
     assert "these differ: 1016, 1017." in capsys.readouterr().out
 
 
-def test_a_booking_nobody_knows_has_no_name_and_a_delete_may_have_no_place() -> None:
-    club = demo.Club()
-    assert club.name_of("1") == ""
-    from bridge.model import Verb, Write
-
-    assert demo._place(Write(Verb.DELETE, "1", None, (), b"", 0, "")) == ("", "")
+def test_a_booking_nobody_knows_has_no_name_and_a_delete_may_have_no_place(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    demo._print_writes(Club(), [Write(Verb.DELETE, "1", None, (), b"", 0, "gone")])
+    assert re.search(r"^  delete +1 +gone$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_the_steps_leave_launch27_as_they_tell() -> None:
-    club = demo.Club()
-    for step in demo.STEPS:
+    club = Club()
+    for step in STEPS:
         step.happens(club)
     assert not club.launch27.bookings[club.ids["Lea Neumann"]]["active"]
     assert club.ids["Ida Lorenz"] not in club.launch27.bookings

@@ -88,8 +88,8 @@ class Nursery:
 
 def main() -> None:
     """Fork a bridge for each line, and wait for it."""
-    import bridge.cli.commands
     import bridge.cli.main
+    import bridge.cli.once
     import bridge.log
     import bridge.sync.clients
     import bridge.sync.narrator

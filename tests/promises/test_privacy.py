@@ -19,7 +19,8 @@ import pytest
 import structlog
 
 from bridge import log as logs
-from bridge.cli import output as report
+from bridge.cli import once
+from bridge.cli.output import visible
 from bridge.config.schema import Secret, load_config
 from bridge.errors import BridgeError, ConfigError, ExitStatus
 from bridge.http.client import BODY_LIMIT_BYTES, Backoff, Timeouts
@@ -223,7 +224,7 @@ async def drive(club: Club, search: Search) -> None:
 
 def hear_result(search: Search, place: str, result: PassResult) -> None:
     search.hear(f"{place}: repr", repr(result))
-    search.hear(f"{place}: json", json.dumps(report.pass_json(result, dry_run=True)))
+    search.hear(f"{place}: json", json.dumps(once.pass_json(result, dry_run=True)))
     search.hear(f"{place}: advice", withheld_advice(result))
     for error in result.errors:
         search.hear_error(f"{place}: error", error)
@@ -408,7 +409,7 @@ async def test_nothing_a_booking_says_is_run_or_reaches_the_terminal(club: Club,
     club.launch27.catalogue[0]["name"] = evil_json
     result = await club.run()
     assert counts(result) == {"created": 1, "held": 2}
-    text = out.getvalue() + json.dumps(report.pass_json(result, dry_run=True), ensure_ascii=False)
+    text = out.getvalue() + json.dumps(once.pass_json(result, dry_run=True), ensure_ascii=False)
     assert evil_json not in text
     assert re.search(r"[\x00-\x08\x0b-\x1f\x7f]", text) is None
     assert (number, bad) == (1001, 1002)
@@ -429,7 +430,7 @@ async def test_an_id_that_is_no_number_never_becomes_a_path(club: Club, id_: str
 
 @pytest.mark.parametrize("evil", EVIL[:2], ids=range(2))
 def test_a_terminal_is_safe_from_control_characters(evil: str) -> None:
-    shown = report.visible(evil)
+    shown = visible(evil)
     assert "\x1b" not in shown
     assert "\x07" not in shown
     assert "\r" not in shown

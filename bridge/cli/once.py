@@ -1,0 +1,187 @@
+"""``courtbridge --once`` and ``--dry-run``: one pass, its summary, and what signals do to it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+from bridge import log as logs
+from bridge.cli import output
+from bridge.cli.arguments import Options
+from bridge.config.schema import Config
+from bridge.errors import ExitStatus
+from bridge.ledger.lock import lock
+from bridge.ledger.store import Ledger
+from bridge.model import PassRecord, Slot, Write, isoformat
+from bridge.sync.clients import Clients, connected
+from bridge.sync.narrator import LogNarrator, withheld_advice
+from bridge.sync.result import PassResult
+from bridge.sync.run import Synchronizer
+
+STOP_SECONDS = 5.0
+"""How long requests in flight may take after a signal. The executor keeps to the same, and then stores."""
+_STORE_SECONDS = 0.5
+
+
+def run(options: Options) -> ExitStatus:
+    """Run one pass, or only say what it would do: a dry run writes nothing anywhere."""
+    logs.configure(options.log_level)
+    config = options.load_config()
+    for warning in config.warnings:
+        logs.get_logger().warning("config_warning", detail=warning)
+    with ExitStack() as stack:
+        if not options.dry_run:
+            stack.enter_context(lock(config.sync.state))
+        opened = Ledger.snapshot if options.dry_run else Ledger.open
+        ledger = stack.enter_context(opened(config.sync.state, config.identity))
+        narrator = _narrator(options, stack)
+        result = asyncio.run(run_pass(options, config, ledger, narrator))
+    if result is None:
+        logs.get_logger().warning("pass_interrupted")
+        return ExitStatus.TRY_LATER
+    if options.json:
+        output.show_json(pass_json(result, dry_run=options.dry_run))
+    else:
+        courts = {rule.court_id: rule.name for rule in config.courts if rule.name}
+        report(result, courts, datetime.now(UTC), dry_run=options.dry_run)
+    return result.status
+
+
+def _narrator(options: Options, stack: ExitStack) -> LogNarrator:
+    """Return what logs the pass; where standard error is a terminal, with a bar until ``stack`` ends."""
+    log = logs.get_logger(**({"dry_run": True} if options.dry_run else {}))
+    if sys.stderr is None or not sys.stderr.isatty():
+        return LogNarrator(log=log)
+    from rich.console import Console
+
+    from bridge.cli.progress import Bar
+
+    relog = functools.partial(logs.configure, options.log_level)
+    bar = Bar(log, Console(stderr=True), relog, writes=not options.dry_run)
+    stack.callback(bar.stop)
+    return bar
+
+
+# --- the pass, and signals ---
+
+
+async def run_pass(
+    options: Options, config: Config, ledger: Ledger, narrator: LogNarrator
+) -> PassResult | None:
+    """Return how the pass went; None when it had to be cut off after a signal."""
+    stop = asyncio.Event()
+    async with connected(config) as services:
+        synchronizer = Synchronizer(
+            config,
+            services,
+            ledger,
+            narrator,
+            clock=lambda: datetime.now(UTC),
+            stop=stop,
+        )
+        task = asyncio.create_task(
+            synchronizer.run_pass(allow_mass_delete=options.allow_mass_delete, dry_run=options.dry_run)
+        )
+        _on_signals(stop, services, task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            return None
+
+
+def _on_signals(stop: asyncio.Event, services: Clients, task: asyncio.Task[PassResult]) -> None:
+    """Begin to stop on the first SIGTERM or SIGINT; the second ends the process at once."""
+    loop = asyncio.get_running_loop()
+    both = (signal.SIGTERM, signal.SIGINT)
+
+    def first(number: signal.Signals) -> None:
+        for each in both:
+            loop.remove_signal_handler(each)
+            signal.signal(each, end_at_once)
+        logs.get_logger().info("stopping", signal=number.name, within_seconds=STOP_SECONDS)
+        stop.set()
+        services.stop()
+        loop.call_later(STOP_SECONDS + _STORE_SECONDS, task.cancel)
+
+    for each in both:
+        loop.add_signal_handler(each, first, each)
+
+
+def end_at_once(number: int, _frame: object) -> None:
+    """Signal handler: end the process here and now. The next pass finds out what was sent."""
+    line = {"event": "ended_at_once", "signal": signal.Signals(number).name, "level": "warning"}
+    os.write(2, (json.dumps(line) + "\n").encode())
+    os._exit(ExitStatus.TRY_LATER)
+
+
+# --- its result ---
+
+
+def pass_json(result: PassResult, *, dry_run: bool) -> dict[str, Any]:
+    """Return a pass as ``--once --json`` prints it."""
+    record = result.record
+    value = {
+        "outcome": record.outcome,
+        **output.counts_json(record),
+        "held": output.held_json(result.held),
+        "withheld_deletes": len(record.withheld),
+        "withheld": list(record.withheld),
+        "duration_ms": record.duration_ms,
+    }
+    return {**value, "actions": [_action_json(write) for write in result.planned]} if dry_run else value
+
+
+def _action_json(write: Write) -> dict[str, str | None]:
+    slot = write.slot
+    return {
+        "action": write.verb.value,
+        "id": write.id,
+        "court": slot.court_id if slot else None,
+        "start": isoformat(slot.start) if slot else None,
+        "end": isoformat(slot.end) if slot else None,
+        "why": write.why,
+    }
+
+
+def report(result: PassResult, courts: Mapping[str, str], now: datetime, *, dry_run: bool) -> None:
+    """Tell a pass; ``courts`` are names by id."""
+    verdict, style = output.VERDICTS[result.record.outcome]
+    output.line(f"Dry run, nothing was written. {verdict}" if dry_run else verdict, style)
+    output.line(counts(result.record, dry_run=dry_run))
+    if dry_run and result.planned:
+        rows = [(write.verb, write.id, *_place(write.slot, courts), write.why) for write in result.planned]
+        output.table("A pass would", ("do", "booking", "court", "when", "why"), rows, output.SHOWN)
+    output.print_held(result.held, now)
+    if result.record.withheld:
+        output.line()
+        output.line(f"Deletes withheld: {output.ids(result.record.withheld)}", "yellow")
+        output.line(f"  {withheld_advice(result)}")
+    if result.errors:
+        output.line()
+    for error in dict.fromkeys(map(str, result.errors)):
+        output.line(error, "red")
+
+
+def counts(record: PassRecord, *, dry_run: bool = False) -> str:
+    """Return the counts of a pass in a sentence."""
+    would = "would be " if dry_run else ""
+    return (
+        f"{output.several(record.seen, 'booking')} seen: {record.created} {would}created, {record.updated} "
+        f"{would}updated, {record.unchanged} unchanged, {record.ignored} ignored (no court), "
+        f"{record.held} held; {record.deleted} {would}deleted."
+    )
+
+
+def _place(slot: Slot | None, courts: Mapping[str, str]) -> tuple[str, str]:
+    if slot is None:
+        return "", ""
+    start, end = slot.start.astimezone(), slot.end.astimezone()
+    return courts.get(slot.court_id) or slot.court_id, f"{start:%Y-%m-%d %H:%M}–{end:%H:%M}"

@@ -1,0 +1,66 @@
+"""How far a long pass is, on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from bridge.model import Write
+from bridge.sync.narrator import LogNarrator
+from bridge.sync.result import PassResult
+
+MANY = 25
+"""From more writes or look-ups than this on, there is a bar."""
+
+
+class Bar(LogNarrator):
+    """Logs a pass, and shows a bar while it is long.
+
+    With ``writes`` false (a dry run) what is planned is not going to happen, and gets no bar. ``relog`` sets
+    the log up anew: rich takes standard error over while a bar is there, so that lines go above it.
+    """
+
+    def __init__(self, log: Any, console: Console, relog: Callable[[], object], *, writes: bool) -> None:  # noqa: ANN401 (structlog's own type)
+        super().__init__(log=log)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._progress = Progress(*columns, console=console, transient=True)
+        self._relog = relog
+        self._writes = writes
+        self._looked_up: TaskID | None = None
+        self._written: TaskID | None = None
+
+    def asking(self, answered: int) -> None:
+        """Show how many bookings are looked up, once there are many."""
+        if answered > MANY:
+            if self._looked_up is None:
+                self._looked_up = self._begin("looking up bookings in Launch27", None)
+            self._progress.update(self._looked_up, completed=answered)
+
+    def planned(self, writes: int) -> None:
+        """Show a bar, if many requests are planned."""
+        if self._writes and writes > MANY:
+            self._written = self._begin("writing to Wingfield", writes)
+
+    def _begin(self, what: str, total: int | None) -> TaskID:
+        self._progress.start()
+        self._relog()
+        return self._progress.add_task(what, total=total)
+
+    def wrote(self, write: Write) -> None:
+        """Move the bar."""
+        super().wrote(write)
+        if self._written is not None:
+            self._progress.advance(self._written)
+
+    def pass_finished(self, result: PassResult) -> None:
+        """Take the bar away."""
+        self.stop()
+        super().pass_finished(result)
+
+    def stop(self) -> None:
+        """Take the bar away, if it is there."""
+        self._progress.stop()
+        self._relog()

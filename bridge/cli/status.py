@@ -1,0 +1,196 @@
+"""``courtbridge status``: what the state says. Works beside a running daemon, and asks no service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from bridge.cli import output
+from bridge.cli.arguments import Options
+from bridge.config.schema import Config
+from bridge.errors import ExitStatus
+from bridge.ledger.store import Ledger
+from bridge.model import Held, PassRecord, Watermark, from_ms, isoformat
+
+PASSES_SHOWN = 10
+
+
+def run(options: Options) -> ExitStatus:
+    """Show the status; return 1 when something needs a person."""
+    status = _read(options.load_config(require_courts=False, require_secrets=False))
+    if options.json:
+        output.show_json(status_json(status))
+    else:
+        report(status, datetime.now(UTC))
+    return status.exit_status
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The process that has the lock of a state, and since when."""
+
+    pid: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the state says at one moment; ``bookings`` counts those that Wingfield has from us."""
+
+    state: Path
+    bookings: int
+    held: Sequence[Held]
+    watermarks: Sequence[Watermark]
+    passes: Sequence[PassRecord]
+    interval: timedelta
+    running: Running | None = None
+
+    @property
+    def withheld(self) -> tuple[str, ...]:
+        """The ids of the deletes that the last pass withheld."""
+        return self.passes[0].withheld if self.passes else ()
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        """Whether something needs a person."""
+        is_refused = bool(self.passes) and self.passes[0].outcome == "refused"
+        return ExitStatus.ATTENTION if self.held or self.withheld or is_refused else ExitStatus.OK
+
+
+def _read(config: Config) -> Status:
+    state = config.sync.state
+    with Ledger.snapshot(state, config.identity) as ledger:
+        return Status(
+            state,
+            sum(known.is_bridged for known in ledger.known.values()),
+            ledger.held(),
+            ledger.watermarks(),
+            ledger.passes(PASSES_SHOWN),
+            config.sync.interval,
+            running(state),
+        )
+
+
+def running(state: Path, locks: Path = Path("/proc/locks")) -> Running | None:
+    """Return the process that has the lock of ``state``; None when none has, or it cannot be known.
+
+    The lock file outlives its process, and trying the lock might turn a starting daemon away: so the
+    kernel's own list is read. Source: Linux, proc_locks(5).
+    """
+    lock = state.with_name(state.name + ".lock")
+    try:
+        written = json.loads(lock.read_bytes())
+        found = Running(int(written["pid"]), datetime.fromisoformat(written["since"]))
+        inode = str(lock.stat().st_ino)
+        entries = [line.split() for line in locks.read_text().splitlines()]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    is_locked = any(
+        "FLOCK" in words and str(found.pid) in words and words[-3].endswith(f":{inode}") for words in entries
+    )
+    return found if is_locked else None
+
+
+# --- as JSON ---
+
+
+def status_json(status: Status) -> dict[str, Any]:
+    """Return the status as ``status --json`` prints it."""
+    return {
+        "bookings": status.bookings,
+        "held": output.held_json(status.held),
+        "withheld_deletes": len(status.withheld),
+        "watermarks": [
+            {
+                "account": mark.number,
+                "listed_at": _instant(mark.listed_ms),
+                "source_updated_at": _instant(mark.source_updated_ms),
+            }
+            for mark in status.watermarks
+        ],
+        "passes": [
+            {
+                "started_at": _instant(record.started_ms),
+                "outcome": record.outcome,
+                **output.counts_json(record),
+                "held": record.held,
+                "withheld_deletes": len(record.withheld),
+                "duration_ms": record.duration_ms,
+            }
+            for record in status.passes
+        ],
+    }
+
+
+def _instant(ms: int | None) -> str | None:
+    return None if ms is None else isoformat(from_ms(ms))
+
+
+# --- for people ---
+
+
+def report(status: Status, now: datetime) -> None:
+    """Tell the status."""
+    if not status.passes:
+        output.line(f"No pass has finished yet (state: {status.state}).")
+        output.line(_activity(status, now))
+        return
+    verdict, style = output.VERDICTS[status.passes[0].outcome]
+    output.line(f"Last pass {output.age(status.passes[0].started_ms, now)}: {verdict}", style)
+    output.line(f"{output.several(status.bookings, 'booking')} in Wingfield, {len(status.held)} held.")
+    output.line(_activity(status, now))
+    output.print_held(status.held, now)
+    if status.withheld:
+        count = output.several(len(status.withheld), "delete")
+        output.line()
+        output.line(f"The last pass withheld {count}: {output.ids(status.withheld)}", "yellow")
+        output.line(
+            "  If they really are gone from Launch27: stop the daemon, run "
+            '"courtbridge --once --allow-mass-delete", start it again.'
+        )
+    _add_listings(status.watermarks, now)
+    _add_passes(status.passes, now)
+
+
+def _activity(status: Status, now: datetime) -> str:
+    running = status.running
+    if running is None:
+        return "No bridge is running on this state."
+    runs = f"A bridge is running (process {running.pid}, since {running.since.astimezone():%Y-%m-%d %H:%M})"
+    if not status.passes:
+        return f"{runs}."
+    next_pass = from_ms(status.passes[0].started_ms) + status.interval
+    due = "due now" if next_pass <= now else f"at {next_pass.astimezone():%H:%M:%S}"
+    return f"{runs}; next pass {due}."
+
+
+def _add_listings(watermarks: Sequence[Watermark], now: datetime) -> None:
+    rows = [
+        (
+            str(mark.number),
+            "never" if mark.listed_ms is None else output.since(mark.listed_ms, now),
+            "" if mark.listed_count is None else str(mark.listed_count),
+            "" if mark.source_updated_ms is None else output.moment(mark.source_updated_ms),
+        )
+        for mark in watermarks
+    ]
+    output.table("Listings", ("account", "last complete", "bookings", "newest change"), rows)
+
+
+def _add_passes(passes: Sequence[PassRecord], now: datetime) -> None:
+    names = ("seen", "created", "updated", "deleted", "held")
+    rows = [
+        (
+            output.since(record.started_ms, now),
+            record.outcome,
+            *(str(getattr(record, name)) for name in names),
+            str(len(record.withheld)),
+            f"{record.duration_ms} ms",
+        )
+        for record in passes
+    ]
+    output.table("Last passes", ("started", "outcome", *names, "withheld", "took"), rows)

@@ -1,0 +1,335 @@
+"""One pass: what it prints and exits with, dry runs, and signals."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.cli import once
+from bridge.cli.arguments import Options
+from bridge.config.schema import load_config
+from bridge.errors import ExitStatus, Unavailable
+from bridge.ledger.lock import lock
+from bridge.ledger.store import Ledger
+from bridge.model import PassRecord, Verb, Write
+from bridge.sandbox import Sandbox
+from bridge.sync.narrator import LogNarrator
+from bridge.sync.result import PassResult
+from tests.cli.calls import (
+    COURT_2,
+    SLOT,
+    Run,
+    WriteConfig,
+    book,
+    on_a_terminal,
+    process,
+    restored_signals,
+    start,
+    writes,
+)
+from tests.conftest import EMAIL, PASSWORD
+
+
+def is_put(method: str, _path: str) -> bool:
+    return method == "PUT"
+
+
+def is_listing(method: str, path: str) -> bool:
+    return method == "GET" and path.endswith("/customer/bookings")
+
+
+# --- one pass ---
+
+
+def test_a_pass_in_sync_exits_0_and_prints_one_object(run: Run, sandbox: Sandbox, config_file: Path) -> None:
+    book(sandbox)
+    sandbox.launch27.add_booking(services=[9])
+    ran = run("--once", "--json", "--config", config_file)
+    duration_ms = ran.json.pop("duration_ms")
+    assert isinstance(duration_ms, int)
+    assert ran.code == 0
+    assert ran.json == {
+        "outcome": "in_sync",
+        "seen": 2,
+        "created": 1,
+        "updated": 0,
+        "deleted": 0,
+        "unchanged": 0,
+        "ignored": 1,
+        "held": [],
+        "withheld_deletes": 0,
+        "withheld": [],
+        "duration_ms": duration_ms,
+    }
+    assert [line["event"] for line in ran.log] == ["pass_started", "booking_created", "pass_finished"]
+
+
+def test_a_held_booking_exits_1_with_its_reason(run: Run, sandbox: Sandbox, config_file: Path) -> None:
+    number = book(sandbox, email="")
+    ran = run("--once", "--json", "--config", config_file)
+    (held,) = ran.json["held"]
+    assert ran.code == 1
+    assert ran.json["outcome"] == "attention"
+    assert (held["id"], held["reason"]) == (str(number), "no_participant")
+    assert "fallback_email" in held["detail"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", held["since"])
+
+
+def test_the_summary_names_what_is_held_and_what_failed(
+    run: Run, sandbox: Sandbox, config_file: Path
+) -> None:
+    book(sandbox, email="")
+    book(sandbox, 1)
+    sandbox.wingfield.faults.add("redirect", times=None, match=is_put, location="/elsewhere")
+    ran = run("--once", "--config", config_file)
+    assert ran.code == 75
+    assert ran.out.startswith("Not complete")
+    assert "2 bookings seen: 0 created" in ran.out
+    assert "no_participant" in ran.out
+    assert "Wingfield: answers with a redirect (status 302); is base_url right?" in ran.out
+
+
+def test_withheld_deletes_are_listed_with_the_way_through_and_let_through_when_allowed(
+    run: Run, sandbox: Sandbox, config_file: Path
+) -> None:
+    numbers = [book(sandbox, hour) for hour in range(10)]
+    assert run("--once", "--config", config_file).code == 0
+    for number in numbers[:6]:
+        sandbox.launch27.cancel(number)
+    ran = run("--once", "--json", "--config", config_file)
+    assert ran.code == 1
+    assert (ran.json["withheld_deletes"], ran.json["withheld"]) == (6, [str(id_) for id_ in numbers[:6]])
+    assert "courtbridge --once --allow-mass-delete" in run("--once", "--config", config_file).out
+    status = run("status", "--config", config_file)
+    assert status.code == 1
+    assert "The last pass withheld 6 deletes: 1001, 1002" in status.out
+    ran = run("--once", "--allow-mass-delete", "--dry-run", "--json", "--config", config_file)
+    assert (ran.code, ran.json["deleted"]) == (0, 6)
+    ran = run("--once", "--allow-mass-delete", "--json", "--config", config_file)
+    assert (ran.code, ran.json["deleted"]) == (0, 6)
+
+
+def test_warnings_of_the_configuration_are_logged(run: Run, config_file: Path) -> None:
+    config_file.chmod(0o644)
+    ran = run("--once", "--config", config_file)
+    assert [line["detail"].partition(":")[0] for line in ran.events("config_warning")] == [
+        "launch27.accounts[0].password",
+        "wingfield.token",
+    ]
+
+
+def test_a_second_instance_exits_75_and_says_who_holds_the_state(run: Run, config_file: Path) -> None:
+    with lock(config_file.with_name("courtbridge.db")):
+        ran = run("--once", "--config", config_file)
+        assert run("--dry-run", "--config", config_file).code == 0
+    (line,) = ran.log
+    assert ran.code == 75
+    assert line["event"] == "already_running"
+    assert f"process {os.getpid()}" in line["message"]
+
+
+def test_a_damaged_state_exits_74(run: Run, config_file: Path) -> None:
+    config_file.with_name("courtbridge.db").write_text("no database at all" * 100)
+    for call in ("--once", "--dry-run", "status"):
+        ran = run(call, "--config", config_file)
+        assert (ran.code, ran.out) == (74, "")
+        assert [line["event"] for line in ran.log] == ["state_unusable"]
+
+
+def test_a_refused_password_exits_77_and_is_nowhere(
+    run: Run, sandbox: Sandbox, write_config: WriteConfig
+) -> None:
+    config = write_config({PASSWORD: "hunter2-hunter2"})
+    ran = run("--once", "--json", "--config", config)
+    assert (ran.code, ran.json["outcome"]) == (77, "refused")
+    assert "hunter2" not in ran.out + ran.err
+    files = [path.read_bytes() for path in config.parent.iterdir() if path != config]
+    assert not any(b"hunter2" in content or EMAIL.encode() in content for content in files)
+    assert run("status", "--config", config).code == 1
+    assert not writes(sandbox)
+
+
+def test_a_wrong_configuration_exits_78_with_a_line_for_each_problem_and_no_request(
+    run: Run, sandbox: Sandbox, write_config: WriteConfig
+) -> None:
+    password = f'password = "{PASSWORD}"'
+    config = write_config({password: 'password_env = "NO_SUCH_VARIABLE"', COURT_2: "court-two"})
+    ran = run("--once", "--config", config)
+    assert (ran.code, ran.out) == (78, "")
+    assert [(line["event"], line["place"]) for line in ran.log] == [
+        ("config_invalid", "launch27.accounts[0].password_env"),
+        ("config_invalid", "courts[1].court_id"),
+    ]
+    assert "$NO_SUCH_VARIABLE is not set" in ran.log[0]["message"]
+    assert (sandbox.launch27.requests, sandbox.wingfield.requests) == (0, 0)
+
+
+def test_no_configuration_at_all_says_where_it_was_looked_for(run: Run, tmp_path: Path) -> None:
+    ran = run("--once", "--config", tmp_path / "none.toml")
+    assert ran.code == 78
+    assert "none.toml" in ran.log[0]["message"]
+    assert "place" not in ran.log[0]
+
+
+# --- dry run ---
+
+
+def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+
+
+def test_a_dry_run_says_what_a_pass_would_write_and_writes_nothing_anywhere(
+    run: Run, sandbox: Sandbox, config_file: Path
+) -> None:
+    moved, gone = book(sandbox), book(sandbox, 1)
+    assert run("--once", "--config", config_file).code == 0
+    new = book(sandbox, 2, court=2)
+    sandbox.launch27.edit(moved, service_date=SLOT + timedelta(hours=3))
+    sandbox.launch27.cancel(gone)
+    before, sent = tree(config_file.parent), len(writes(sandbox))
+    ran = run("--once", "--dry-run", "--json", "--config", config_file)
+    assert tree(config_file.parent) == before
+    assert len(writes(sandbox)) == sent
+    assert ran.code == 0
+    assert [ran.json[name] for name in ("seen", "created", "updated", "deleted")] == [2, 1, 1, 1]
+    actions = {action.pop("id"): action for action in ran.json["actions"]}
+    assert {id_: action["action"] for id_, action in actions.items()} == {
+        str(moved): "update",
+        str(gone): "delete",
+        str(new): "create",
+    }
+    assert actions[str(new)] == {
+        "action": "create",
+        "court": COURT_2,
+        "start": f"{SLOT + timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}",
+        "end": f"{SLOT + timedelta(hours=3):%Y-%m-%dT%H:%M:%SZ}",
+        "why": "new",
+    }
+    assert all(line["dry_run"] for line in ran.log)
+
+
+def test_a_dry_run_before_the_first_pass_leaves_no_file(
+    run: Run, sandbox: Sandbox, config_file: Path
+) -> None:
+    book(sandbox)
+    ran = run("--dry-run", "--config", config_file)
+    assert [path.name for path in config_file.parent.iterdir()] == ["config.toml"]
+    assert ran.out.startswith("Dry run, nothing was written.")
+    assert re.search(r"create +1001 +Court 1 +\d{4}-\d\d-\d\d \d\d:\d\d–\d\d:\d\d +new", ran.out)
+    assert not writes(sandbox)
+
+
+def test_a_dry_run_works_beside_a_process_that_holds_the_state_and_leaves_its_files_alone(
+    run: Run, sandbox: Sandbox, config_file: Path
+) -> None:
+    book(sandbox)
+    assert run("--once", "--config", config_file).code == 0
+    config = load_config(config_file, {})
+    with lock(config.sync.state), Ledger.open(config.sync.state, config.identity) as ledger:
+        ledger.save([ledger.known["1001"]._replace(allowed=1)])
+        before = {name: found[0] for name, found in tree(config_file.parent).items() if "-shm" not in name}
+        assert run("--dry-run", "--config", config_file).code == 0
+        after = {name: found[0] for name, found in tree(config_file.parent).items() if "-shm" not in name}
+        assert after == before
+
+
+def test_a_delete_without_a_known_place_and_withheld_deletes_are_shown_as_they_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    delete = Write(Verb.DELETE, "1002", None, (), b"", 0, "cancelled or gone in Launch27")
+    record = PassRecord(0, 184, "incomplete", 42, 1, 2, 1, 36, 2, 1, ("1", "2"))
+    errors = (Unavailable("Wingfield", "answered 500"), Unavailable("Wingfield", "answered 500"))
+    result = PassResult(record, ExitStatus.TRY_LATER, (), (delete,), errors)
+    once.report(result, {}, datetime.now(UTC), dry_run=True)
+    text = capsys.readouterr().out
+    assert "1 would be created" in text
+    assert re.search("^  delete  1002 +cancelled", text, re.MULTILINE)
+    assert "Deletes withheld: 1, 2\n  2 of 0 bookings would be deleted" in text
+    assert text.count("Wingfield: answered 500") == 1
+    (action,) = once.pass_json(result, dry_run=True)["actions"]
+    assert (action["action"], action["court"], action["start"], action["end"]) == ("delete", None, None, None)
+
+
+# --- signals ---
+
+
+def test_sigterm_ends_a_pass_with_what_is_in_flight_stored_and_75(
+    sandbox: Sandbox, config_file: Path
+) -> None:
+    for hour in range(20):
+        book(sandbox, hour)
+    hang = sandbox.wingfield.faults.add("hang", match=is_put, after=3)
+    with start("--once", "--json", "--config", config_file) as running:
+        assert hang.struck.wait(20)
+        running.send_signal(signal.SIGTERM)
+        assert running.stderr
+        next(line for line in running.stderr if '"stopping"' in line)
+        hang.release()
+        out, _ = running.communicate(timeout=20)
+    assert running.returncode == 75
+    assert json.loads(out)["outcome"] == "incomplete"
+    answered = [entry.id for entry in sandbox.wingfield.log if (entry.method, entry.status) == ("PUT", 200)]
+    assert json.loads(out)["created"] == len(answered) == len(sandbox.wingfield.bookings)
+    assert process("--once", "--config", config_file).code == 0
+    sent = [entry.id for entry in sandbox.wingfield.log if (entry.method, entry.status) == ("PUT", 200)]
+    assert len(sent) == len(set(sent)) == 20
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(sandbox: Sandbox, config_file: Path, first: signal.Signals) -> None:
+    hang = sandbox.launch27.faults.add("hang", match=is_listing)
+    with start("--once", "--config", config_file) as running:
+        assert hang.struck.wait(20)
+        running.send_signal(first)
+        assert running.stderr
+        next(line for line in running.stderr if '"stopping"' in line)
+        running.send_signal(signal.SIGTERM)
+        _, err = running.communicate(timeout=4)
+    assert running.returncode == 75
+    assert json.loads(err.splitlines()[-1])["event"] == "ended_at_once"
+
+
+async def test_what_is_still_in_flight_after_the_grace_is_cut_off(
+    sandbox: Sandbox, config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(once, "STOP_SECONDS", 0.05)
+    monkeypatch.setattr(once, "_STORE_SECONDS", 0.0)
+    hang = sandbox.launch27.faults.add("hang", match=is_listing)
+    config = load_config(config_file, {})
+    with Ledger.snapshot(config.sync.state, config.identity) as ledger:
+        options = Options(allow_mass_delete=False, dry_run=True)
+        running = asyncio.create_task(once.run_pass(options, config, ledger, LogNarrator()))
+        await hang.struck.reached()
+        with restored_signals():
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert await running is None
+
+
+def test_a_pass_that_was_cut_off_says_so_and_exits_75(
+    run: Run, config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cut_off(*_: Any, **__: Any) -> None: ...
+
+    monkeypatch.setattr(once, "run_pass", cut_off)
+    ran = run("--once", "--json", "--config", config_file)
+    assert (ran.code, ran.out) == (75, "")
+    assert ran.events("pass_interrupted")
+
+
+def test_a_long_pass_has_a_bar_on_a_terminal(sandbox: Sandbox, config_file: Path) -> None:
+    for hour in range(40):
+        book(sandbox, hour, court=1 + hour % 2)
+    code, shown = on_a_terminal("--once", "--config", config_file)
+    assert code == 0
+    assert "writing to Wingfield" in shown
+    assert shown.count("booking_created") == 40
+    assert "In sync." in shown
+    assert "{" not in shown

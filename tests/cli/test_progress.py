@@ -1,0 +1,64 @@
+"""The bar of a long pass: on a terminal in memory, with the log beside it."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+from structlog.testing import CapturingLogger
+
+from bridge.cli.progress import MANY, Bar
+from bridge.errors import ExitStatus
+from bridge.model import PassRecord, Slot, Verb, Write
+from bridge.sync.result import PassResult
+
+SLOT = Slot("court", datetime(2026, 11, 20, 12, tzinfo=UTC), datetime(2026, 11, 20, 13, tzinfo=UTC))
+CREATE = Write(Verb.CREATE, "1001", SLOT, ("a@b.co",), b"x", 0, "new")
+RESULT = PassResult(PassRecord(0, 184, "in_sync", 1, 1, 0, 0, 0, 0, 0), ExitStatus.OK, (), (CREATE,), ())
+
+
+class Screen:
+    def __init__(self, *, writes: bool = True) -> None:
+        self.out = io.StringIO()
+        self.log = CapturingLogger()
+        self.relogged = 0
+        console = Console(file=self.out, force_terminal=True, width=80)
+        self.bar = Bar(self.log, console, self.relog, writes=writes)
+
+    def relog(self) -> None:
+        self.relogged += 1
+
+
+def test_a_long_pass_has_a_bar_until_it_ends_and_its_log_goes_on() -> None:
+    screen = Screen()
+    screen.bar.pass_started()
+    screen.bar.planned(MANY + 1)
+    assert screen.relogged == 1
+    screen.bar.wrote(CREATE)
+    screen.bar.participants_skipped("1001", 2)
+    screen.bar.pass_finished(RESULT)
+    shown = screen.out.getvalue()
+    assert "writing to Wingfield" in shown
+    assert f"1/{MANY + 1}" in shown
+    assert screen.relogged == 2
+    logged = [call.args[0] for call in screen.log.calls]
+    assert logged == ["pass_started", "booking_created", "participants_skipped", "pass_finished"]
+
+
+def test_many_look_ups_have_a_bar_of_their_own() -> None:
+    screen = Screen(writes=False)
+    for answered in range(MANY + 3):
+        screen.bar.asking(answered)
+    screen.bar.stop()
+    assert "looking up bookings in Launch27" in screen.out.getvalue()
+    assert screen.relogged == 2
+
+
+@pytest.mark.parametrize(("writes", "planned"), [(True, MANY), (False, MANY + 1)])
+def test_a_short_pass_and_a_dry_run_have_no_bar(writes: bool, planned: int) -> None:
+    screen = Screen(writes=writes)
+    screen.bar.planned(planned)
+    screen.bar.wrote(CREATE)
+    assert screen.out.getvalue() == ""

@@ -1,0 +1,182 @@
+"""The status: what the state says, and which process has its lock."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.cli import status
+from bridge.config.schema import load_config
+from bridge.errors import AlreadyRunning, StateError
+from bridge.ledger.lock import lock
+from bridge.ledger.store import Ledger
+from bridge.model import Held, PassRecord, Watermark, to_ms
+from bridge.sandbox import Sandbox
+from tests.cli.calls import Run, WriteConfig, book
+from tests.conftest import PASSWORD
+
+
+def test_status_before_the_first_pass_says_so(run: Run, config_file: Path) -> None:
+    ran = run("status", "--config", config_file)
+    assert ran.code == 0
+    assert ran.out.startswith("No pass has finished yet")
+    assert run("status", "--json", "--config", config_file).json == {
+        "bookings": 0,
+        "held": [],
+        "withheld_deletes": 0,
+        "watermarks": [],
+        "passes": [],
+    }
+
+
+def test_status_needs_no_secret_and_no_court_and_asks_nobody(
+    run: Run, sandbox: Sandbox, write_config: WriteConfig
+) -> None:
+    config = write_config(
+        {f'password = "{PASSWORD}"': 'password_file = "nowhere"', "[[courts]]": "[[other]]"}
+    )
+    text = config.read_text()
+    config.write_text(text[: text.index("[[other]]")])
+    assert run("status", "--config", config).code == 0
+    assert sandbox.launch27.requests == 0
+
+
+def test_status_shows_what_is_in_sync_and_what_is_held(run: Run, sandbox: Sandbox, config_file: Path) -> None:
+    book(sandbox)
+    number = book(sandbox, 1, email="")
+    run("--once", "--config", config_file)
+    ran = run("status", "--json", "--config", config_file)
+    assert ran.code == 1
+    assert ran.json["bookings"] == 1
+    assert [held["id"] for held in ran.json["held"]] == [str(number)]
+    (mark,) = ran.json["watermarks"]
+    assert (mark["account"], mark["source_updated_at"]) == (1, None)
+    (last,) = ran.json["passes"]
+    assert last["started_at"] == mark["listed_at"]
+    assert (last["outcome"], last["created"], last["held"]) == ("attention", 1, 1)
+    shown = run("status", "--config", config_file).out
+    assert "1 booking in Wingfield, 1 held." in shown
+    assert "No bridge is running" in shown
+    assert re.search(r"no_participant +\d{4}-\d\d-\d\d \d\d:\d\d \(just now\)", shown)
+
+
+def test_status_works_beside_the_process_that_holds_the_state_and_says_when_the_next_pass_is(
+    run: Run, write_config: WriteConfig
+) -> None:
+    config = write_config(more='[sync]\ninterval = "1h"')
+    with lock(config.with_name("courtbridge.db")):
+        shown = run("status", "--config", config).out
+    assert f"A bridge is running (process {os.getpid()}, since " in shown
+    run("--once", "--config", config)
+    with lock(config.with_name("courtbridge.db")):
+        shown = run("status", "--config", config).out
+    assert re.search(r"; next pass at \d\d:\d\d:\d\d\.", shown)
+
+
+def test_the_process_that_runs_is_the_one_that_has_the_lock_as_the_kernel_says(tmp_path: Path) -> None:
+    state = tmp_path / "courtbridge.db"
+    assert status.running(state) is None
+    with lock(state):
+        found = status.running(state)
+        assert found is not None
+        assert found.pid == os.getpid()
+        assert status.running(state, tmp_path / "no-proc") is None
+        with pytest.raises(AlreadyRunning), lock(state):
+            pass
+    assert status.running(state) is None
+
+
+def test_a_state_out_of_reach_is_said_in_a_sentence(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: Any) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    config = load_config(config_file, {})
+    monkeypatch.setattr(Path, "exists", denied)
+    with pytest.raises(StateError, match="Permission denied; call courtbridge as a user who may read"):
+        Ledger.snapshot(config.sync.state, config.identity)
+
+
+# --- as it is shown ---
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+NOW_MS, HOUR_MS = to_ms(NOW), 3_600_000
+RECORD = PassRecord(NOW_MS - HOUR_MS, 184, "attention", 42, 1, 2, 1, 36, 2, 1)
+STATUS = status.Status(
+    Path("/var/lib/courtbridge/courtbridge.db"),
+    39,
+    (Held("1005", "no_participant", "it names nobody", NOW_MS - 3 * HOUR_MS),),
+    (Watermark("k", 1, NOW_MS, 42, NOW_MS), Watermark("m", 2, None, None, None)),
+    (replace(RECORD, withheld=("7",)), replace(RECORD, outcome="in_sync")),
+    timedelta(minutes=1),
+    status.Running(4711, NOW),
+)
+
+
+def test_the_status_tells_all_the_ledger_knows(capsys: pytest.CaptureFixture[str]) -> None:
+    status.report(STATUS, NOW)
+    text = capsys.readouterr().out
+    assert text.startswith("Last pass 1 h ago: Something needs a person.\n39 bookings in Wingfield, 1 held")
+    for part in (
+        "process 4711",
+        "next pass due now.",
+        "(3 h ago)  it names nobody",
+        "The last pass withheld 1 delete: 7\n  If they really are gone",
+        "  2        never",
+        "in_sync",
+    ):
+        assert part in text
+
+
+def test_a_bridge_without_a_finished_pass_is_running_all_the_same(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status.report(replace(STATUS, passes=()), NOW)
+    text = capsys.readouterr().out
+    assert text.startswith("No pass has finished yet")
+    assert text.endswith(").\n")
+
+
+def test_the_status_is_json_as_the_interface_says() -> None:
+    shown = status.status_json(STATUS)
+    assert list(shown) == ["bookings", "held", "withheld_deletes", "watermarks", "passes"]
+    assert shown["withheld_deletes"] == 1
+    assert shown["watermarks"] == [
+        {"account": 1, "listed_at": "2026-11-20T12:00:00Z", "source_updated_at": "2026-11-20T12:00:00Z"},
+        {"account": 2, "listed_at": None, "source_updated_at": None},
+    ]
+    assert shown["passes"][0] == {
+        "started_at": "2026-11-20T11:00:00Z",
+        "outcome": "attention",
+        "seen": 42,
+        "created": 1,
+        "updated": 2,
+        "deleted": 1,
+        "unchanged": 36,
+        "ignored": 2,
+        "held": 1,
+        "withheld_deletes": 1,
+        "duration_ms": 184,
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"held": (), "passes": ()}, 0),
+        ({"held": (), "passes": (replace(RECORD, outcome="in_sync"),)}, 0),
+        ({"held": (), "passes": (replace(RECORD, outcome="incomplete"),)}, 0),
+        ({"held": (), "passes": (replace(RECORD, outcome="refused"),)}, 1),
+        ({"held": ()}, 1),
+        ({"passes": ()}, 1),
+    ],
+)
+def test_the_status_asks_for_a_person_when_one_is_needed(changes: dict[str, Any], code: int) -> None:
+    assert replace(STATUS, **changes).exit_status == code
