@@ -95,11 +95,11 @@ def test_the_process_that_runs_is_the_one_that_has_the_lock_as_the_kernel_says(t
 def test_a_state_out_of_reach_is_said_in_a_sentence(
     config_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def denied(*_: Any) -> bool:
+    def denied(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
     config = load_config(config_file, {})
-    monkeypatch.setattr(Path, "exists", denied)
+    monkeypatch.setattr(Path, "stat", denied)
     with pytest.raises(StateError, match="Permission denied; call courtbridge as a user who may read"):
         Ledger.snapshot(config.sync.state, config.identity)
 
