@@ -14,6 +14,9 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple
 
+STOP_SECONDS = 5.0
+"""A stop (SIGTERM, SIGINT) ends within this, whatever hangs: what was answered by then is stored."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 

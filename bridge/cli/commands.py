@@ -24,13 +24,11 @@ from bridge.cli import output as report
 from bridge.config.schema import Config, find_config, load_config
 from bridge.errors import ConfigError, ExitStatus, worst
 from bridge.ledger.store import Ledger, hold
+from bridge.model import STOP_SECONDS
 
 if TYPE_CHECKING:
     from bridge.sync.run import Narrator, PassResult
 
-STOP_SECONDS = 5.0
-"""How long requests in flight may take after a signal. The executor keeps to the same, and then stores."""
-_STORE_SECONDS = 0.5
 PASSES_SHOWN = 10
 
 
@@ -132,7 +130,7 @@ async def _run_pass(
         def begin_to_stop() -> None:
             stop.set()
             services.stop()
-            asyncio.get_running_loop().call_later(STOP_SECONDS + _STORE_SECONDS, task.cancel)
+            asyncio.get_running_loop().call_later(STOP_SECONDS, task.cancel)
 
         with _signals(begin_to_stop):
             try:

@@ -38,11 +38,6 @@ class Notifier:
         """Return the notifier that ``$NOTIFY_SOCKET``, ``$WATCHDOG_USEC`` and ``$WATCHDOG_PID`` ask for."""
         return cls(environ.get("NOTIFY_SOCKET"), _watchdog_seconds(environ))
 
-    @property
-    def has_unsent(self) -> bool:
-        """Whether systemd has fallen behind in reading."""
-        return bool(self._unsent)
-
     def ready(self, status: str) -> None:
         """Say that the service works (again, after a reload), and what goes on."""
         self._send("READY=1", _status(status))

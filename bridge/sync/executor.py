@@ -25,15 +25,25 @@ from datetime import datetime
 from typing import Protocol
 
 from bridge.errors import BridgeError, CredentialsRefused, Rejected, ServiceError, Unavailable
-from bridge.model import ABSENT, Ending, Found, Known, Outcome, Plan, Slot, Verb, Write, fingerprint
+from bridge.model import (
+    ABSENT,
+    STOP_SECONDS,
+    Ending,
+    Found,
+    Known,
+    Outcome,
+    Plan,
+    Slot,
+    Verb,
+    Write,
+    fingerprint,
+)
 
 BATCH = 64
 """How many intents one transaction stores: enough to make its cost small, few enough to keep it short."""
 
 _OUTRUN = frozenset({"stale_write", "version_conflict"})
 _ATTEMPTS_ABOVE = 3
-DRAIN_SECONDS = 4.5
-"""How long requests in flight are waited for after a stop: with what is stored then, 5 seconds in all."""
 
 
 class Stored(Protocol):
@@ -99,7 +109,7 @@ class Executor:
     """Sends the writes of one plan after another; see the module's own words.
 
     ``key`` turns a Launch27 id into the external id. ``now_ms`` is the clock, in milliseconds since 1970.
-    When ``stop`` is set, only what puts taken out bookings back is still sent, for at most ``DRAIN_SECONDS``.
+    When ``stop`` is set, only what puts taken out bookings back is still sent, for most of ``STOP_SECONDS``.
     """
 
     target: Target
@@ -175,7 +185,8 @@ class _Run:
             if self.execution.error is not None or self._executor.target.is_down:
                 self._ready.clear()
             if self._executor.stop.is_set():
-                deadline = deadline or asyncio.get_running_loop().time() + DRAIN_SECONDS
+                # The rest of the time is for storing what was answered.
+                deadline = deadline or asyncio.get_running_loop().time() + 0.8 * STOP_SECONDS
                 self._drop_all_but_put_backs()
             await self._hand_out_a_batch()
             if not self._unfinished and not self._ready:

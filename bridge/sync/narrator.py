@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -13,9 +14,7 @@ from bridge.log import Aside
 from bridge.model import Held, HeldSince, Verb, Write, isoformat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bridge.sync.run import Narrator, PassResult
+    from bridge.sync.run import PassResult
 
 _EVENTS = {Verb.CREATE: "booking_created", Verb.UPDATE: "booking_updated", Verb.DELETE: "booking_deleted"}
 HOUR_MS = 3_600_000
@@ -40,19 +39,25 @@ class LogNarrator:
     """When which kind of retry was told, in milliseconds since 1970."""
     _withheld: tuple[str, ...] = ()
     _told_ms: int = 0
+    heard_at: float = field(default_factory=monotonic)
+    """When a pass last made a step, in seconds of the monotonic clock."""
 
     def pass_started(self) -> None:
         """Say that a pass begins."""
+        self.heard_at = monotonic()
         (self.log.debug if self.lasting else self.log.info)("pass_started")
 
-    def asking(self, answered: int) -> None:
+    def asking(self, answered: int) -> None:  # noqa: ARG002 (the numbers are for progress bars)
         """Take note that so many questions by id are answered."""
+        self.heard_at = monotonic()
 
-    def planned(self, writes: int) -> None:
+    def planned(self, writes: int) -> None:  # noqa: ARG002
         """Take note of how many requests are planned."""
+        self.heard_at = monotonic()
 
     def wrote(self, write: Write) -> None:
         """Say that Wingfield acknowledged a write."""
+        self.heard_at = monotonic()
         if write.takes_out:
             self.log.debug("booking_taken_out", id=write.id, why=write.why)
             return
@@ -75,6 +80,7 @@ class LogNarrator:
 
     def pass_finished(self, result: PassResult) -> None:
         """Say how the pass went, and what keeps it from being in step."""
+        self.heard_at = monotonic()
         if not self.stopping:
             self._tell_troubles(result)
         self._tell_withheld(result)
@@ -141,45 +147,6 @@ class LogNarrator:
         elif self._withheld and not withheld:
             self.log.info("deletes_no_longer_withheld")
         self._withheld = withheld
-
-
-class Overheard:
-    """Passes everything on to a narrator; knows when it last heard of a pass, and whether that writes.
-
-    ``clock`` returns seconds that only grow.
-    """
-
-    def __init__(self, narrator: Narrator, clock: Callable[[], float]) -> None:
-        self._narrator = narrator
-        self._clock = clock
-        self.heard_at = clock()
-        self.is_writing = False
-
-    def pass_started(self) -> None:
-        self.heard_at, self.is_writing = self._clock(), False
-        self._narrator.pass_started()
-
-    def asking(self, answered: int) -> None:
-        self.heard_at = self._clock()
-        self._narrator.asking(answered)
-
-    def planned(self, writes: int) -> None:
-        self.heard_at, self.is_writing = self._clock(), True
-        self._narrator.planned(writes)
-
-    def wrote(self, write: Write) -> None:
-        self.heard_at = self._clock()
-        self._narrator.wrote(write)
-
-    def participants_skipped(self, id_: str, count: int) -> None:
-        self._narrator.participants_skipped(id_, count)
-
-    def held_changed(self, began: Sequence[Held], ended: Sequence[HeldSince]) -> None:
-        self._narrator.held_changed(began, ended)
-
-    def pass_finished(self, result: PassResult) -> None:
-        self.heard_at = self._clock()
-        self._narrator.pass_finished(result)
 
 
 _VARYING = re.compile(r" \(\d+ tries\)|not asked again in this pass, after: |(?<=wait for )\d+|(?<=/)\d+")

@@ -474,7 +474,6 @@ async def test_what_is_still_in_flight_after_the_grace_is_cut_off(
     sandbox: Sandbox, config_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commands, "STOP_SECONDS", 0.05)
-    monkeypatch.setattr(commands, "_STORE_SECONDS", 0.0)
     hang = sandbox.launch27.faults.add("hang", match=is_listing)
     config = load_config(config_file, {})
     with Ledger.snapshot(config.sync.state, config.identity) as ledger:
