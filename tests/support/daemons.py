@@ -193,7 +193,7 @@ class Here:
         self.config = config
         self.log = Log()
         self.aside = logs.Aside()
-        self._notifier = Notifier(str(notify.path) if notify else None, watchdog_seconds)
+        self._notifier = Notifier(str(notify.path) if notify else "", watchdog_seconds)
         self._added = asyncio.Event()
 
     async def __aenter__(self) -> Self:
