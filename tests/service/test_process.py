@@ -159,20 +159,6 @@ async def test_an_edit_is_taken_in_and_a_pass_follows(
     assert "a@c.co" not in str(here.log.lines)
 
 
-async def test_a_half_written_file_is_waited_for(sandbox: Sandbox, config: Path) -> None:
-    text = read(config)
-    whole = text.replace('interval = "1s"', 'interval = "2s"')
-    async with Here(config) as here:
-        await here.passes(1)
-        write(config, whole[: len(whole) // 2])
-        seen = here.beats
-        await here.until(lambda: here.beats > seen + 3)
-        write(config, whole)
-        line = await here.wait("config_reloaded")
-    assert line["changed"] == ["sync.interval"]
-    assert not here.log.of("config_rejected")
-
-
 async def test_a_wrong_edit_is_told_once_with_all_its_problems(sandbox: Sandbox, config: Path) -> None:
     (number,) = book(sandbox)
     good = read(config)
