@@ -27,14 +27,12 @@ from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import httpx
+
 from bridge import __version__
 from bridge.config.schema import Secret
 from bridge.errors import ConfigError, Problem, Unavailable
 from bridge.http.ratelimit import Kind, RateLimiter
-from bridge.lean import without
-
-with without("httpx._main"):  # its command line, which draws in click, pygments and rich
-    import httpx
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -15,36 +15,36 @@ from typing import Any
 SETTLED_SECONDS = 1.0
 """How long a file must have been left alone: a half-written one may be valid, with half of its courts."""
 
-_Stamp = tuple[int, int, int, int, int] | None
+_Stamp = tuple[int, ...] | None
+_UNKNOWN: _Stamp = ()
 
 
 class Watch:
     """Watches files, named by path; each may be missing."""
 
-    def __init__(self, paths: Iterable[Path], settled_seconds: float = SETTLED_SECONDS) -> None:
+    def __init__(self, settled_seconds: float = SETTLED_SECONDS) -> None:
         self._settled_seconds = settled_seconds
-        self._paths = tuple(paths)
-        self._taken = self._seen = self._stamps()
+        self._taken: dict[Path, _Stamp] = {}
+        self._seen: dict[Path, _Stamp] = {}
         self._seen_since = 0.0
 
     def look(self, now: float) -> bool:
         """Return whether there is an edit that is not taken yet, and is finished.
 
-        ``now`` is in seconds of a clock that only grows.
+        ``now`` is in seconds of a monotonic clock.
         """
-        stamps = self._stamps()
+        stamps = {path: _stamp(path) for path in self._taken}
         if stamps != self._seen:
             self._seen, self._seen_since = stamps, now
             return False
         return stamps != self._taken and now - self._seen_since >= self._settled_seconds
 
     def take(self, paths: Iterable[Path]) -> None:
-        """Take note that ``paths`` are read from now on. Called before reading, so that no edit is lost."""
-        self._paths = tuple(paths)
-        self._taken = self._seen = self._stamps()
+        """Watch ``paths`` from now on, which were read after the last ``look``: no edit since is lost.
 
-    def _stamps(self) -> tuple[_Stamp, ...]:
-        return tuple(map(_stamp, self._paths))
+        One that was not watched while it was read counts as edited: reading it once more costs nothing.
+        """
+        self._taken = {path: self._seen.get(path, _UNKNOWN) for path in paths}
 
 
 def _stamp(path: Path) -> _Stamp:

@@ -595,7 +595,7 @@ async def test_a_stop_puts_back_whom_an_earlier_pass_took_out(bench: Bench) -> N
 async def test_what_does_not_answer_within_the_deadline_is_left_in_doubt(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "DRAIN_SECONDS", 0.02)
+    monkeypatch.setattr(module, "STOP_SECONDS", 0.02)
     bench.target.gate = asyncio.Event()
     bench.target.on_request = bench.stop.set
     began = time.monotonic()
