@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.cli import output as report
-from bridge.config.schema import Config, find_config, load_config
+from bridge.config.loading import load_config
+from bridge.config.paths import find_config
+from bridge.config.schema import Config
 from bridge.errors import ConfigError, ExitStatus, worst
 from bridge.ledger.store import Ledger, hold
 

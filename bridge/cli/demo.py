@@ -25,12 +25,10 @@ from bridge.config.schema import (
     Config,
     CourtRule,
     Launch27Config,
-    MappingConfig,
-    Secret,
     SyncConfig,
     WingfieldConfig,
-    account_key,
 )
+from bridge.config.secrets import Secret
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
 from bridge.model import Held, HeldSince, Write, isoformat
@@ -227,15 +225,23 @@ async def _demo(folder: Path) -> ExitStatus:
 
 def _config(club: Club, folder: Path) -> Config:
     email, password = _LOGIN
-    account = Account(1, email, Secret(password), account_key(email))
+    account = Account(email=email, password=Secret(password))
     wingfield = club.wingfield
     return Config(
-        folder / "config.toml",
-        Launch27Config(club.launch27.url, (account,), reads_per_second=1000.0, read_burst=1000),
-        WingfieldConfig(wingfield.url, wingfield.service_id, Secret(wingfield.token)),
-        SyncConfig(folder / "courtbridge.db"),
-        MappingConfig(),
-        tuple(CourtRule(id_, f"Court {n}", service_ids=frozenset({n})) for n, id_ in COURTS.items()),
+        path=folder / "config.toml",
+        launch27=Launch27Config(
+            base_url=club.launch27.url, accounts=(account,), reads_per_second=1000.0, read_burst=1000
+        ),
+        wingfield=WingfieldConfig(
+            base_url=wingfield.url,
+            external_service_id=wingfield.service_id,
+            token=Secret(wingfield.token),
+        ),
+        sync=SyncConfig(state=folder / "courtbridge.db"),
+        courts=tuple(
+            CourtRule(court_id=id_, name=f"Court {n}", service_ids=frozenset({n}))
+            for n, id_ in COURTS.items()
+        ),
     )
 
 

@@ -28,7 +28,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from bridge import __version__
-from bridge.config.schema import Secret
+from bridge.config.secrets import Secret
 from bridge.errors import ConfigError, Problem, Unavailable
 from bridge.http.ratelimit import Kind, RateLimiter
 from bridge.lean import without

@@ -25,7 +25,8 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[impo
 from apscheduler.triggers.base import BaseTrigger  # type: ignore[import-untyped]
 
 from bridge import log as logs
-from bridge.config.schema import Config, changed_keys, load_config
+from bridge.config.loading import load_config
+from bridge.config.schema import Config, changed_keys
 from bridge.errors import BridgeError, ConfigError, ExitStatus, Problem
 from bridge.launch27.client import Session
 from bridge.ledger.store import Ledger, hold

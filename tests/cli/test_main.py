@@ -27,7 +27,7 @@ from bridge import log as logs
 from bridge.cli import commands, courts
 from bridge.cli import output as report
 from bridge.cli.main import LEVELS, main
-from bridge.config.schema import load_config
+from bridge.config.loading import load_config
 from bridge.errors import AlreadyRunning, StateError
 from bridge.ledger.store import Ledger, hold
 from bridge.model import HeldSince
@@ -615,7 +615,7 @@ def test_problems_are_told_in_words_on_a_terminal(write_config: Callable[..., Pa
     )
     assert code == 78
     lines = shown.splitlines()
-    assert lines[0].startswith('courtbridge: courts[0].court_id: "court-one" is no UUID')
+    assert lines[0].startswith('courtbridge: courts[0].court_id: "court-one" is not a valid UUID')
     assert len(lines) == 2
     assert "\x07" not in shown
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import io
 import json
 import os
@@ -212,9 +211,8 @@ class Here:
         def count_loads() -> Config:
             self.loads += 1
             loaded = load()
-            return dataclasses.replace(
-                loaded, sync=dataclasses.replace(loaded.sync, interval=loaded.sync.interval / 5)
-            )
+            sync = loaded.sync.model_copy(update={"interval": loaded.sync.interval / 5})
+            return loaded.model_copy(update={"sync": sync})
 
         source.is_edited, source.load = count_beats, count_loads  # type: ignore[method-assign]
 
