@@ -29,7 +29,7 @@ from bridge.config.schema import (
     Tables,
     WingfieldConfig,
 )
-from bridge.config.secrets import STEM_OF, forms, with_secrets
+from bridge.config.secrets import STEM_OF, forms, resolve
 from bridge.errors import ConfigError, Problem
 
 
@@ -49,7 +49,8 @@ def load_config(
     if not require_courts:
         document.pop("courts", None)
     examination = _Examination(document, reading)
-    tables = examination.validate(with_secrets(document, reading, fetch=require_secrets))
+    examination.resolve_secrets(fetch=require_secrets)
+    tables = examination.validate()
     examination.check_accounts()
     if require_courts:
         examination.check_courts()
@@ -141,9 +142,18 @@ class _Examination:
     meant: dict[Location, Location] = field(default_factory=dict)
     """Unknown keys, and the fields they stand for: those are not missing, they are misspelt."""
 
-    def validate(self, document: dict[str, Any]) -> Tables | None:
+    def resolve_secrets(self, *, fetch: bool) -> None:
+        """Fetch the password of each account, and the token."""
+        owners: dict[Location, str] = {("wingfield",): "token"}
+        for index in range(len(_list_at(self.document, ("launch27", "accounts")))):
+            owners["launch27", "accounts", index] = "password"
+        for owner, stem in owners.items():
+            if isinstance(table := _at(self.document, owner), dict):
+                resolve(table, owner, stem, self.reading, fetch=fetch)
+
+    def validate(self) -> Tables | None:
         """Return the tables, or None where a value is wrong or missing, with the problems noted."""
-        sync = document.get("sync", {})
+        document, sync = self.document, self.document.get("sync", {})
         if isinstance(sync, dict):
             default = state_path(self.reading.path, self.reading.environ)
             document = {**document, "sync": {"state": default, **sync}}
@@ -176,7 +186,8 @@ class _Examination:
         self.reading.found(location, message)
 
     def _meant_here(self, table: Location, key: str) -> tuple[str, Location] | None:
-        free = [name for name in _KEYS[_table_at(table)] if _at(self.document, (*table, name)) is None]
+        names = _KEYS[tuple(step for step in table if isinstance(step, str))]
+        free = [name for name in names if _at(self.document, (*table, name)) is None]
         close = difflib.get_close_matches(key[:40].lower().replace("-", "_"), free, 1)
         return (f"unknown key; did you mean {close[0]}?", (*table, close[0])) if close else None
 
@@ -240,10 +251,6 @@ class _Examination:
 
 def _concerns_conditions(location: Location) -> bool:
     return location[2:3] not in {("court_id",), ("name",)}
-
-
-def _table_at(location: Location) -> tuple[str, ...]:
-    return tuple(step for step in location if isinstance(step, str))
 
 
 def _list_at(document: object, location: Location) -> list[Any]:

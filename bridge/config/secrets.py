@@ -34,44 +34,25 @@ class Secret(SecretStr):
         return self.get_secret_value()
 
 
-def with_secrets(document: dict[str, Any], reading: Reading, *, fetch: bool) -> dict[str, Any]:
-    """Return the document with each secret under its one key, whatever form it is given in.
+def resolve(table: dict[str, Any], owner: Location, stem: str, reading: Reading, *, fetch: bool) -> None:
+    """Put the secret of a table under its one key, whatever form it is given in; note what is wrong with it.
 
-    Without ``fetch`` all are empty. What is wrong with them is noted.
+    Without ``fetch`` it is empty.
     """
-    wingfield, launch27 = document.get("wingfield"), document.get("launch27")
-    if isinstance(launch27, dict) and isinstance(accounts := launch27.get("accounts"), list):
-        resolved = [
-            _resolved(account, ("launch27", "accounts", index), "password", reading, fetch=fetch)
-            for index, account in enumerate(accounts)
-        ]
-        document = {**document, "launch27": {**launch27, "accounts": resolved}}
-    if isinstance(wingfield, dict):
-        document = {
-            **document,
-            "wingfield": _resolved(wingfield, ("wingfield",), "token", reading, fetch=fetch),
-        }
-    return document
-
-
-def _resolved(table: object, owner: Location, stem: str, reading: Reading, *, fetch: bool) -> object:
-    if not isinstance(table, dict):
-        return table
-    given = {key: table[key] for key in forms(stem) if key in table}
+    given = {key: table.pop(key) for key in forms(stem) if key in table}
     if not given:
-        return table
+        return
+    table[stem] = Secret("")
     if len(given) > 1:
         reading.found((*owner, stem), f"is given as {' and as '.join(given)}; keep one of them")
-    secret = ""
     for key, value in given.items():
         if not isinstance(value, str):
             reading.found((*owner, key), not_valid((*owner, key), value))
         elif len(given) == 1 and fetch:
             try:
-                secret = _fetched(value, (*owner, key), stem, reading)
+                table[stem] = Secret(_fetched(value, (*owner, key), stem, reading))
             except Wrong as wrong:
                 reading.found((*owner, key), str(wrong))
-    return {**{key: value for key, value in table.items() if key not in given}, stem: Secret(secret)}
 
 
 def _fetched(given: str, location: Location, stem: str, reading: Reading) -> str:

@@ -137,51 +137,39 @@ def _base_url(value: str) -> str:
         raise Wrong('has an "@" in it; leave user name and password out')
     if "?" in value or "#" in value:
         raise Wrong('has a "?" or a "#" in it; end it with the path')
-    parts, port = _split(value)
-    if parts is None or parts.scheme not in {"http", "https"} or not _is_host(parts.hostname or ""):
+    if (parts := _parts(value)) is None:
         remedy = 'write one like "https://host/path"'
         raise Wrong(f"{shown(value)} is not a valid address of a service; {remedy}")
-    if port == 0:
+    if not _has_possible_port(parts):
         raise Wrong(f"{shown(value)} has a port that does not exist; leave it out or write 1 to 65535")
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         raise Wrong(f"{shown(value)} would send secrets unencrypted; write https://")
     return value.rstrip("/")
 
 
-def _split(url: str) -> tuple[SplitResult | None, int | None]:
-    """Return the URL's parts and its port: 0 for a port out of range, nothing for what is no URL."""
-    if not url.isprintable() or " " in url:
-        return None, None
+def _parts(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
-    except ValueError:
-        return None, None
-    try:
-        return parts, parts.port
-    except ValueError:
-        return parts, 0
-
-
-def _is_host(host: str) -> bool:
-    if _ip_address(host):
-        return True
-    try:
-        encoded = host.encode("idna")
-    except UnicodeError:
-        return False
-    return bool(encoded) and all(character.isalnum() or character in "-._" for character in host)
-
-
-def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
+        host = (parts.hostname or "").encode("idna").decode()
     except ValueError:
         return None
+    # A colon only gets into a host within brackets, and these hold what urlsplit knows to be an IP address.
+    is_right = parts.scheme in {"http", "https"} and re.fullmatch(r"[\w.:-]+", host)
+    return parts if is_right and url.isprintable() and " " not in url else None
+
+
+def _has_possible_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:
-    address = _ip_address(host)
-    return host == "localhost" if address is None else address.is_loopback
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 Id: TypeAlias = Annotated[int, between(0, 10**18 - 1)]
