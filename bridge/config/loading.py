@@ -44,16 +44,15 @@ def load_config(
 
     Raises ConfigError with everything that is wrong, never just the first.
     """
-    reading = Reading(path.absolute(), environ, files=[path])
-    document = _parsed(path, reading)
+    reading = _Examination(path.absolute(), environ, files=[path])
+    reading.parse(path)
     if not require_courts:
-        document.pop("courts", None)
-    examination = _Examination(document, reading)
-    examination.resolve_secrets(fetch=require_secrets)
-    tables = examination.validate()
-    examination.check_accounts()
+        reading.document.pop("courts", None)
+    reading.resolve_secrets(fetch=require_secrets)
+    tables = reading.validate()
+    reading.check_accounts()
     if require_courts:
-        examination.check_courts()
+        reading.check_courts()
     files = tuple(dict.fromkeys(reading.files))
     if tables is None or reading.problems:
         found = sorted(reading.problems.items(), key=lambda item: _rank(item[0]))
@@ -85,26 +84,6 @@ _TOML_WORDS = {
 }
 
 
-def _parsed(path: Path, reading: Reading) -> dict[str, Any]:
-    """Return the TOML document. Raises ConfigError, for the file as a whole."""
-    try:
-        raw, reading.mode = content_and_mode(path, most_bytes=1_000_000)
-        # Editors on Windows put a byte order mark in front, which TOML does not know.
-        return tomllib.loads(raw.decode("utf-8-sig"))
-    except OSError as error:
-        problem = why_unreadable(error)
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        problem = f"line {line} is not valid UTF-8 text; save the file as UTF-8"
-    except tomllib.TOMLDecodeError as error:
-        problem = _toml_problem(str(error))
-    except RecursionError:
-        problem = "is nested too deeply; start from config.example.toml"
-    except ValueError:
-        problem = "a number in it is too long, or its name is none a file can have"
-    raise ConfigError([Problem(quoted_path(path), problem)], files=reading.files)
-
-
 def _toml_problem(text: str) -> str:
     """Return the parser's complaint with its line and column, without the keys and values it may quote."""
     match = _TOML_ERROR.fullmatch(text)
@@ -133,14 +112,34 @@ _KEYS = {
 _CONDITIONS = ("service_ids", "location_ids", "team_ids", "custom_field", "custom_values")
 
 
-@dataclass(frozen=True, slots=True)
-class _Examination:
+@dataclass(slots=True)
+class _Examination(Reading):
     """One document, and which of its keys were probably meant to be others."""
 
-    document: dict[str, Any]
-    reading: Reading
+    document: dict[str, Any] = field(default_factory=dict)
     meant: dict[Location, Location] = field(default_factory=dict)
     """Unknown keys, and the fields they stand for: those are not missing, they are misspelt."""
+
+    def parse(self, path: Path) -> None:
+        """Read the TOML document. Raises ConfigError, for the file as a whole."""
+        try:
+            raw, self.mode = content_and_mode(path, most_bytes=1_000_000)
+            # Editors on Windows put a byte order mark in front, which TOML does not know.
+            self.document = tomllib.loads(raw.decode("utf-8-sig"))
+        except OSError as error:
+            problem = why_unreadable(error)
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            problem = f"line {line} is not valid UTF-8 text; save the file as UTF-8"
+        except tomllib.TOMLDecodeError as error:
+            problem = _toml_problem(str(error))
+        except RecursionError:
+            problem = "is nested too deeply; start from config.example.toml"
+        except ValueError:
+            problem = "a number in it is too long, or its name is none a file can have"
+        else:
+            return
+        raise ConfigError([Problem(quoted_path(path), problem)], files=self.files)
 
     def resolve_secrets(self, *, fetch: bool) -> None:
         """Fetch the password of each account, and the token."""
@@ -149,16 +148,16 @@ class _Examination:
             owners["launch27", "accounts", index] = "password"
         for owner, stem in owners.items():
             if isinstance(table := _at(self.document, owner), dict):
-                resolve(table, owner, stem, self.reading, fetch=fetch)
+                resolve(table, owner, stem, self, fetch=fetch)
 
     def validate(self) -> Tables | None:
         """Return the tables, or None where a value is wrong or missing, with the problems noted."""
         document, sync = self.document, self.document.get("sync", {})
         if isinstance(sync, dict):
-            default = state_path(self.reading.path, self.reading.environ)
+            default = state_path(self.path, self.environ)
             document = {**document, "sync": {"state": default, **sync}}
         try:
-            return Tables.model_validate(document, context=self.reading)
+            return Tables.model_validate(document, context=self)
         except ValidationError as error:
             errors = error.errors(include_url=False)
         for each in errors:
@@ -169,7 +168,7 @@ class _Examination:
             if location[-1] == "[key]" and len(location) > 3:
                 location = location[:-1]  # pydantic's way to say that the key is wrong
             if not (each["type"] == "missing" and location in self.meant.values()):
-                self.reading.found(location, sentence(each))
+                self.found(location, sentence(each))
         return None
 
     # --- unknown keys ---
@@ -183,7 +182,7 @@ class _Examination:
         else:
             message, (*owner, name) = found
             self.meant[location] = (*owner, STEM_OF.get(str(name), name))
-        self.reading.found(location, message)
+        self.found(location, message)
 
     def _meant_here(self, table: Location, key: str) -> tuple[str, Location] | None:
         names = _KEYS[tuple(step for step in table if isinstance(step, str))]
@@ -210,18 +209,18 @@ class _Examination:
             email = _at(account, ("email",))
             if (
                 isinstance(email, str)
-                and location not in self.reading.problems
+                and location not in self.problems
                 and first.setdefault(email.lower(), index) != index
             ):
                 other = place(("launch27", "accounts", first[email.lower()]))
-                self.reading.found(location, f"is the address of {other} too; keep one of them")
+                self.found(location, f"is the address of {other} too; keep one of them")
 
     def check_courts(self) -> None:
         """See that there are rules, each with a condition, and no two with the same."""
         if self.document.get("courts", []) == [] and ("courts",) not in self.meant.values():
             remedy = '"courtbridge courts" prints blocks to paste'
             message = f"there is no [[courts]] rule, so nothing would be bridged; {remedy}"
-            self.reading.found(("courts",), message)
+            self.found(("courts",), message)
         first: dict[Hashable, int] = {}
         for index, rule in enumerate(_list_at(self.document, ("courts",))):
             if not (isinstance(rule, dict) and self._has_sound_conditions(index, rule)):
@@ -230,22 +229,22 @@ class _Examination:
             same = tuple(frozenset(each) if isinstance(each, list) else each for each in values)
             if first.setdefault(same, index) != index:
                 message = f"has the same conditions as courts[{first[same]}]; change one of them or remove it"
-                self.reading.found(("courts", index), message)
+                self.found(("courts", index), message)
 
     def _has_sound_conditions(self, index: int, rule: dict[str, Any]) -> bool:
         """Whether it is known what the rule asks for; what is missing from it is noted."""
-        at_rule = [self.meant.get(location, location) for location in self.reading.problems]
+        at_rule = [self.meant.get(location, location) for location in self.problems]
         if any(each[:2] == ("courts", index) and _concerns_conditions(each) for each in at_rule):
             return False
         given = [condition for condition in _CONDITIONS if condition in rule]
         if not given:
             message = f"has no condition; give it {' or '.join(_CONDITIONS[:4])}"
-            self.reading.found(("courts", index), message)
+            self.found(("courts", index), message)
         pair = {"custom_field", "custom_values"}
         missing = pair.difference(given)
         if len(missing) == 1:
             (other,) = pair - missing
-            self.reading.found(("courts", index, *missing), f"is missing; {other} does not work without it")
+            self.found(("courts", index, *missing), f"is missing; {other} does not work without it")
         return bool(given) and len(missing) != 1
 
 

@@ -7,7 +7,6 @@ import ipaddress
 import re
 import zoneinfo
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 from typing import Annotated, TypeAlias
 from urllib.parse import SplitResult, urlsplit
@@ -95,15 +94,10 @@ def _zone(name: str) -> str:
     try:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        close = difflib.get_close_matches(name[:60], _all_zones(), 1)
+        close = difflib.get_close_matches(name[:60], zoneinfo.available_timezones(), 1)
         remedy = f"did you mean {shown(close[0])}?" if close else 'write one like "Europe/Berlin"'
         raise Wrong(f"{shown(name)} is not a valid time zone; {remedy}") from None
     return name
-
-
-@cache
-def _all_zones() -> tuple[str, ...]:
-    return tuple(sorted(zoneinfo.available_timezones()))
 
 
 def _id_prefix(value: str) -> str:
