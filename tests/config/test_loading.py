@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from bridge.config import loading as module
 from bridge.config.loading import load_config
-from bridge.config.paths import find_config, state_path
 from bridge.config.problems import sentence
 from bridge.config.schema import (
     Config,
@@ -336,72 +335,7 @@ def test_a_file_with_a_byte_order_mark_and_windows_line_ends_loads(folder: Path)
     assert load_config(write(folder, text), ENVIRON).launch27.page_size == 50
 
 
-# ---------------------------------------------------------------------- where the file is
-
-
-def test_the_path_asked_for_comes_first(folder: Path) -> None:
-    path = write(folder, FULL)
-    assert find_config(str(path), {"COURTBRIDGE_CONFIG": "/nowhere"}) == path
-    assert find_config(None, {"COURTBRIDGE_CONFIG": str(path)}) == path
-
-
-def test_without_a_wish_the_working_directory_comes_before_etc(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    system = write(tmp_path, FULL, "system.toml")
-    monkeypatch.setattr("bridge.config.paths.SYSTEM_CONFIG", system)
-    monkeypatch.chdir(tmp_path)
-    assert find_config(None, {}) == system
-    write(tmp_path, FULL)
-    assert find_config(None, {}).absolute() == tmp_path / "config.toml"
-
-
-@pytest.mark.parametrize(
-    ("explicit", "environ", "named"),
-    [
-        (None, {}, ["./config.toml", "/nowhere/config.toml", "--config", "$COURTBRIDGE_CONFIG"]),
-        ("/nowhere/mine.toml", {}, ["/nowhere/mine.toml"]),
-        (None, {"COURTBRIDGE_CONFIG": "/nowhere/its.toml"}, ["/nowhere/its.toml", "$COURTBRIDGE_CONFIG"]),
-        ("/nowhere/\0", {}, ["/nowhere/"]),
-    ],
-)
-def test_a_configuration_that_is_nowhere_is_reported_with_every_place(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    explicit: str | None,
-    environ: dict[str, str],
-    named: list[str],
-) -> None:
-    monkeypatch.setattr("bridge.config.paths.SYSTEM_CONFIG", Path("/nowhere/config.toml"))
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError) as caught:
-        find_config(explicit, environ)
-    assert all(name in str(caught.value) for name in named)
-
-
-def test_a_configuration_that_may_not_be_looked_at_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*args: object, **options: object) -> None:
-        raise PermissionError
-
-    monkeypatch.setattr(Path, "stat", refuse)
-    assert find_config("/etc/secret/config.toml", {}) == Path("/etc/secret/config.toml")
-
-
-@pytest.mark.parametrize(
-    ("path", "environ", "state"),
-    [
-        ("/srv/club/mine.toml", {}, "/srv/club/courtbridge.db"),
-        ("/etc/courtbridge/config.toml", {}, "/var/lib/courtbridge/courtbridge.db"),
-        ("/etc/courtbridge/../courtbridge/config.toml", {}, "/var/lib/courtbridge/courtbridge.db"),
-        ("/etc/courtbridge/north.toml", {}, "/var/lib/courtbridge/north/courtbridge.db"),
-        ("/etc/courtbridge/north.conf", {}, "/etc/courtbridge/courtbridge.db"),
-        ("/etc/courtbridge/config.toml", {"STATE_DIRECTORY": "/run/s"}, "/run/s/courtbridge.db"),
-        ("/srv/mine.toml", {"STATE_DIRECTORY": "/run/s:/run/t"}, "/run/s/courtbridge.db"),
-        ("/srv/mine.toml", {"STATE_DIRECTORY": ""}, "/srv/courtbridge.db"),
-    ],
-)
-def test_the_state_has_a_place_by_default(path: str, environ: dict[str, str], state: str) -> None:
-    assert state_path(Path(path), environ) == Path(state)
+# ---------------------------------------------------------------------- where the state is
 
 
 @pytest.mark.parametrize(
