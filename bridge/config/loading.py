@@ -143,10 +143,13 @@ class _Examination(Reading):
 
     def resolve_secrets(self, *, fetch: bool) -> None:
         """Fetch the password of each account, and the token."""
-        owners: dict[Location, str] = {("wingfield",): "token"}
-        for index in range(len(_list_at(self.document, ("launch27", "accounts")))):
-            owners["launch27", "accounts", index] = "password"
-        for owner, stem in owners.items():
+        count = len(_list_at(self.document, ("launch27", "accounts")))
+        owners: list[Location] = [
+            *(("launch27", "accounts", index) for index in range(count)),
+            ("wingfield",),
+        ]
+        for owner in owners:
+            stem = "token" if owner == ("wingfield",) else "password"
             if isinstance(table := _at(self.document, owner), dict):
                 resolve(table, owner, stem, self, fetch=fetch)
 
