@@ -21,6 +21,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class ExitStatus(enum.IntEnum):
@@ -68,12 +69,16 @@ class Problem:
 
 
 class ConfigError(BridgeError):
-    """The configuration is wrong; ``problems`` has everything that was found, not just the first."""
+    """The configuration is wrong; ``problems`` has everything that was found, not just the first.
+
+    ``files`` are those that were read or looked for: an edit of one of them may put it right.
+    """
 
     exit_status = ExitStatus.CONFIG
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], *, files: Iterable[Path] = ()) -> None:
         self.problems = tuple(problems)
+        self.files = tuple(files)
         super().__init__("\n".join(map(str, self.problems)))
 
 

@@ -18,8 +18,15 @@ from bridge.mapping import Mapper, usable_address
 from bridge.model import CourtBooking, Held, NoCourt, Slot, fingerprint, from_ms
 
 BERLIN = ZoneInfo("Europe/Berlin")
-ONE = CourtRule("court-1", "Court 1", service_ids=frozenset({1, 2}))
-TWO = CourtRule("court-2", "Court 2", service_ids=frozenset({3}))
+
+
+def rule(court_id: str, name: str = "", **conditions: Any) -> CourtRule:
+    """Return a rule for a court whose id is easier on the eye than a UUID."""
+    return CourtRule.model_construct(court_id=court_id, name=name, **conditions)
+
+
+ONE = rule("court-1", "Court 1", service_ids=frozenset({1, 2}))
+TWO = rule("court-2", "Court 2", service_ids=frozenset({3}))
 NO_CATALOGUE: dict[int, CatalogueService] = {}
 
 
@@ -36,7 +43,7 @@ def mapper(
     zone: ZoneInfo = BERLIN,
     **mapping: Any,
 ) -> Mapper:
-    config = MappingConfig(**{"default_minutes": 60, **mapping})
+    config = MappingConfig.model_construct(**{"default_minutes": 60, **mapping})
     return Mapper(courts or (ONE, TWO), config, catalogue or NO_CATALOGUE, zone)
 
 
@@ -213,8 +220,8 @@ def test_one_service_without_length_holds_both() -> None:
 
 def test_a_rule_without_services_counts_the_services_other_rules_name() -> None:
     rules = mapper(
-        CourtRule("court-3", location_ids=frozenset({9})),
-        CourtRule("court-1", service_ids=frozenset({1}), location_ids=frozenset({8})),
+        rule("court-3", location_ids=frozenset({9})),
+        rule("court-1", service_ids=frozenset({1}), location_ids=frozenset({8})),
     )
     services = [{"id": 1, "duration": 30}, {"id": 99, "duration": 600}]
 
@@ -235,7 +242,7 @@ def test_a_rule_without_services_counts_the_services_other_rules_name() -> None:
 def test_where_no_rule_names_services_those_with_a_length_count(
     services: list[Any], default: int | None, length: int
 ) -> None:
-    anywhere = CourtRule("court-1", location_ids=frozenset({9}))
+    anywhere = rule("court-1", location_ids=frozenset({9}))
     rules = mapper(anywhere, default_minutes=default, catalogue={3: CatalogueService("", 20)})
 
     assert minutes(rules, services=services, location={"id": 9}) == length
@@ -244,7 +251,7 @@ def test_where_no_rule_names_services_those_with_a_length_count(
 
 @pytest.mark.parametrize("services", [[], [{"id": 1}]])
 def test_a_court_by_place_without_any_length_is_held(services: list[Any]) -> None:
-    rules = mapper(CourtRule("court-1", location_ids=frozenset({9})), default_minutes=None)
+    rules = mapper(rule("court-1", location_ids=frozenset({9})), default_minutes=None)
 
     assert held(rules.map(booking(services=services, location={"id": 9}))).reason == "no_duration"
     assert minutes(rules, services=services, location={"id": 9}, duration=25) == 25
@@ -268,7 +275,7 @@ def test_two_courts_are_ambiguous_and_both_are_named() -> None:
 
 
 def test_two_courts_by_place_are_ambiguous_without_services() -> None:
-    rules = mapper(*(CourtRule(f"court-{n}", location_ids=frozenset({9})) for n in (1, 2)))
+    rules = mapper(*(rule(f"court-{n}", location_ids=frozenset({9})) for n in (1, 2)))
     place = {"id": 9}
 
     assert held(rules.map(booking(location=place, services=[]))).detail == (
@@ -279,9 +286,9 @@ def test_two_courts_by_place_are_ambiguous_without_services() -> None:
 
 def test_several_rules_may_name_one_court() -> None:
     rules = mapper(
-        CourtRule("court-1", service_ids=frozenset({1})),
-        CourtRule("court-1", "Centre", service_ids=frozenset({2})),
-        CourtRule("court-1", "Other", location_ids=frozenset({9})),
+        rule("court-1", service_ids=frozenset({1})),
+        rule("court-1", "Centre", service_ids=frozenset({2})),
+        rule("court-1", "Other", location_ids=frozenset({9})),
         TWO,
     )
     both = [{"id": 1, "duration": 30}, {"id": 2, "duration": 45}]
@@ -304,7 +311,7 @@ def test_several_rules_may_name_one_court() -> None:
 )
 def test_every_condition_must_hold(location: object, teams: object, found: str | None) -> None:
     rules = mapper(
-        CourtRule(
+        rule(
             "court-1",
             service_ids=frozenset({1}),
             location_ids=frozenset({3, 5}),
@@ -343,19 +350,19 @@ def test_every_condition_must_hold(location: object, teams: object, found: str |
 def test_a_custom_field_is_found_by_any_of_its_names_and_compared_as_people_read(
     field: object, found: bool
 ) -> None:
-    rule = CourtRule("court-1", custom_field="Court ", custom_values=("Court 1", "31", "TRUE", "2.5"))
+    by_field = rule("court-1", custom_field="Court ", custom_values=("Court 1", "31", "TRUE", "2.5"))
 
-    assert court(mapper(rule), custom_fields=[{"code": "x"}, field]) == ("court-1" if found else None)
+    assert court(mapper(by_field), custom_fields=[{"code": "x"}, field]) == ("court-1" if found else None)
 
 
 def test_a_custom_field_is_found_by_its_number() -> None:
-    rule = CourtRule("court-1", custom_field="12", custom_values=("a",))
+    by_field = rule("court-1", custom_field="12", custom_values=("a",))
 
-    assert court(mapper(rule), custom_fields=[{"id": 12, "value": "A"}]) == "court-1"
+    assert court(mapper(by_field), custom_fields=[{"id": 12, "value": "A"}]) == "court-1"
 
 
 def test_two_values_of_one_field_may_name_two_courts() -> None:
-    rules = [CourtRule(f"court-{n}", custom_field="court", custom_values=(f"{n}",)) for n in (1, 2)]
+    rules = [rule(f"court-{n}", custom_field="court", custom_values=(f"{n}",)) for n in (1, 2)]
 
     found = mapper(*rules).map(booking(custom_fields=[{"code": "court", "values": ["1", "2"]}]))
 
@@ -510,9 +517,9 @@ def test_the_court_is_asked_first_then_the_length_then_the_people() -> None:
 ZONES = sorted(zoneinfo.available_timezones() - {"localtime"})
 QUICK = settings(max_examples=80, deadline=None, derandomize=True)
 RICH = mapper(
-    CourtRule("court-1", service_ids=frozenset({1, 2})),
-    CourtRule("court-2", service_ids=frozenset({3}), location_ids=frozenset({1})),
-    CourtRule("court-3", location_ids=frozenset({2})),
+    rule("court-1", service_ids=frozenset({1, 2})),
+    rule("court-2", service_ids=frozenset({3}), location_ids=frozenset({1})),
+    rule("court-3", location_ids=frozenset({2})),
     service_minutes={2: 75},
     default_minutes=None,
 )
@@ -618,7 +625,7 @@ def test_junk_in_what_is_not_used_changes_nothing(fields: dict[str, Any], more: 
 )
 def test_junk_anywhere_is_mapped_or_held_and_never_raises(fields: dict[str, Any], more: object) -> None:
     rules = mapper(
-        CourtRule("court-1", team_ids=frozenset({1}), custom_field="1", custom_values=("1",)), ONE, **PLAYERS
+        rule("court-1", team_ids=frozenset({1}), custom_field="1", custom_values=("1",)), ONE, **PLAYERS
     )
 
     found = rules.map(booking(**fields, services=[{"id": 1, "hourly": more, "duration": more}]))

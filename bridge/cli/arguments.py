@@ -54,13 +54,13 @@ class Options(argparse.Namespace):
 
     def find_config(self) -> Path:
         """Return the configuration file. Raises ConfigError where there is none."""
-        from bridge.config.schema import find_config
+        from bridge.config.paths import find_config
 
         return find_config(self.config, os.environ)
 
     def load_config(self, **require: bool) -> Config:
         """Return the configuration; ``require_courts=False`` and the like as for ``bridge.config``."""
-        from bridge.config.schema import load_config
+        from bridge.config.loading import load_config
 
         return load_config(self.find_config(), os.environ, **require)
 

@@ -17,7 +17,8 @@ from zoneinfo import available_timezones
 from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.config.schema import Config, is_there
+from bridge.config.paths import is_there
+from bridge.config.schema import Config
 from bridge.errors import (
     ConfigError,
     CredentialsRefused,

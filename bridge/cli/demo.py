@@ -19,7 +19,8 @@ from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.cli.demo_club import COURTS, EMAIL, PASSWORD, SATURDAY, STEPS, ZONE, Club
 from bridge.cli.once import counts
-from bridge.config.schema import Config, load_config
+from bridge.config.loading import load_config
+from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
 from bridge.model import Held, Write, isoformat

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import httpx
 
 from bridge import __version__
-from bridge.config.schema import Secret
+from bridge.config.secrets import Secret
 from bridge.errors import ConfigError, Problem, Unavailable
 from bridge.http.ratelimit import Kind, RateLimiter
 

@@ -18,7 +18,8 @@ from urllib.parse import quote
 
 from pydantic_core import from_json
 
-from bridge.config.schema import Account, Launch27Config, Secret
+from bridge.config.schema import Account, Launch27Config
+from bridge.config.secrets import Secret
 from bridge.errors import AccessDenied, CredentialsRefused, NotFound, Unavailable
 from bridge.http.client import Call, Http, Response
 from bridge.http.ratelimit import RateLimiter

@@ -12,12 +12,13 @@ import structlog
 from apscheduler.schedulers.base import BaseScheduler  # type: ignore[import-untyped]
 from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]
 
-from bridge.config.schema import Config, changed_keys, load_config
+from bridge.config.loading import load_config
+from bridge.config.schema import Config, changed_keys
 from bridge.errors import ConfigError, Problem
 from bridge.launch27.client import Session
 from bridge.ledger.store import Ledger
 from bridge.service.systemd import Notifier
-from bridge.service.watch import SETTLED_SECONDS, Watch, files_of
+from bridge.service.watch import SETTLED_SECONDS, Watch
 from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import PassResult
@@ -103,7 +104,7 @@ class Club:
         self._notifier = notifier
         self._narrator = narrator
         self._watch = Watch(settled_seconds)
-        self._watch.take(files_of(config.path, environ))
+        self._watch.take(config.files)
         self._stop = asyncio.Event()
         self._wake = asyncio.Event()
         self._wake.set()
@@ -217,9 +218,12 @@ class Club:
 
     def _load(self) -> Config:
         try:
-            return load_config(self._config.path, self._environ)
-        finally:
-            self._watch.take(files_of(self._config.path, self._environ))
+            config = load_config(self._config.path, self._environ)
+        except ConfigError as error:
+            self._watch.take(error.files)
+            raise
+        self._watch.take(config.files)
+        return config
 
     def _reject(self, problems: tuple[Problem, ...]) -> None:
         self._rejected = problems

@@ -28,7 +28,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[import-untyped]
 
 from bridge import log as logs
-from bridge.config.schema import load_config
+from bridge.config.loading import load_config
 from bridge.errors import BridgeError, ConfigError, ExitStatus
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger

@@ -17,7 +17,8 @@ from pathlib import Path
 from statistics import median
 
 from bridge import log as logs
-from bridge.config.schema import Config, load_config
+from bridge.config.loading import load_config
+from bridge.config.schema import Config
 from bridge.ledger.store import Ledger
 from bridge.sync.clients import connected
 from bridge.sync.narrator import LogNarrator

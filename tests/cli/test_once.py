@@ -15,7 +15,7 @@ import pytest
 
 from bridge.cli import once
 from bridge.cli.arguments import Options
-from bridge.config.schema import load_config
+from bridge.config.loading import load_config
 from bridge.errors import ExitStatus, Unavailable
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bridge.cli import status
-from bridge.config.schema import load_config
+from bridge.config.loading import load_config
 from bridge.errors import AlreadyRunning, StateError
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger

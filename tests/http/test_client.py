@@ -19,7 +19,7 @@ import httpx
 import pytest
 import structlog
 
-from bridge.config.schema import Secret
+from bridge.config.secrets import Secret
 from bridge.errors import ConfigError, Rejected, Unavailable
 from bridge.http import client as http_module
 from bridge.http.client import Backoff, Call, Http, Response, Timeouts, retry_after

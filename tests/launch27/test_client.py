@@ -18,7 +18,8 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.config.schema import Account, Launch27Config, Secret
+from bridge.config.schema import Account, Launch27Config
+from bridge.config.secrets import Secret
 from bridge.errors import AccessDenied, CredentialsRefused, NotFound, Unavailable
 from bridge.http.client import Backoff, Http
 from bridge.launch27.client import Launch27, Session
@@ -28,7 +29,7 @@ from bridge.sandbox import Sandbox
 
 ADDRESS = "club@example.com"
 PASSWORD = "hush-hush"
-ACCOUNT = Account(1, ADDRESS, Secret(PASSWORD), "key")
+ACCOUNT = Account(email=ADDRESS, password=Secret(PASSWORD))
 FIRST, LAST = date(2026, 11, 19), date(2027, 1, 19)
 QUICK = Backoff(first=0.001, longest=0.002, jitter=0.0)
 HTML = httpx.Response(404, html="<html>nginx")
@@ -97,7 +98,7 @@ class World:
 
 
 def connect(world: World, **config: Any) -> tuple[Launch27, Session]:
-    settings = Launch27Config("https://acme.test/latest", (ACCOUNT,), **config)
+    settings = Launch27Config(base_url="https://acme.test/latest", accounts=(ACCOUNT,), **config)
     http = Http("Launch27", settings.base_url, backoff=QUICK, transport=httpx.MockTransport(world))
     return Launch27(http, settings), Session(ACCOUNT)
 
@@ -372,7 +373,7 @@ async def test_several_pages_are_read_side_by_side() -> None:
         flying -= 1
         return await world(request)
 
-    config = Launch27Config("https://acme.test/latest", (ACCOUNT,))
+    config = Launch27Config(base_url="https://acme.test/latest", accounts=(ACCOUNT,))
     http = Http("Launch27", config.base_url, transport=httpx.MockTransport(slow))
     pages = Launch27(http, config).listing(Session(ACCOUNT), FIRST, LAST, expected=60)
     assert len([each async for page in pages for each in page]) == 60
@@ -479,7 +480,7 @@ async def test_against_the_simulated_service() -> None:
             service_date=f"2026-12-{day % 28 + 1:02}T10:00:00Z", services=[1], minutes=60, email=ADDRESS
         )
     async with Sandbox(launch27=simulated) as sandbox:
-        config = Launch27Config(sandbox.launch27.url, (ACCOUNT,), role="staff")
+        config = Launch27Config(base_url=sandbox.launch27.url, accounts=(ACCOUNT,), role="staff")
         launch27, session = Launch27.connect(config), Session(ACCOUNT)
         simulated.faults.add("lose", match=lambda _method, path: path.endswith("/bookings"))
         found = [

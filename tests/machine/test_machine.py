@@ -181,8 +181,8 @@ class Bridge(RuleBasedStateMachine):
         if len(rules) == 3:
             a, b = rules[court - 1], rules[other - 1]
             ids = a.service_ids, b.service_ids
-            rules[court - 1] = type(a)(a.court_id, service_ids=ids[1])
-            rules[other - 1] = type(b)(b.court_id, service_ids=ids[0] if court != other else ids[1])
+            rules[court - 1] = a.model_copy(update={"service_ids": ids[1]})
+            rules[other - 1] = b.model_copy(update={"service_ids": ids[0] if court != other else ids[1]})
             self.club.rules = tuple(rules)
 
     @rule(accounts=st.integers(1, 2))

@@ -291,7 +291,7 @@ async def test_without_any_length_a_booking_is_held(club: Club) -> None:
 
 
 async def test_two_services_for_the_same_court_add_up_and_racket_hire_adds_nothing(club: Club) -> None:
-    club.rules = (CourtRule(ONE, service_ids=frozenset({1, 2})),)
+    club.rules = (CourtRule(court_id=ONE, service_ids=frozenset({1, 2})),)
     number = club.book(1, 24, services=[hourly(1, 60), hourly(2, 30), hourly(9, 45)])
     await club.run()
     assert times_of(club, number) == ("2026-11-21T12:00:00Z", "2026-11-21T13:30:00Z")
@@ -314,9 +314,9 @@ async def test_editing_service_minutes_updates_without_one_version_conflict(club
 
 async def test_any_of_several_rules_for_one_court_will_do(club: Club) -> None:
     club.rules = (
-        CourtRule(ONE, service_ids=frozenset({1})),
-        CourtRule(ONE, service_ids=frozenset({2}), location_ids=frozenset({1})),
-        CourtRule(TWO, location_ids=frozenset({7})),
+        CourtRule(court_id=ONE, service_ids=frozenset({1})),
+        CourtRule(court_id=ONE, service_ids=frozenset({2}), location_ids=frozenset({1})),
+        CourtRule(court_id=TWO, location_ids=frozenset({7})),
     )
     numbers = [club.book(1, 24), club.book(2, 26), club.book(3, 28, location={"id": 7})]
     assert counts(await club.run()) == {"created": 3}

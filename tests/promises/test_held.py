@@ -71,7 +71,7 @@ async def test_one_bookings_trouble_never_stops_anothers(
 async def test_wingfields_own_error_types_are_reasons(club: Club, reason: str) -> None:
     number, other = club.book(1, 24), club.book(2, 24)
     if reason == "court_not_found":
-        club.rules = (CourtRule(NOWHERE, service_ids=frozenset({1})), *club.rules[1:])
+        club.rules = (CourtRule(court_id=NOWHERE, service_ids=frozenset({1})), *club.rules[1:])
     elif reason == "organization_access_denied":
         club.wingfield.denied_courts.add(ONE)
     else:

@@ -610,6 +610,6 @@ async def test_a_withheld_booking_that_lives_again_is_not_withheld(club: Club) -
 async def test_rules_that_send_a_booking_elsewhere_are_no_withdrawal(club: Club) -> None:
     (number,) = books(club, 1)
     await club.run()
-    club.rules = (CourtRule(THREE, service_ids=frozenset({1})),)
+    club.rules = (CourtRule(court_id=THREE, service_ids=frozenset({1})),)
     assert counts(await club.run()) == {"updated": 1}
     assert club.slot_of(number) == (THREE, (NOON + DAY).strftime("%Y-%m-%dT%H:%M:%SZ"))

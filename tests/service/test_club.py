@@ -10,7 +10,7 @@ import pytest
 from bridge.errors import ExitStatus, ServiceError, Unavailable
 from bridge.model import PassRecord
 from bridge.service.club import Backoff, every, in_words
-from bridge.sync.run import PassResult
+from bridge.sync.result import PassResult
 
 # --- turns ---
 

@@ -431,7 +431,7 @@ async def test_a_stop_while_writing_stores_what_was_answered(
 async def test_a_ledger_that_fails_ends_the_daemon(
     sandbox: Sandbox, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise StateError("the disk is full")
 
     monkeypatch.setattr(Ledger, "finish", full)
@@ -554,8 +554,8 @@ def test_a_bug_ends_with_1_and_shows_no_values(
 def test_it_ends_with_0_when_told_to(ran: Ran, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     finish = Ledger.finish
 
-    def finish_and_stop(ledger: Ledger, closing: Any) -> None:
-        finish(ledger, closing)
+    def finish_and_stop(ledger: Ledger, *arguments: Any, **entries: Any) -> None:
+        finish(ledger, *arguments, **entries)
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(Ledger, "finish", finish_and_stop)

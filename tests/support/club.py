@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from bridge.config.schema import (
     Account,
@@ -16,11 +16,10 @@ from bridge.config.schema import (
     CourtRule,
     Launch27Config,
     MappingConfig,
-    Secret,
     SyncConfig,
     WingfieldConfig,
-    account_key,
 )
+from bridge.config.secrets import Secret
 from bridge.errors import BridgeError
 from bridge.http.client import Backoff, Http, Timeouts
 from bridge.http.ratelimit import RateLimiter
@@ -152,7 +151,7 @@ class Club:
         self.sandbox = Sandbox(self.launch27, self.wingfield)
         self.accounts = accounts
         self.rules = tuple(
-            CourtRule(court_id, service_ids=frozenset({number}))
+            CourtRule(court_id=court_id, service_ids=frozenset({number}))
             for number, court_id in enumerate(COURT_IDS, 1)
         )
         self.mapping = MappingConfig(default_minutes=60, participant_fields=("players",))
@@ -165,7 +164,7 @@ class Club:
         self.concurrency = 4
         self.emails: tuple[str, ...] = (EMAIL, SECOND)
         self.password = PASSWORD
-        self.role = "customer"
+        self.role: Literal["customer", "staff"] = "customer"
         self.timezone: str | None = None
         self.page_size = 10
         self.backoff, self.patience = QUICK, PATIENCE
@@ -191,19 +190,23 @@ class Club:
     @property
     def config(self) -> Config:
         emails = self.emails[: self.accounts]
-        accounts = tuple(
-            Account(number, email, Secret(self.password), account_key(email))
-            for number, email in enumerate(emails, 1)
-        )
+        accounts = tuple(Account(email=email, password=Secret(self.password)) for email in emails)
         return Config(
             path=self.folder / "config.toml",
             launch27=Launch27Config(
-                self.launch27.url, accounts, self.role, self.timezone, page_size=self.page_size
+                base_url=self.launch27.url,
+                accounts=accounts,
+                role=self.role,
+                timezone=self.timezone,
+                page_size=self.page_size,
             ),
             wingfield=WingfieldConfig(
-                self.wingfield.url, self.wingfield.service_id, Secret(self.wingfield.token), self.concurrency
+                base_url=self.wingfield.url,
+                external_service_id=self.wingfield.service_id,
+                token=Secret(self.wingfield.token),
+                concurrency=self.concurrency,
             ),
-            sync=SyncConfig(self.state, future=timedelta(days=10), **self.limits),
+            sync=SyncConfig(state=self.state, future=timedelta(days=10), **self.limits),
             mapping=self.mapping,
             courts=self.rules,
         )
@@ -358,7 +361,7 @@ class Club:
         self.limits = limits
 
     def remap(self, **fields: Any) -> None:
-        self.mapping = replace(self.mapping, **fields)
+        self.mapping = self.mapping.model_copy(update=fields)
 
     # --- what was said and done ---
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import io
 import json
 import os
@@ -20,7 +19,8 @@ from typing import Any, Self
 import structlog
 
 from bridge import log as logs
-from bridge.config.schema import Config, load_config
+from bridge.config.loading import load_config
+from bridge.config.schema import Config
 from bridge.ledger.store import Ledger
 from bridge.sandbox import Sandbox
 from bridge.service.club import Club
@@ -176,9 +176,8 @@ class _Stream(io.StringIO):
 
 
 def _faster(config: Config) -> Config:
-    return dataclasses.replace(
-        config, sync=dataclasses.replace(config.sync, interval=config.sync.interval / 5)
-    )
+    sync = config.sync.model_copy(update={"interval": config.sync.interval / 5})
+    return config.model_copy(update={"sync": sync})
 
 
 class Here:

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from bridge import model
-from bridge.config.schema import Secret, WingfieldConfig
+from bridge.config.schema import WingfieldConfig
+from bridge.config.secrets import Secret
 from bridge.errors import AccessDenied, CredentialsRefused, NotFound, Rejected, Unavailable
 from bridge.http.client import Backoff, Http
 from bridge.sandbox import Sandbox
@@ -21,7 +22,9 @@ from bridge.wingfield.client import CourtMapping, StoredBooking, UserRelation, W
 SERVICE_ID = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
 COURT = "79ae2927-a9bc-46ed-8f9e-079af32b7616"
 TOKEN = "tok_ext_v1_hush"
-CONFIG = WingfieldConfig("https://wingfield.test", SERVICE_ID, Secret(TOKEN))
+CONFIG = WingfieldConfig(
+    base_url="https://wingfield.test", external_service_id=SERVICE_ID, token=Secret(TOKEN)
+)
 START = datetime(2026, 11, 20, 9, tzinfo=UTC)
 END = datetime(2026, 11, 20, 10, tzinfo=UTC)
 VERSION = model.to_ms(datetime(2026, 11, 19, 8, 0, 0, 500_000, tzinfo=UTC))
@@ -406,7 +409,9 @@ async def test_against_the_simulated_service() -> None:
     async with Sandbox() as sandbox:
         simulated = sandbox.wingfield
         simulated.add_court(COURT, "Court 1")
-        config = WingfieldConfig(simulated.url, simulated.service_id, Secret(simulated.token))
+        config = WingfieldConfig(
+            base_url=simulated.url, external_service_id=simulated.service_id, token=Secret(simulated.token)
+        )
         ours = Wingfield.connect(config)
         for kind in ("lose", "half", "garbage", "refuse"):
             simulated.faults.add(kind)
