@@ -33,7 +33,7 @@ from bridge.ledger.store import Ledger, hold
 from bridge.model import HeldSince
 from bridge.sandbox import Sandbox
 from bridge.sync.narrator import LogNarrator
-from tests.conftest import EMAIL, PASSWORD
+from tests.support.builders import EMAIL, PASSWORD
 
 COURT_1, COURT_2 = "79ae2927-a9bc-46ed-8f9e-079af32b7616", "2b1e6c1d-3f0a-4a52-8c1b-6a6d1f9f2c02"
 SLOT = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=2)

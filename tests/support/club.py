@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -107,7 +107,7 @@ class DyingWingfield(Mortal, WingfieldClient):
 
     steps = frozenset({"upsert", "delete", "read"})
 
-    async def list_bookings(self) -> AsyncIterator[Sequence[StoredBooking]]:
+    async def list_bookings(self) -> AsyncGenerator[list[StoredBooking], None]:
         async for page in super().list_bookings():
             self.fuse.step()
             yield page
@@ -250,7 +250,7 @@ class Club:
         self.services.new_pass()
         return self.services
 
-    def _synchronizer(self, config: Config, services: Services, ledger: Ledger) -> Synchronizer:
+    def _synchronizer(self, config: Config, services: Services, ledger: Ledger) -> Synchronizer[Any]:
         return Synchronizer(
             config,
             services.launch27,

@@ -26,7 +26,7 @@ from bridge.sandbox import Sandbox
 from bridge.service.process import Daemon, Source
 from bridge.service.systemd import Notifier
 from bridge.sync.narrator import LogNarrator
-from tests.conftest import EMAIL
+from tests.support.builders import EMAIL
 
 PATIENCE_SECONDS = 20.0
 Line = dict[str, Any]
