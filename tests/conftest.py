@@ -12,6 +12,7 @@ from tests import unclosed
 from tests.support.builders import EMAIL, PASSWORD
 from tests.support.club import Club
 from tests.support.configuration import configuration, introduction
+from tests.support.configuration import write_config as write_config_file
 
 unclosed.install()
 
@@ -57,10 +58,7 @@ def write_config(sandbox: Sandbox, tmp_path: Path) -> Callable[..., Path]:
         for old, new in (replace or {}).items():
             assert old in text
             text = text.replace(old, new)
-        path = tmp_path / "config.toml"
-        path.write_text(text)
-        path.chmod(0o600)
-        return path
+        return write_config_file(tmp_path / "config.toml", text)
 
     return write
 

@@ -1,6 +1,6 @@
 """Quiet passes inside one long-lived process, start-up left out: the CPU of each, and what the ledger writes.
 
-Takes the path of a configuration whose state is in step, a floor's job, and how many passes. Prints the CPU
+Takes the path of a configuration whose state is in sync, a floor's job, and how many passes. Prints the CPU
 milliseconds of the median pass and of the floor's, and the transactions of a pass.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from bridge.sandbox import Launch27, Wingfield
@@ -55,3 +56,10 @@ def configuration(
         rule = (f'name = "Court {number}"', f'court_id = "{court_id}"', f"service_ids = [{number}]")
         lines += ["[[courts]]", *rule, ""]
     return "\n".join(lines)
+
+
+def write_config(path: Path, text: str) -> Path:
+    """Write a file that only its owner may read, and return its path."""
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
