@@ -32,6 +32,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from bridge.config.schema import CourtRule
 from bridge.errors import ExitStatus
 from bridge.launch27.wire import Parser, SourceBooking
 from bridge.mapping import Mapper
@@ -162,11 +163,11 @@ class Bridge(RuleBasedStateMachine):
     @rule(court=courts, other=courts)
     def court_remapped(self, court: int, other: int) -> None:
         rules = list(self.club.rules)
-        if len(rules) == 3:
+        if len(rules) == 3 and court != other:
             a, b = rules[court - 1], rules[other - 1]
             ids = a.service_ids, b.service_ids
-            rules[court - 1] = type(a)(a.court_id, service_ids=ids[1])
-            rules[other - 1] = type(b)(b.court_id, service_ids=ids[0] if court != other else ids[1])
+            rules[court - 1] = CourtRule(court_id=a.court_id, service_ids=ids[1])
+            rules[other - 1] = CourtRule(court_id=b.court_id, service_ids=ids[0])
             self.club.rules = tuple(rules)
 
     @rule(accounts=st.integers(1, 2))

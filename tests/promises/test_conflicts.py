@@ -21,8 +21,7 @@ MINUTE = HOUR / 60
 async def test_after_a_conflict_the_source_wins_one_millisecond_above(
     club: Club, hours: int, conflict: str, version: str
 ) -> None:
-    number = club.book()
-    await club.run()
+    number = await club.one()
     club.tick(hours=1)
     club.overwrite(number, THREE, at=NOON + hours * HOUR)
     club.move(number, 2, 24)
@@ -35,8 +34,7 @@ async def test_after_a_conflict_the_source_wins_one_millisecond_above(
 
 
 async def test_where_wingfield_already_has_the_content_its_version_is_adopted(club: Club) -> None:
-    number = club.book()
-    await club.run()
+    number = await club.one()
     club.overwrite(number, TWO, at=LATER)
     club.move(number, 2, 24)
     for _ in range(2):
@@ -74,8 +72,7 @@ async def test_with_nothing_there_to_read_it_goes_above_all_that_is_known_and_ab
 
 
 async def test_a_tombstone_of_the_future_holds_the_booking_until_its_time_has_come(club: Club) -> None:
-    number = club.book()
-    await club.run()
+    number = await club.one()
     club.overwrite(number, THREE, at=NOON + 2 * HOUR)
     club.wingfield.remove(str(number), tombstone=True)
     club.move(number, 2, 24)
@@ -87,8 +84,7 @@ async def test_a_tombstone_of_the_future_holds_the_booking_until_its_time_has_co
 
 
 async def test_a_delete_that_is_stale_goes_above_what_is_there(club: Club) -> None:
-    number = club.book()
-    await club.run()
+    number = await club.one()
     club.overwrite(number, THREE, at=LATER)
     club.launch27.cancel(number)
     await club.expect(deleted=1)
@@ -98,8 +94,7 @@ async def test_a_delete_that_is_stale_goes_above_what_is_there(club: Club) -> No
 
 
 async def test_a_delete_that_is_stale_where_nothing_is_any_more_is_done(club: Club) -> None:
-    number = club.book()
-    await club.run()
+    number = await club.one()
     club.overwrite(number, THREE, at=LATER)
     club.wingfield.remove(str(number), tombstone=True)
     club.launch27.cancel(number)
@@ -108,8 +103,7 @@ async def test_a_delete_that_is_stale_where_nothing_is_any_more_is_done(club: Cl
 
 
 async def test_a_conflict_that_cannot_be_read_back_waits_for_the_next_pass(club: Club) -> None:
-    number = club.book()
-    await club.run()
+    number = await club.one()
     club.overwrite(number, THREE, at=LATER)
     club.move(number, 2, 24)
     club.wingfield.faults.add("status", times=None, status=500, match=is_get)
@@ -120,8 +114,7 @@ async def test_a_conflict_that_cannot_be_read_back_waits_for_the_next_pass(club:
 
 
 async def test_a_conflict_about_a_booking_with_a_named_user_is_won_by_the_source(club: Club) -> None:
-    number = club.book()
-    await club.run()
+    number = await club.one()
     club.overwrite(number, TWO, at=LATER)
     club.stored(number)["participants"] = [{"userId": "2c4a230c-5085-4924-a3e1-25fb4fc5965b"}]
     club.move(number, 2, 24)

@@ -9,9 +9,9 @@ from tests.support.club import Club, service
 
 async def test_any_of_several_rules_for_one_court_will_do(club: Club) -> None:
     club.rules = (
-        CourtRule(ONE, service_ids=frozenset({1})),
-        CourtRule(ONE, service_ids=frozenset({2}), location_ids=frozenset({1})),
-        CourtRule(TWO, location_ids=frozenset({7})),
+        CourtRule(court_id=ONE, service_ids=frozenset({1})),
+        CourtRule(court_id=ONE, service_ids=frozenset({2}), location_ids=frozenset({1})),
+        CourtRule(court_id=TWO, location_ids=frozenset({7})),
     )
     numbers = [club.book(1, 24), club.book(2, 26), club.book(3, 28, location={"id": 7})]
     await club.expect(created=3)

@@ -17,8 +17,7 @@ BEFORE = NOON - DAY
 
 
 async def test_with_the_database_gone_what_is_right_is_adopted_without_a_write(club: Club) -> None:
-    club.books(130)
-    await club.run()
+    await club.some(130)
     await club.lose_state()
     writes = len(club.writes)
     await club.expect(unchanged=130)
@@ -48,8 +47,7 @@ async def test_an_adopted_version_is_never_gone_below(club: Club) -> None:
 
 
 async def test_orphans_are_looked_up_before_they_are_deleted(club: Club) -> None:
-    alive, dead = club.book(1, 24), club.book(2, 24)
-    await club.run()
+    alive, dead = await club.some(2)
     await club.lose_state()
     club.launch27.hide(alive)
     club.launch27.cancel(dead)
@@ -94,8 +92,7 @@ async def test_foreign_keys_are_left_alone(club: Club, prefix: str, foreign: lis
     club.remap(id_prefix=prefix)
     for n, key in enumerate(foreign):
         club.overwrite(key, THREE, 24 + n, at=BEFORE)
-    number = club.book()
-    await club.run()
+    number = await club.one()
     await club.lose_state()
     await club.expect(unchanged=1)
     assert set(club.wingfield.bookings) == {*foreign, f"{prefix}{number}"}
@@ -144,8 +141,7 @@ async def test_an_interrupted_adoption_is_done_again(club: Club) -> None:
     ("words", "begin"), [("move it away", 0), ("damaged", 4096)], ids=["no database", "damaged in the middle"]
 )
 async def test_a_damaged_state_ends_it_with_the_way_out(club: Club, words: str, begin: int) -> None:
-    club.books(60)
-    await club.run()
+    await club.some(60)
     await club.close()
     content = bytearray(club.state.read_bytes())
     content[begin:] = b"\xa5" * (len(content) - begin)
@@ -171,8 +167,7 @@ async def test_a_newer_state_ends_it_with_the_way_out(club: Club) -> None:
 async def test_when_the_disk_is_full_no_request_leaves_without_its_stored_intent(
     club: Club, pages: int
 ) -> None:
-    numbers = club.books(30)
-    await club.run()
+    numbers = await club.some(30)
     club.books(150, 60)
     for number in numbers:
         club.launch27.edit(number, email="somebody@example.com")

@@ -23,8 +23,7 @@ async def test_a_dry_run_without_a_state_leaves_none(club: Club) -> None:
 
 async def test_a_dry_run_writes_nothing_anywhere_and_says_what_a_pass_then_does(club: Club) -> None:
     club.limit(max_delete_count=1, max_delete_fraction=0.5)
-    numbers = club.books(9)
-    await club.run()
+    numbers = await club.some(9)
     club.tick(minutes=5)
     club.move(numbers[0], 2, 24)
     club.move(numbers[1], 1, 24)
@@ -68,8 +67,7 @@ async def test_a_dry_run_withholds_what_a_pass_would(club: Club) -> None:
 
 
 async def test_a_dry_run_over_a_swap_shows_two_updates(club: Club) -> None:
-    first, second = club.book(1, 24), club.book(2, 24)
-    await club.run()
+    first, second = await club.some(2)
     club.move(first, 2, 24)
     club.move(second, 1, 24)
     dry = await club.run(dry_run=True)

@@ -16,7 +16,7 @@ from bridge.errors import ExitStatus
 from bridge.http.client import Backoff, Call, Http, Timeouts
 from bridge.sandbox import Fault, Launch27, Wingfield
 from tests.support.builders import ONE, THREE, TWO
-from tests.support.club import Club, Matcher, is_delete, is_listing
+from tests.support.club import Club, Matcher, is_delete, is_listing, keys
 
 IMPATIENT = Timeouts(connect=0.2, read=0.2, write=0.2, total=0.4)
 BOTH = pytest.mark.parametrize("world", ["launch27", "wingfield"])
@@ -67,8 +67,7 @@ def strike(club: Club, stage: str, fault: dict[str, Any], **more: Any) -> Fault:
 
 async def a_busy_hour(club: Club) -> list[int]:
     """Bridge some bookings; then one moves, one is cancelled, one is new, and a new login is due."""
-    numbers = club.books(15)
-    await club.expect(created=15)
+    numbers = await club.some(15)
     club.tick(minutes=5)
     club.move(numbers[0], 2, 40)
     club.launch27.cancel(numbers[1])
@@ -120,7 +119,7 @@ async def test_a_list_of_wingfields_that_fails_adopts_nothing(club: Club, kind: 
     await club.try_later()
     assert fault.hits
     assert club.wingfield.bookings == {}
-    club.wingfield.faults.clear()
+    club.clear_faults()
     await club.expect(created=1)
     assert club.slot_of(number)
 
@@ -161,11 +160,10 @@ async def test_a_connection_that_is_never_accepted_times_out(club: Club) -> None
     assert monotonic() - began < 3
 
 
-@pytest.mark.parametrize("world", ["launch27", "wingfield"])
+@BOTH
 async def test_a_service_that_is_down_costs_seconds_and_few_requests(club: Club, world: str) -> None:
     """With the patience of every day, and three hundred bookings that wait."""
-    numbers = club.books(300)
-    await club.run()
+    numbers = await club.some(300)
     for number in numbers:
         club.launch27.edit(number, email="somebody@example.com")
     await club.close()
@@ -203,21 +201,19 @@ async def test_a_request_that_was_cancelled_leaves_its_connection_usable(
 # --- 429 ---
 
 
-@pytest.mark.parametrize("world", ["launch27", "wingfield"])
+@BOTH
 async def test_retry_after_is_obeyed(club: Club, world: str) -> None:
-    club.book(1, 24)
-    service: Launch27 | Wingfield = getattr(club, world)
-    service.faults.add("status", status=429, retry_after="0.4")
+    club.book()
+    getattr(club, world).faults.add("status", status=429, retry_after="0.4")
     began = monotonic()
     assert (await club.run()).status is ExitStatus.OK
     assert monotonic() - began >= 0.4
 
 
-@pytest.mark.parametrize("world", ["launch27", "wingfield"])
+@BOTH
 async def test_retry_after_beyond_half_a_minute_is_left_for_the_next_pass(club: Club, world: str) -> None:
-    club.book(1, 24)
-    service: Launch27 | Wingfield = getattr(club, world)
-    service.faults.add("status", status=429, retry_after="31")
+    club.book()
+    getattr(club, world).faults.add("status", status=429, retry_after="31")
     began = monotonic()
     await club.try_later()
     assert monotonic() - began < 2
@@ -249,30 +245,27 @@ async def test_a_429_slows_the_whole_client_down(club: Club) -> None:
 @pytest.mark.parametrize("after", [0, 1, 2])
 async def test_a_truncated_listing_never_deletes(club: Club, keep: int, after: int) -> None:
     """Every page from some point on is cut; in the worst case the listing just looks shorter."""
-    numbers = club.books(25)
-    await club.run()
+    numbers = await club.some(25)
     strike(club, "listing", {"kind": "truncate_listing", "keep": keep}, after=after, times=None)
     result = await club.run()
-    assert set(club.wingfield.bookings) == set(map(str, numbers))
+    assert set(club.wingfield.bookings) == keys(numbers)
     assert "DELETE" not in {entry.method for entry in club.writes}
     assert result.status in (ExitStatus.OK, ExitStatus.TRY_LATER)
-    club.launch27.faults.clear()
+    club.clear_faults()
     await club.expect(unchanged=25)
 
 
 async def test_a_shifted_listing_costs_only_the_booking_that_was_cancelled(club: Club) -> None:
-    numbers = club.books(35)
-    await club.run()
+    numbers = await club.some(35)
     shift = strike(club, "listing", {"kind": "shift"})
     await club.run()
     assert shift.hits == 1
     assert (await club.run()).status is ExitStatus.OK
-    assert set(club.wingfield.bookings) == set(map(str, numbers[1:]))
+    assert set(club.wingfield.bookings) == keys(numbers[1:])
 
 
 async def test_a_listing_that_grows_while_it_is_read_brings_everything_in_two_passes(club: Club) -> None:
-    club.books(25)
-    await club.run()
+    await club.some(25)
     strike(club, "listing", {"kind": "shift", "act": lambda: club.book(3, 23)})
     await club.run()
     assert (await club.run()).status is ExitStatus.OK
@@ -298,8 +291,7 @@ async def test_a_catalogue_that_may_not_be_read_is_done_without(club: Club, stat
 @pytest.mark.parametrize("stage", ["listing", "upsert", "delete"])
 async def test_an_endless_body_is_not_read_to_its_end(club: Club, stage: str) -> None:
     """And the pass deletes nothing."""
-    gone, number = club.books(2)
-    await club.run()
+    gone, number = await club.some(2)
     club.launch27.vanish(gone)
     club.move(number, 3, 24)
     await club.close()

@@ -48,7 +48,7 @@ async def test_wingfields_own_error_types_are_reasons(club: Club, reason: str) -
 async def test_what_was_rejected_for_its_content_is_not_sent_again_for_an_hour(club: Club) -> None:
     club.wingfield.denied_courts.add(ONE)
     number = club.book()
-    await club.run()
+    await club.expect(held={number: DENIED})
     for minutes in (1, 30, 28):
         club.tick(minutes=minutes)
         await club.close()
@@ -66,7 +66,7 @@ async def test_what_was_rejected_for_its_content_is_not_sent_again_for_an_hour(c
 async def test_a_rejected_booking_is_sent_again_when_something_changes(club: Club, change: str) -> None:
     club.wingfield.denied_courts.add(ONE)
     number = club.book()
-    await club.run()
+    await club.expect(held={number: DENIED})
     if change == "the booking":
         club.move(number, 2, 24)
     else:
@@ -78,8 +78,7 @@ async def test_a_rejected_booking_is_sent_again_when_something_changes(club: Clu
 
 
 async def test_a_rejected_update_stays_as_it_was_and_is_held(club: Club) -> None:
-    number = club.book()
-    await club.run()
+    number = await club.one()
     club.wingfield.denied_courts.add(TWO)
     club.move(number, 2, 24)
     for _ in range(2):
@@ -92,8 +91,8 @@ async def test_a_rejected_update_stays_as_it_was_and_is_held(club: Club) -> None
 
 async def test_a_rejection_does_not_outlast_a_clock_that_went_back(club: Club) -> None:
     club.wingfield.denied_courts.add(ONE)
-    number = club.book(1, 24)
-    await club.run()
+    number = club.book()
+    await club.expect(held={number: DENIED})
     club.wingfield.denied_courts.clear()
     club.tick(hours=-30)
     await club.run()

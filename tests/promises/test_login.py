@@ -57,8 +57,7 @@ async def test_tokens_that_are_refused_right_after_the_login_end_it(club: Club) 
 
 
 async def test_a_refused_password_is_tried_once_a_pass(club: Club) -> None:
-    number = club.book()
-    await club.run()
+    number = await club.one()
     club.launch27.add_account(EMAIL, "another one")
     club.launch27.expire_tokens()
     before = club.logins

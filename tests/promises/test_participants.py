@@ -50,8 +50,7 @@ async def test_without_a_usable_address_a_booking_is_held_or_the_desk_stands_in(
 
 
 async def test_a_change_of_participants_is_an_update(club: Club) -> None:
-    number = club.book(1, 24)
-    await club.run()
+    number = await club.one()
     club.launch27.edit(number, email="someone@example.com")
     await club.expect(updated=1)
     assert club.emails_of(number) == ["someone@example.com"]

@@ -109,7 +109,7 @@ async def test_without_any_length_a_booking_is_held(club: Club) -> None:
 
 
 async def test_two_services_for_the_same_court_add_up_and_racket_hire_adds_nothing(club: Club) -> None:
-    club.rules = (CourtRule(ONE, service_ids=frozenset({1, 2})),)
+    club.rules = (CourtRule(court_id=ONE, service_ids=frozenset({1, 2})),)
     number = club.book(1, 24, services=[service(1, 60), service(2, 30), service(9, 45)])
     await club.run()
     assert club.times_of(number) == ("2026-11-21T12:00:00Z", "2026-11-21T13:30:00Z")

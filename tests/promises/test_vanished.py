@@ -13,8 +13,7 @@ from tests.support.club import Club, is_listing, keys
 
 @pytest.mark.parametrize("how", ["cancelled", "not found", "no access"])
 async def test_what_is_gone_is_looked_up_by_its_id_and_deleted_once(club: Club, how: str) -> None:
-    number, other = club.books(2)
-    await club.run()
+    number, other = await club.some(2)
     if how == "cancelled":
         club.launch27.cancel(number)
     elif how == "not found":
@@ -30,8 +29,7 @@ async def test_what_is_gone_is_looked_up_by_its_id_and_deleted_once(club: Club, 
 
 
 async def test_a_booking_that_moved_out_of_the_window_is_kept_in_sync(club: Club) -> None:
-    (number,) = club.books(1)
-    await club.run()
+    number = await club.one()
     club.move(number, 2, 20 * 24)
     await club.expect(updated=1)
     assert club.slot_of(number) == (TWO, "2026-12-10T12:00:00Z")
@@ -39,16 +37,14 @@ async def test_a_booking_that_moved_out_of_the_window_is_kept_in_sync(club: Club
 
 
 async def test_a_booking_that_slipped_between_two_pages_is_kept(club: Club) -> None:
-    numbers = club.books(25)
-    await club.run()
+    numbers = await club.some(25)
     club.launch27.hide(numbers[7])
     await club.expect(unchanged=25)
     assert len(club.writes) == 25
 
 
 async def test_a_booking_that_slipped_and_was_edited_is_updated(club: Club) -> None:
-    (number,) = club.books(1)
-    await club.run()
+    number = await club.one()
     club.move(number, 3, 48)
     club.launch27.hide(number)
     await club.expect(updated=1)
@@ -58,37 +54,28 @@ async def test_a_booking_that_slipped_and_was_edited_is_updated(club: Club) -> N
 @pytest.mark.parametrize(
     "fault",
     [
-        {"kind": "status", "status": 500},
-        {"kind": "status", "status": 429},
-        {"kind": "status", "status": 400},
-        {"kind": "status", "status": 405},
-        {"kind": "garbage"},
-        {"kind": "wrong_shape"},
-        {"kind": "half"},
-        {"kind": "lose"},
+        *({"kind": "status", "status": status} for status in (500, 429, 400, 405)),
+        *({"kind": kind} for kind in ("garbage", "wrong_shape", "half", "lose", "hang")),
         {"kind": "redirect", "location": "/latest/customer/bookings/1"},
-        {"kind": "hang"},
     ],
-    ids=lambda fault: "-".join(map(str, list(fault.values())[:2])),
+    ids=lambda fault: "-".join(map(str, fault.values())),
 )
 async def test_any_other_answer_leaves_it_alone_until_the_next_pass(
     club: Club, fault: dict[str, Any]
 ) -> None:
-    number, other = club.books(2)
-    await club.run()
+    number, other = await club.some(2)
     club.launch27.cancel(number)
     club.move(other, 3, 30)
     club.launch27.faults.add(**fault, times=None, match=lambda _, path: path.endswith(f"/{number}"))
     result = await club.expect(updated=1, status=ExitStatus.TRY_LATER)
     assert result.record.outcome == "incomplete"
     assert club.deletes == []
-    club.launch27.faults.clear()
+    club.clear_faults()
     await club.expect(deleted=1, unchanged=1)
 
 
 async def test_an_answer_about_another_booking_says_nothing(club: Club) -> None:
-    (number,) = club.books(1)
-    await club.run()
+    number = await club.one()
     club.launch27.hide(number)
     club.launch27.bookings[number]["id"] = 77
     club.launch27.bookings[number]["active"] = False
@@ -97,8 +84,7 @@ async def test_an_answer_about_another_booking_says_nothing(club: Club) -> None:
 
 
 async def test_an_answer_out_of_shape_keeps_the_booking_and_holds_it(club: Club) -> None:
-    (number,) = club.books(1)
-    await club.run()
+    number = await club.one()
     club.launch27.hide(number)
     club.launch27.bookings[number]["service_date"] = "soon"
     await club.expect(held={number: "invalid_booking"})
@@ -108,8 +94,7 @@ async def test_an_answer_out_of_shape_keeps_the_booking_and_holds_it(club: Club)
 async def test_a_booking_that_vanished_and_is_a_forecast_again_is_deleted(club: Club) -> None:
     """A recurring series' future is no booking."""
     club.staff()
-    (number,) = club.books(1)
-    await club.run()
+    number = await club.one()
     club.launch27._behind[number].forecasted = True
     club.launch27._touched(number)
     await club.expect(deleted=1)
@@ -134,8 +119,7 @@ async def test_an_incomplete_listing_vanishes_none_of_its_accounts_bookings(club
     first = [club.book(1, 24 + n, owner=EMAIL) for n in range(25)]
     second = [club.book(2, 24 + n, owner=SECOND) for n in range(3)]
     await club.run()
-    for number in (first[3], second[0]):
-        club.launch27.vanish(number)
+    club.vanish(first[3], second[0])
     club.tick(minutes=1)
     club.launch27.faults.add("status", times=None, after=after, match=is_listing)
     result = await club.try_later()
@@ -143,7 +127,7 @@ async def test_an_incomplete_listing_vanishes_none_of_its_accounts_bookings(club
     complete = {mark.account for mark in marks if mark.listed_ms == result.record.started_ms}
     assert len(complete) < 2
     assert all(club.ledger.known()[id_].account in complete for id_ in club.deletes)
-    club.launch27.faults.clear()
+    club.clear_faults()
     assert (await club.run()).status is ExitStatus.OK
     assert set(club.deletes) == keys([first[3], second[0]])
 
@@ -153,8 +137,7 @@ async def test_one_accounts_incomplete_listing_does_not_keep_the_others_bookings
     first, second = club.book(1, 24, owner=EMAIL), club.book(2, 24, owner=SECOND)
     keep = [club.book(3, 24, owner=EMAIL), club.book(3, 25, owner=SECOND)]
     await club.run()
-    for number in (first, second):
-        club.launch27.vanish(number)
+    club.vanish(first, second)
     club.launch27.add_account(SECOND, "changed")
     club.launch27.expire_tokens()
     assert (await club.run()).status is ExitStatus.CREDENTIALS
@@ -166,8 +149,7 @@ async def test_one_accounts_incomplete_listing_does_not_keep_the_others_bookings
 
 
 async def test_an_incomplete_listing_still_brings_what_it_has(club: Club) -> None:
-    club.books(10)
-    await club.run()
+    await club.some(10)
     new = [club.book(2, 60 + n) for n in range(10)]
     club.launch27.faults.add("status", status=500, times=3, after=1, match=is_listing)
     await club.try_later()
@@ -180,8 +162,7 @@ async def test_an_incomplete_listing_still_brings_what_it_has(club: Club) -> Non
 
 
 async def test_a_bridged_booking_beyond_the_window_is_looked_up_at_most_once_a_day(club: Club) -> None:
-    (number,) = club.books(1)
-    await club.run()
+    number = await club.one()
     club.move(number, 1, 20 * 24)
     await club.run()
     assert club.look_ups(number) == 1
@@ -195,8 +176,7 @@ async def test_a_bridged_booking_beyond_the_window_is_looked_up_at_most_once_a_d
 
 
 async def test_a_booking_beyond_the_window_that_was_cancelled_is_found_within_a_day(club: Club) -> None:
-    (number,) = club.books(1)
-    await club.run()
+    number = await club.one()
     club.move(number, 1, 20 * 24)
     await club.run()
     club.launch27.cancel(number)
@@ -219,16 +199,10 @@ async def test_a_booking_whose_day_has_passed_is_history_and_not_deleted(club: C
 
 async def test_history_ends_where_the_windows_first_day_begins(club: Club) -> None:
     """At 23:00 UTC it is midnight in Berlin: what ends then is history, what ends a minute later is not."""
-    history = club.launch27.add_booking(
-        service_date="2026-11-20T22:00:00Z", services=[{"id": 1, "hourly": {"minutes": 60}}]
-    )
-    vanished = club.launch27.add_booking(
-        service_date="2026-11-20T22:00:00Z", services=[{"id": 2, "hourly": {"minutes": 61}}]
-    )
+    history, vanished = club.book(1, 10, minutes=60), club.book(2, 10, minutes=61)
     await club.run()
     club.tick(days=2)
-    for number in (history, vanished):
-        club.launch27.vanish(number)
+    club.vanish(history, vanished)
     await club.expect(deleted=1)
     assert club.deletes == [str(vanished)]
 

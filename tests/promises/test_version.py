@@ -11,7 +11,7 @@ import pytest
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
 from bridge.model import to_ms
-from tests.support.builders import DAY, HOUR, NOON, ONE
+from tests.support.builders import DAY, NOON, ONE
 from tests.support.club import Club, is_write, of
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -75,10 +75,10 @@ async def test_first_sight_is_remembered_while_wingfield_is_away(club: Club, ado
 
 
 async def test_first_sight_is_remembered_while_the_booking_is_held(club: Club) -> None:
-    club.wingfield.add_stranger(ONE, NOON + DAY, NOON + DAY + HOUR)
+    stranger = club.stranger(ONE)
     number = club.book(1, 24)
     await club.expect(held={number: "court_booking_overlap"})
-    club.wingfield.remove_stranger("stranger 1")
+    club.wingfield.remove_stranger(stranger)
     club.tick(hours=5)
     await club.expect(created=1)
     assert club.version(number) == "2026-11-20T12:00:00Z"
@@ -130,8 +130,7 @@ async def test_a_version_is_on_the_disk_before_it_is_sent(club: Club, kind: str)
 async def test_a_version_grows_by_a_millisecond_when_the_source_time_does_not(
     club: Club, source_moves: timedelta
 ) -> None:
-    number = club.book(1, 24)
-    await club.run()
+    number = await club.one()
     modified = club.now + source_moves
     for court in (2, 3, 1):
         club.move(number, court, 24)
@@ -142,47 +141,43 @@ async def test_a_version_grows_by_a_millisecond_when_the_source_time_does_not(
 
 
 async def test_a_version_never_goes_back_with_the_clock(club: Club) -> None:
-    number = club.book(1, 24)
-    await club.run()
+    number = await club.one()
     for court in (2, 3):
         club.tick(hours=-5)
         club.move(number, court, 24)
         await club.expect(updated=1)
-    assert gaps(club, number) == [timedelta(milliseconds=1)] * 2
+    assert gaps(club, number) == [MILLISECOND] * 2
 
 
 async def test_a_booking_that_leaves_and_returns_has_higher_versions_each_time(club: Club) -> None:
-    number = club.book(1, 24)
-    await club.run()
+    number = await club.one()
     for _ in range(2):
         club.launch27.cancel(number)
         await club.expect(deleted=1)
         club.launch27.restore(number)
         await club.expect(created=1)
     assert len(gaps(club, number)) == 4
-    assert min(gaps(club, number)) >= timedelta(milliseconds=1)
+    assert min(gaps(club, number)) >= MILLISECOND
     assert club.rejections == []
 
 
 async def test_content_that_goes_back_to_what_it_was_gets_a_new_version(club: Club) -> None:
-    number = club.book(1, 24)
-    await club.run()
+    number = await club.one()
     club.move(number, 2, 24)
     await club.run()
     club.move(number, 1, 24)
     await club.expect(updated=1)
-    assert min(gaps(club, number)) >= timedelta(milliseconds=1)
+    assert min(gaps(club, number)) >= MILLISECOND
     assert club.slot_of(number) == (ONE, "2026-11-21T12:00:00Z")
 
 
 @pytest.mark.parametrize("fault", ["lose", "refuse", "hang"])
 async def test_what_may_have_been_sent_counts_too(club: Club, fault: str) -> None:
-    number = club.book(1, 24)
-    await club.run()
+    number = await club.one()
     club.move(number, 2, 24)
     club.wingfield.faults.add(fault, times=None, match=of("PUT", number))
     await club.try_later()
-    club.wingfield.faults.clear()
+    club.clear_faults()
     club.move(number, 1, 24)
     assert (await club.run()).status is ExitStatus.OK
     first, lost, last = dict.fromkeys(map(datetime.fromisoformat, club.sent_versions(number)))
@@ -198,7 +193,7 @@ async def test_content_that_was_rejected_counts_as_sent(club: Club) -> None:
     await club.run()
     club.move(number, 2, 24)
     await club.expect(created=1)
-    assert gaps(club, number) == [timedelta(milliseconds=1)]
+    assert gaps(club, number) == [MILLISECOND]
 
 
 # --- the same content ---
@@ -206,8 +201,7 @@ async def test_content_that_was_rejected_counts_as_sent(club: Club) -> None:
 
 @dated
 async def test_the_same_content_is_never_sent_under_a_new_version(club: Club) -> None:
-    number = club.book(1, 24)
-    await club.run()
+    number = await club.one()
     club.tick(hours=1)
     club.launch27.edit(number, customer_notes="please sweep the lines")
     await club.expect(unchanged=1)
@@ -221,7 +215,7 @@ async def test_a_write_whose_answer_was_lost_is_sent_again_under_the_same_versio
     number = club.book(1, 24)
     club.wingfield.faults.add(fault, times=None, match=of("PUT", number))
     await club.try_later()
-    club.wingfield.faults.clear()
+    club.clear_faults()
     club.tick(hours=1)
     assert (await club.run()).status is ExitStatus.OK
     assert set(club.sent_versions(number)) == {"2026-11-20T12:00:00Z"}
@@ -237,9 +231,7 @@ async def test_content_that_was_rejected_is_sent_again_under_the_same_version(cl
 
 
 async def test_a_pass_over_an_unchanged_source_writes_nothing(club: Club) -> None:
-    for n in range(12):
-        club.book(1 + n % 3, 24 + n)
-    await club.run()
+    await club.some(12)
     club.tick(hours=1)
     await club.close()
     for _ in range(2):
@@ -251,8 +243,7 @@ async def test_a_pass_over_an_unchanged_source_writes_nothing(club: Club) -> Non
 
 
 async def test_the_version_of_a_delete_is_the_moment_it_was_found_gone(club: Club) -> None:
-    number = club.book(1, 24)
-    await club.run()
+    number = await club.one()
     club.tick(hours=3)
     club.launch27.cancel(number)
     club.tick(minutes=1)
@@ -262,9 +253,7 @@ async def test_the_version_of_a_delete_is_the_moment_it_was_found_gone(club: Clu
 
 async def test_that_moment_is_remembered_while_the_delete_is_withheld(club: Club) -> None:
     club.limit(max_delete_count=0, max_delete_fraction=0.0)
-    number = club.book(1, 24)
-    club.book(2, 24)
-    await club.run()
+    number, _ = await club.some(2)
     club.launch27.vanish(number)
     club.tick(hours=1)
     await club.expect(unchanged=1, withheld=1)
@@ -284,27 +273,25 @@ async def test_the_version_of_a_delete_is_above_all_that_was_sent(club: Club) ->
 
 
 async def test_a_delete_whose_answer_was_lost_is_sent_again_under_the_same_version(club: Club) -> None:
-    number = club.book(1, 24)
-    await club.run()
+    number = await club.one()
     club.tick(hours=1)
     club.launch27.cancel(number)
     club.wingfield.faults.add("lose", times=None)
     await club.try_later()
-    club.wingfield.faults.clear()
+    club.clear_faults()
     club.tick(hours=1)
     await club.expect(deleted=1)
     assert set(club.sent_versions(number)[1:]) == {"2026-11-20T13:00:00Z"}
 
 
 async def test_a_booking_that_returns_before_its_lost_delete_is_settled_goes_above(club: Club) -> None:
-    number = club.book(1, 24)
-    await club.run()
+    number = await club.one()
     club.launch27.cancel(number)
     club.wingfield.faults.add("lose", times=None)
     await club.run()
-    club.wingfield.faults.clear()
+    club.clear_faults()
     club.launch27.restore(number)
     assert (await club.run()).status is ExitStatus.OK
     assert club.slot_of(number) == (ONE, "2026-11-21T12:00:00Z")
-    assert min(set(gaps(club, number)) - {timedelta(0)}) >= timedelta(milliseconds=1)
+    assert min(set(gaps(club, number)) - {timedelta(0)}) >= MILLISECOND
     assert club.rejections == []

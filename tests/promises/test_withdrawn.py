@@ -17,8 +17,7 @@ from tests.support.club import Club, keys
 async def test_a_bridged_booking_that_is_none_for_a_court_any_more_is_deleted(
     club: Club, services: list[int], told: dict[str, Any]
 ) -> None:
-    (number,) = club.books(1)
-    await club.run()
+    number = await club.one()
     club.launch27.edit(number, services=services)
     await club.expect(**told, deleted=1)
     assert club.wingfield.bookings == {}
@@ -27,8 +26,7 @@ async def test_a_bridged_booking_that_is_none_for_a_court_any_more_is_deleted(
 
 
 async def test_the_bookings_of_a_court_that_left_the_configuration_are_withdrawn(club: Club) -> None:
-    numbers = club.books(3)
-    await club.run()
+    numbers = await club.some(3)
     rules, club.rules = club.rules, club.rules[1:]
     await club.expect(deleted=1, ignored=1, unchanged=2)
     club.rules = rules
@@ -38,9 +36,8 @@ async def test_the_bookings_of_a_court_that_left_the_configuration_are_withdrawn
 
 
 async def test_rules_that_send_a_booking_elsewhere_are_no_withdrawal(club: Club) -> None:
-    (number,) = club.books(1)
-    await club.run()
-    club.rules = (CourtRule(THREE, service_ids=frozenset({1})),)
+    number = await club.one()
+    club.rules = (CourtRule(court_id=THREE, service_ids=frozenset({1})),)
     await club.expect(updated=1)
     assert club.slot_of(number) == (THREE, "2026-11-21T12:00:00Z")
 
@@ -58,8 +55,7 @@ async def test_a_booking_that_merely_cannot_be_read_or_mapped_stays_as_it_is(
     club: Club, damage: dict[str, Any], reason: str
 ) -> None:
     club.remap(default_minutes=None)
-    (number,) = club.books(1)
-    await club.run()
+    number = await club.one()
     before = dict(club.wingfield.bookings[str(number)])
     club.launch27.bookings[number].update(damage)
     await club.expect(held={number: reason})
@@ -68,8 +64,7 @@ async def test_a_booking_that_merely_cannot_be_read_or_mapped_stays_as_it_is(
 
 
 async def test_a_booking_that_could_not_be_read_and_is_cancelled_then_is_deleted(club: Club) -> None:
-    (number,) = club.books(1)
-    await club.run()
+    number = await club.one()
     club.launch27.bookings[number]["services"] = None
     await club.run()
     club.launch27.cancel(number)

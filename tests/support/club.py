@@ -163,7 +163,7 @@ class Club:
         self.folder = folder
         self.emails, self.accounts, self.password = emails, accounts, password
         self.rules = tuple(
-            CourtRule(court_id, service_ids=frozenset({number}))
+            CourtRule(court_id=court_id, service_ids=frozenset({number}))
             for number, court_id in enumerate(COURT_IDS, 1)
         )
         self.mapping = MappingConfig(default_minutes=60, participant_fields=("players",))
@@ -382,6 +382,16 @@ class Club:
         """Book so many hours, side by side on the three courts, and return the ids."""
         return [self.book(1 + n % 3, hour + n // 3, **fields) for n in range(count)]
 
+    async def some(self, count: int) -> list[int]:
+        """Book so many hours, bridge them, and return the ids."""
+        numbers = self.books(count)
+        await self.expect(created=count)
+        return numbers
+
+    async def one(self) -> int:
+        """Book an hour, bridge it, and return its id."""
+        return (await self.some(1))[0]
+
     async def bridged(self, *places: Place) -> list[int]:
         """Book these places, bridge them, forget what was written, and return the ids."""
         numbers = [self.book(court, hour) for court, hour in places]
@@ -393,6 +403,10 @@ class Club:
     def move(self, number: int, court: int, hour: float, minutes: int = 60) -> None:
         place = {"service_date": NOON + hour * HOUR, "services": [service(court, minutes)]}
         self.launch27.edit(number, **place)
+
+    def vanish(self, *numbers: int) -> None:
+        for number in numbers:
+            self.launch27.vanish(number)
 
     def staff(self) -> None:
         """Let the first account be a member of staff."""
