@@ -211,18 +211,9 @@ async def test_no_secret_and_no_address_in_any_log_error_repr_traceback_or_state
     assert search.finds() == []
     assert len(search.said) > 100
     events = {json.loads(line)["event"] for line in out.getvalue().splitlines() if line.startswith("{")}
-    assert {
-        "pass_started",
-        "pass_finished",
-        "booking_created",
-        "booking_updated",
-        "booking_deleted",
-        "booking_held",
-        "deletes_withheld",
-        "login_refused",
-        "request_retried",
-        "participants_skipped",
-    } <= events
+    assert {"pass_started", "pass_finished", "participants_skipped", "deletes_withheld"} <= events
+    assert {"booking_created", "booking_updated", "booking_deleted", "booking_held"} <= events
+    assert {"login_refused", "request_retried"} <= events
 
 
 async def test_the_state_holds_no_address_in_any_encoding(club: Club) -> None:
@@ -231,17 +222,14 @@ async def test_the_state_holds_no_address_in_any_encoding(club: Club) -> None:
     await club.close()
     for path in club.folder.iterdir():
         content = path.read_bytes()
-        for email in (*PLAYERS, CLUB, SECOND, "@"):
+        for word in (*PLAYERS, CLUB, SECOND, "example.com"):
             for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
-                if len(email) > 1:
-                    assert email.encode(encoding) not in content
-        assert b"example.com" not in content
+                assert word.encode(encoding) not in content
         assert path.stat().st_mode & 0o077 == 0
 
 
 async def test_no_part_of_the_configuration_shows_what_is_private(club: Club) -> None:
     club.remap(fallback_email=PLAYERS[0])
-
     config = club.config
     accounts = config.launch27.accounts
     sections = (config.launch27, config.wingfield, config.sync, config.mapping)

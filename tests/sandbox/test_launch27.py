@@ -30,10 +30,9 @@ async def test_every_answer_says_the_limits_and_beyond_them_it_is_429(
     answers = [await http.get("/settings") for _ in range(31)]
     assert [answer.status_code for answer in answers] == [200] * 30 + [429]
     for answer in (*answers, await http.get("/nowhere"), await http.post("/login")):
-        assert answer.headers["x-rate-limit-read-limit"] == "30"
-        assert answer.headers["x-rate-limit-read-ttl"] == "500"
-        assert answer.headers["x-rate-limit-write-limit"] == "10"
-        assert answer.headers["x-rate-limit-write-ttl"] == "1000"
+        limits = [answer.headers[f"x-rate-limit-{name}"] for name in ("read-limit", "read-ttl")]
+        limits += [answer.headers[f"x-rate-limit-{name}"] for name in ("write-limit", "write-ttl")]
+        assert limits == ["30", "500", "10", "1000"]
     clock.now += 0.5
     assert (await http.get("/settings")).status_code == 200
     assert (await http.get("/settings")).status_code == 429
@@ -55,12 +54,7 @@ async def test_settings_need_no_login_and_without_rates_no_answer_speaks_of_them
     http: httpx.AsyncClient,
 ) -> None:
     answer = await http.get("/settings")
-    assert answer.json() == {
-        "name": "Acme",
-        "timezone": "Europe/Berlin",
-        "status": "active",
-        "sandbox": True,
-    }
+    assert answer.json() == {"name": "Acme", "timezone": "Europe/Berlin", "status": "active", "sandbox": True}
     assert not [name for name in answer.headers if name.startswith("x-rate-limit")]
 
 
@@ -127,10 +121,8 @@ async def test_a_booking_has_its_documented_shape(customer: Caller) -> None:
 async def test_no_modification_time_unless_the_account_has_them(customer: Caller, clock: Clock) -> None:
     customer.world.add_booking()
     customer.world.modification_times = True
-    second, third = (
-        customer.world.add_booking(),
-        customer.world.add_booking(updated_at="2025-01-01T00:00:00Z"),
-    )
+    second = customer.world.add_booking()
+    third = customer.world.add_booking(updated_at="2025-01-01T00:00:00Z")
     clock.now += 1.5
     customer.world.edit(second, name="Somebody")
     assert "updated_at" not in customer.world.bookings[1001]
@@ -174,18 +166,11 @@ async def test_a_page_has_limit_and_offset_or_twenty_or_the_cap_and_the_last_is_
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("limit", "0"),
-        ("limit", "x"),
-        ("offset", "-1"),
-        ("from", "20251121"),
-        ("to", "2025-13-01"),
-        ("sort", "up"),
-        ("from", "2025-W47-1"),
-    ],
+    "query",
+    ["limit=0", "limit=x", "offset=-1", "from=20251121", "to=2025-13-01", "sort=up", "from=2025-W47-1"],
 )
-async def test_a_query_that_cannot_be_read_is_422(customer: Caller, name: str, value: str) -> None:
+async def test_a_query_that_cannot_be_read_is_422(customer: Caller, query: str) -> None:
+    name, value = query.split("=")
     assert (await customer.get("/customer/bookings", **{name: value})).status_code == 422
 
 
@@ -252,13 +237,8 @@ async def test_staff_see_every_customers_bookings_with_user_and_status(desk: Cal
     done = desk.world.add_booking(owner=OTHER, service_date="2025-11-21T09:00:00Z")
     desk.world.complete(done)
     first, second = (await desk.get("/staff/bookings")).json()
-    assert first["user"] == {
-        "id": 501,
-        "email": CUSTOMER,
-        "first_name": "Ada",
-        "last_name": "Lovelace",
-        "name": "Ada Lovelace",
-    }
+    names = {"first_name": "Ada", "last_name": "Lovelace", "name": "Ada Lovelace"}
+    assert first["user"] == {"id": 501, "email": CUSTOMER, **names}
     assert not {"email", "name", "phone"} & first.keys()
     assert (first["booking_status"], second["booking_status"]) == ("assigned", "completed")
     assert (await desk.get(f"/staff/bookings/{done}")).json() == second
@@ -333,11 +313,9 @@ async def test_malformed_bookings_are_still_served(customer: Caller) -> None:
     customer.world.bookings[numbers[2]]["service_date"] = "rubbish"
     customer.world.bookings[numbers[3]] = "no booking at all"
     window = {"from": "2025-11-21", "to": "2025-11-21"}
-    listed = (await customer.get("/customer/bookings", **window, sort="asc")).json()
-    assert "id" not in listed[0]
-    assert listed[1]["services"] is None
-    assert listed[2]["service_date"] == "rubbish"
-    assert listed[3] == "no booking at all"
+    first, *others = (await customer.get("/customer/bookings", **window, sort="asc")).json()
+    assert "id" not in first
+    assert others == [customer.world.bookings[number] for number in numbers[1:]]
     assert await customer.ids(**{"from": "2025-11-22"}) == []
 
 
@@ -346,7 +324,7 @@ async def test_a_booking_whose_date_never_could_be_read_is_in_every_window(custo
     assert await customer.ids(**{"from": "2030-01-01", "to": "2030-01-01"}) == [number]
 
 
-async def test_raw_bookings_can_be_put_in_taken_out_and_copied(customer: Caller) -> None:
+async def test_raw_bookings_can_be_put_in_removed_and_copied(customer: Caller) -> None:
     number = customer.world.add_booking()
     twin = copy.deepcopy(customer.world.bookings[number])
     services = copy.deepcopy(customer.world.bookings[number]["services"])
@@ -361,20 +339,16 @@ async def test_raw_bookings_can_be_put_in_taken_out_and_copied(customer: Caller)
 
 
 def test_ids_are_counted_up_from_the_highest_and_may_be_chosen(launch27: Launch27) -> None:
-    assert [launch27.add_booking(), launch27.add_booking(id=2000), launch27.add_booking()] == [
-        1001,
-        2000,
-        2001,
-    ]
+    chosen: list[dict[str, Any]] = [{}, {"id": 2000}, {}]
+    assert [launch27.add_booking(**fields) for fields in chosen] == [1001, 2000, 2001]
 
 
 def test_datetimes_are_written_as_the_service_writes_them(launch27: Launch27) -> None:
     berlin = datetime(2025, 11, 21, 10, tzinfo=timezone(timedelta(hours=1)))
-    assert (
-        launch27.bookings[launch27.add_booking(service_date=berlin)]["service_date"] == "2025-11-21T09:00:00Z"
-    )
     wall = datetime(2025, 11, 21, 10)  # noqa: DTZ001 - wall time has no zone
-    assert launch27.bookings[launch27.add_booking(service_date=wall)]["service_date"] == "2025-11-21T10:00:00"
+    numbers = [launch27.add_booking(service_date=moment) for moment in (berlin, wall)]
+    written = [launch27.bookings[number]["service_date"] for number in numbers]
+    assert written == ["2025-11-21T09:00:00Z", "2025-11-21T10:00:00"]
 
 
 def test_services_are_taken_as_given(launch27: Launch27) -> None:
