@@ -10,7 +10,8 @@ from bridge.sandbox import Launch27, generate
 from tests.sandbox.conftest import Clock
 
 
-async def test_generated_bookings_never_overlap_and_stay_in_their_days(launch27: Launch27) -> None:
+def test_generated_bookings_never_overlap_and_stay_in_their_days() -> None:
+    launch27 = Launch27()
     ids = generate(launch27, bookings=96, courts=2, start=date(2025, 10, 25), days=2)
     taken = {
         (each["services"][0]["id"], each["service_date"]) for each in map(launch27.bookings.get, ids) if each
@@ -31,6 +32,7 @@ async def test_generated_worlds_are_the_same_every_time(clock: Clock) -> None:
     assert len(first.catalogue) == 3
 
 
-def test_more_bookings_than_hours_are_refused(launch27: Launch27) -> None:
+def test_more_bookings_than_hours_are_refused() -> None:
+    launch27 = Launch27()
     with pytest.raises(ValueError, match="25 bookings do not fit on 1 courts in 1 days"):
         generate(launch27, bookings=25, courts=1, start=date(2025, 11, 21), days=1)

@@ -47,7 +47,8 @@ async def test_the_ports_can_be_chosen() -> None:
         assert sandbox.launch27.url == f"http://127.0.0.1:{port}/latest"
 
 
-async def test_stopping_ends_open_connections_and_hanging_requests(launch27: Launch27) -> None:
+async def test_stopping_ends_open_connections_and_hanging_requests() -> None:
+    launch27 = Launch27()
     async with httpx.AsyncClient(verify=TLS, trust_env=False) as http:
         async with Sandbox(launch27) as sandbox:
             url = sandbox.launch27.url
@@ -61,7 +62,8 @@ async def test_stopping_ends_open_connections_and_hanging_requests(launch27: Lau
             await http.get(f"{url}/settings")
 
 
-def test_a_sandbox_in_a_thread_is_edited_awaited_and_released_from_outside(launch27: Launch27) -> None:
+def test_a_sandbox_in_a_thread_is_edited_awaited_and_released_from_outside() -> None:
+    launch27 = Launch27()
     with Sandbox.in_thread(launch27) as sandbox, httpx.Client(verify=TLS, trust_env=False) as http:
         url = f"{sandbox.launch27.url}/settings"
         assert http.get(url).json()["name"] == "Acme"

@@ -75,8 +75,7 @@ async def test_reading_needs_the_scope_at_least_for_reading(partner: Partner, pa
 
 async def test_writing_needs_the_scope_for_writing(partner: Partner) -> None:
     partner.world.scopes["court-booking"] = "read"
-    assert kind(await partner.put("1")) == (403, "scope_permission_denied")
-    assert kind(await partner.delete("1", at(0))) == (403, "scope_permission_denied")
+    assert kind(await partner.put("1")) == kind(await partner.delete("1", at(0))) == DENIED
     assert partner.world.bookings == {}
 
 
@@ -264,13 +263,7 @@ async def test_an_equal_version_is_accepted_when_the_rest_is_unchanged(
 
 @pytest.mark.parametrize(
     ("start", "end"),
-    [
-        (at(10), at(11)),
-        (at(9), at(10, 1)),
-        (at(10, 59), at(12)),
-        (at(9), at(12)),
-        (at(10, 15), at(10, 30)),
-    ],
+    [(at(10), at(11)), (at(9), at(10, 1)), (at(10, 59), at(12)), (at(9), at(12)), (at(10, 15), at(10, 30))],
 )
 async def test_bookings_that_share_a_moment_overlap(partner: Partner, start: str, end: str) -> None:
     await partner.put("1")
@@ -287,7 +280,7 @@ async def test_bookings_that_only_touch_do_not_overlap(partner: Partner) -> None
 async def test_a_booking_does_not_overlap_itself_and_still_others_behind_it(partner: Partner) -> None:
     await partner.put("1")
     await partner.put("2", startDate=at(11), endDate=at(12))
-    later = {"externalUpdatedAt": "2025-11-20T09:00:00Z"}
+    later = {"externalUpdatedAt": NEWER}
     assert kind(await partner.put("1", startDate=at(9, 30), endDate=at(10, 30), **later)) == OK
     assert kind(await partner.put("1", startDate=at(10), endDate=at(12), **later, courtId=ONE)) == CONFLICT
     later = {"externalUpdatedAt": "2025-11-20T10:00:00Z"}
@@ -296,7 +289,7 @@ async def test_a_booking_does_not_overlap_itself_and_still_others_behind_it(part
 
 async def test_a_move_and_a_delete_free_the_place(partner: Partner) -> None:
     await partner.put("1")
-    later = {"externalUpdatedAt": "2025-11-20T09:00:00Z"}
+    later = {"externalUpdatedAt": NEWER}
     assert kind(await partner.put("1", courtId=TWO, **later)) == OK
     assert kind(await partner.put("2")) == OK
     assert kind(await partner.delete("2", at(0))) == OK
