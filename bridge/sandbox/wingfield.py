@@ -1,7 +1,7 @@
 """Wingfield's Partner API, simulated: court bookings by our ids, courts, mappings and user relations.
 
 Where the documentation is silent the simulation chooses, and says so: a deleted booking's version is
-remembered (``remembers_tombstones``), and a deleted id is free again only for a newer version; participants
+remembered, and a deleted id is free again only for a newer version; participants
 in another order are another content; ``from`` and ``to`` pick the bookings that have a moment between
 them; a facility's courts are a bare list (``facility_courts_paged``); unknown query keys break the schema.
 """
@@ -157,7 +157,6 @@ class Wingfield(Service):
         self.service_id = service_id.lower()
         self.token = token
         self.scopes = {"user": "write", "organization": "write", "court-booking": "write"}
-        self.remembers_tombstones = True
         self.facility_courts_paged = False
         self.bookings: dict[str, dict[str, Any]] = {}
         self.tombstones: dict[str, int] = {}
@@ -392,7 +391,7 @@ class Wingfield(Service):
         return wanted == before
 
     def _check_tombstone(self, external_id: str, version_ms: int) -> None:
-        deleted_ms = self.tombstones.get(external_id) if self.remembers_tombstones else None
+        deleted_ms = self.tombstones.get(external_id)
         if deleted_ms is not None and version_ms < deleted_ms:
             refuse("stale_write")
         if deleted_ms is not None and version_ms == deleted_ms:
@@ -408,7 +407,7 @@ class Wingfield(Service):
             refuse("stale_write")
         if stored is not None:
             self._forget(external_id)
-        if known_ms is not None and self.remembers_tombstones:
+        if known_ms is not None:
             self.tombstones[external_id] = version_ms
         return json_response({})
 

@@ -19,6 +19,7 @@ from statistics import median
 from typing import Any
 
 from tests.bench.processes import Cost, World, measure, middle, world
+from tests.support.configuration import configuration, write_config
 
 CONCURRENCY = 8
 PAGE = 100
@@ -71,7 +72,7 @@ class Bench:
         return cost
 
     def once(self, name: str, sandbox: World) -> Cost:
-        """Run one pass of the bridge; it must end in step."""
+        """Run one pass of the bridge; it must end in sync."""
         command: list[str | Path] = [*self.bridge, "--once", "--json", "--config", self.config]
         cost, printed = sandbox.serving(command, self.log)
         result = json.loads(printed)
@@ -102,8 +103,7 @@ class Bench:
         """Run a sandbox, with a configuration for it and no state yet."""
         with world(bookings) as sandbox:
             self.forget()
-            self.config.write_text(configuration(sandbox.introduction))
-            self.config.chmod(0o600)
+            write_config(self.config, configured(sandbox.introduction))
             yield sandbox
 
     def warm_up(self, sandbox: World) -> None:
@@ -246,31 +246,14 @@ _STAGES: dict[str, Callable[[Bench], None]] = {
 }
 
 
-def configuration(world: dict[str, Any]) -> str:
+def configured(world: dict[str, Any]) -> str:
     """Return the bridge's configuration for a sandbox without rate limits."""
-    courts = "".join(
-        f'[[courts]]\ncourt_id = "{court}"\nservice_ids = [{number}]\n'
-        for number, court in enumerate(world["courts"], 1)
+    return configuration(
+        world,
+        launch27=[f"page_size = {PAGE}"],
+        wingfield=[f"concurrency = {CONCURRENCY}"],
+        more=['[sync]\nstate = "state.db"', "[mapping]\ndefault_minutes = 60"],
     )
-    return f"""
-[launch27]
-base_url = "{world["launch27_url"]}"
-page_size = {PAGE}
-reads_per_second = 1000
-read_burst = 10000
-[[launch27.accounts]]
-email = "{world["email"]}"
-password = "{world["password"]}"
-[wingfield]
-base_url = "{world["wingfield_url"]}"
-external_service_id = "{world["service_id"]}"
-token = "{world["token"]}"
-concurrency = {CONCURRENCY}
-[sync]
-state = "state.db"
-[mapping]
-default_minutes = 60
-{courts}"""
 
 
 def _table(bench: Bench) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.sandbox import Sandbox
 from tests.cli.calls import COURT_1, COURT_2, Run, WriteConfig, writes
-from tests.conftest import PASSWORD
+from tests.support.builders import PASSWORD
 
 
 def test_a_check_without_problems_exits_0_and_lists_what_it_looked_at(

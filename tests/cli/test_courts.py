@@ -12,7 +12,7 @@ from bridge.launch27.wire import CatalogueService
 from bridge.sandbox import Sandbox
 from bridge.wingfield.client import Court
 from tests.cli.calls import COURT_1, COURT_2, Run, WriteConfig, book
-from tests.conftest import PASSWORD
+from tests.support.builders import PASSWORD
 
 
 def test_courts_prints_blocks_that_make_a_valid_configuration(

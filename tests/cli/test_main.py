@@ -30,7 +30,7 @@ from tests.cli.calls import (
     process,
     start,
 )
-from tests.conftest import EMAIL, PASSWORD
+from tests.support.builders import EMAIL, PASSWORD
 
 # --- arguments ---
 
@@ -122,7 +122,7 @@ def test_an_interruption_before_anything_began_leaves_no_traceback(
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("SIGTERM ends what Ctrl-C ends")
 
-    monkeypatch.setattr("bridge.config.schema.find_config", interrupted)
+    monkeypatch.setattr("bridge.config.paths.find_config", interrupted)
     assert run(*arguments.split()) == Ran(code, "", "")
 
 

@@ -35,7 +35,7 @@ from tests.cli.calls import (
     start,
     writes,
 )
-from tests.conftest import EMAIL, PASSWORD
+from tests.support.builders import EMAIL, PASSWORD
 
 
 def is_put(method: str, _path: str) -> bool:

@@ -19,7 +19,7 @@ from bridge.ledger.store import Ledger
 from bridge.model import Held, PassRecord, Watermark, to_ms
 from bridge.sandbox import Sandbox
 from tests.cli.calls import Run, WriteConfig, book
-from tests.conftest import PASSWORD
+from tests.support.builders import PASSWORD
 
 
 def test_status_before_the_first_pass_says_so(run: Run, config_file: Path) -> None:

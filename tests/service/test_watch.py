@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.service.watch import Watch, files_of
+from bridge.service.watch import Watch
 
 
 @pytest.fixture
@@ -135,59 +135,10 @@ def test_a_file_that_was_not_watched_while_it_was_read_is_read_once_more(path: P
 
 # --- which files ---
 
-CONFIG = """
-[[launch27.accounts]]
-password_file = "password"
-[[launch27.accounts]]
-password_file = "/run/secrets/second"
-[wingfield]
-token_file = "~/token"
-"""
-
-
-def test_secrets_are_watched_wherever_they_may_lie(path: Path) -> None:
-    path.write_text(CONFIG)
-    found = files_of(path, {"HOME": "/home/club", "CREDENTIALS_DIRECTORY": "/run/credentials/x"})
-    assert found == (
-        path,
-        Path("/home/club/token"),
-        Path("/run/credentials/x/password"),
-        path.parent / "password",
-        Path("/run/secrets/second"),
-    )
-
 
 def test_a_rotated_secret_is_noticed(path: Path) -> None:
-    path.write_text(CONFIG)
     secret = path.with_name("password")
     secret.write_text("old")
-    watch = watching(*files_of(path, {}))
+    watch = watching(path, secret)
     replace(secret, "new")
     assert settles(watch)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "[[[",
-        "launch27 = 1\nwingfield = 2",
-        "[launch27]\naccounts = 3",
-        "[launch27]\naccounts = [4]\n[wingfield]\ntoken_file = 5",
-        '[wingfield]\ntoken_file = ""',
-        '[wingfield]\ntoken_file = "a\\u0000b"',
-        '[wingfield]\ntoken_file = "directory/"',
-        "[wingfield]\ntoken_file = '\N{SNOWMAN}",
-    ],
-)
-def test_a_configuration_that_makes_no_sense_is_watched_by_itself(path: Path, text: str) -> None:
-    path.write_text(text)
-    assert files_of(path, {}) == (path,)
-
-
-def test_a_configuration_that_is_no_text_is_watched_by_itself(path: Path) -> None:
-    path.write_bytes(b"\xff\xff")
-    assert files_of(path, {}) == (path,)
-
-
-def test_a_missing_configuration_is_watched(tmp_path: Path) -> None:
-    assert files_of(tmp_path / "none.toml", {}) == (tmp_path / "none.toml",)

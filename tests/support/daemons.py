@@ -27,7 +27,7 @@ from bridge.service.club import Club
 from bridge.service.process import Daemon, Scheduler
 from bridge.service.systemd import Notifier
 from bridge.sync.narrator import LogNarrator
-from tests.conftest import EMAIL
+from tests.support.builders import EMAIL
 
 PATIENCE_SECONDS = 20.0
 Line = dict[str, Any]
