@@ -13,10 +13,7 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from bridge.lean import without
-
-with without("rich"):  # which it would import whether or not something is drawn
-    import structlog
+import structlog
 
 if TYPE_CHECKING:
     from structlog.typing import Processor

@@ -21,8 +21,9 @@ import structlog
 
 from bridge.config.schema import Secret
 from bridge.errors import ConfigError, Rejected, Unavailable
-from bridge.http import client as http_module
-from bridge.http.client import Backoff, Call, Http, Response, Timeouts, retry_after
+from bridge.http import connections
+from bridge.http.client import Backoff, Call, Http, Response, Timeouts
+from bridge.http.failures import retry_after
 from bridge.http.ratelimit import RateLimiter
 from bridge.sandbox import Sandbox
 
@@ -296,7 +297,7 @@ async def test_an_answer_that_trickles_ends() -> None:
 
 
 async def test_a_body_beyond_the_limit_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_module, "BODY_LIMIT_BYTES", 1024**2)
+    monkeypatch.setattr(connections, "BODY_LIMIT_BYTES", 1024**2)
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -433,7 +434,7 @@ async def test_requests_in_back_off_give_up_when_the_service_is_down() -> None:
     server = Server(httpx.Response(500), httpx.ConnectError("x"))
     http = client(server, backoff=Backoff(first=60, longest=60))
     waiting = asyncio.create_task(unavailable(http))
-    await until(lambda: http._waits)
+    await until(lambda: http._gate._waiting)
     http._backoff = Backoff(tries=1)
     await unavailable(http)
 
@@ -443,7 +444,7 @@ async def test_requests_in_back_off_give_up_when_the_service_is_down() -> None:
 async def test_a_second_wake_up_call_is_harmless() -> None:
     http = client(Server(httpx.Response(500)), backoff=Backoff(first=60, longest=60))
     waiting = asyncio.create_task(unavailable(http))
-    await until(lambda: http._waits)
+    await until(lambda: http._gate._waiting)
     http.stop()
     http.stop()
     assert "stopping" in await waiting
@@ -452,11 +453,11 @@ async def test_a_second_wake_up_call_is_harmless() -> None:
 async def test_cancelling_a_request_in_back_off_cancels_it() -> None:
     http = client(Server(httpx.Response(500)), backoff=Backoff(first=60, longest=60))
     waiting = asyncio.create_task(http.request(GET, read_json))
-    await until(lambda: http._waits)
+    await until(lambda: http._gate._waiting)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert not http._waits
+    assert not http._gate._waiting
 
 
 # --- Stopping -----------------------------------------------------------------------------------------
@@ -467,18 +468,10 @@ async def test_stopping_lets_what_is_in_flight_finish_and_nothing_else_begin() -
     http = client(Server(held))
     flying = asyncio.create_task(http.request(GET, read_json))
     await held.arrived.wait()
-    assert http.in_flight == 1
-
     http.stop()
     assert await unavailable(http) == "Launch27: not asked: the bridge is stopping"
-    idle = asyncio.create_task(http.idle())
-    await asyncio.sleep(0)
-    assert not idle.done()
-
     held.release.set()
     assert await flying == {"ok": True}
-    await idle
-    assert http.in_flight == 0
 
 
 async def test_what_failed_in_flight_is_not_retried_when_stopping() -> None:
@@ -508,7 +501,7 @@ async def test_who_waits_for_the_limiter_gives_up_when_stopping() -> None:
     server = Server(OK)
     http = client(server, limiter=limiter)
     waiting = asyncio.create_task(unavailable(http))
-    await until(lambda: http._waits)
+    await until(lambda: http._gate._waiting)
     http.stop()
 
     assert "stopping" in await waiting
@@ -517,32 +510,34 @@ async def test_who_waits_for_the_limiter_gives_up_when_stopping() -> None:
 
 async def test_no_more_requests_are_in_flight_than_agreed() -> None:
     held = Held()
-    http = client(Server(held), concurrency=2)
+    server = Server(held)
+    http = client(server, concurrency=2)
     tasks = [asyncio.create_task(http.request(GET, read_json)) for _ in range(5)]
     await held.arrived.wait()
     for _ in range(10):
         await asyncio.sleep(0)
-    assert http.in_flight == 2
+    assert len(server.asked) == 2
     held.release.set()
     await asyncio.gather(*tasks)
 
 
-async def test_a_cancelled_request_is_no_longer_in_flight() -> None:
+async def test_a_cancelled_request_makes_room_for_another() -> None:
     held = Held()
-    http = client(Server(held))
+    server = Server(held, OK)
+    http = client(server, concurrency=1)
     task = asyncio.create_task(http.request(GET, read_json))
     await held.arrived.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await http.idle()
+    assert await http.request(GET, read_json) == {"ok": True}
 
 
 # --- Connections --------------------------------------------------------------------------------------
 
 
 async def test_tls_is_set_up_once_and_only_where_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    http_module._tls.cache_clear()
+    connections._tls.cache_clear()
     made: list[ssl.SSLContext] = []
     create = httpx.create_ssl_context
 
@@ -553,7 +548,7 @@ async def test_tls_is_set_up_once_and_only_where_it_is_used(monkeypatch: pytest.
     monkeypatch.setattr(httpx, "create_ssl_context", counted)
     for url in ("http://127.0.0.1:1", "https://a.test", "https://b.test"):
         await Http("x", url).aclose()
-    assert http_module._tls().verify_mode is ssl.CERT_REQUIRED
+    assert connections._tls().verify_mode is ssl.CERT_REQUIRED
     assert len(made) == 1
 
 
@@ -575,7 +570,7 @@ def test_a_proxy_of_the_environment_is_used_but_never_for_loopback(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("https_proxy", "http://proxy.test:3128")
     monkeypatch.setenv("no_proxy", "direct.test")
-    assert (http_module._proxy(httpx.URL(url)) is not None) is proxied
+    assert (connections._proxy(httpx.URL(url)) is not None) is proxied
 
 
 def test_a_proxy_that_cannot_be_used_is_a_wrong_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -592,7 +587,7 @@ def test_the_libraries_own_chatter_is_off() -> None:
 
 
 def test_a_run_without_trouble_does_not_import_stamina() -> None:
-    code = "import sys, bridge.http; sys.exit('stamina' in sys.modules or 'structlog' in sys.modules)"
+    code = "import sys, bridge.http.client; sys.exit('stamina' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -629,7 +624,7 @@ async def test_real_trouble_is_overcome(sandbox: Sandbox, kind: str) -> None:
 async def test_real_trouble_that_stays_has_its_words(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, kind: str, words: str
 ) -> None:
-    monkeypatch.setattr(http_module, "BODY_LIMIT_BYTES", 1024**2)
+    monkeypatch.setattr(connections, "BODY_LIMIT_BYTES", 1024**2)
     sandbox.launch27.faults.add(kind, times=None, interval_seconds=0.01, location="https://evil.test")
     timeouts = Timeouts(read=0.05, total=0.1 if kind == "trickle" else 30.0)
     http = Http("Launch27", sandbox.launch27.url, timeouts=timeouts, backoff=Backoff(tries=1))

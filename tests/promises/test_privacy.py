@@ -22,7 +22,8 @@ from bridge import log as logs
 from bridge.cli import output as report
 from bridge.config.schema import Secret, load_config
 from bridge.errors import BridgeError, ConfigError, ExitStatus
-from bridge.http.client import BODY_LIMIT_BYTES, Backoff, Timeouts
+from bridge.http.client import Backoff, Timeouts
+from bridge.http.connections import BODY_LIMIT_BYTES
 from bridge.model import Held, HeldSince, Write
 from bridge.sync.narrator import LogNarrator, withheld_advice
 from bridge.sync.run import PassResult
