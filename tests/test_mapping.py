@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.config.schema import CourtRule, MappingConfig
-from bridge.launch27.wire import CatalogueService, SourceBooking, Unreadable, parse_booking
+from bridge.launch27.wire import CatalogueService, Parser, SourceBooking, Unreadable
 from bridge.mapping import Mapper, usable_address
 from bridge.model import CourtBooking, Held, NoCourt, Slot, fingerprint, from_ms
 
@@ -25,7 +25,7 @@ NO_CATALOGUE: dict[int, CatalogueService] = {}
 
 def booking(**fields: Any) -> SourceBooking:
     shape = {"id": 5, "service_date": "2026-08-15T14:30:00Z", "services": [{"id": 1}], "email": "a@b.co"}
-    found = parse_booking(json.dumps({**shape, **fields}).encode())
+    found = Parser().booking(json.dumps({**shape, **fields}).encode())
     assert isinstance(found, SourceBooking)
     return found
 

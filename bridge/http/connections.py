@@ -78,8 +78,8 @@ class _Client(httpx.AsyncClient):
     Those of httpx are looked for in each answer before any policy is asked: 5 % of a request's CPU.
     """
 
-    @property
-    def cookies(self) -> httpx.Cookies:  # type: ignore[misc]  # nobody sets them
+    @property  # type: ignore[misc]  # nobody sets them
+    def cookies(self) -> httpx.Cookies:
         return _NO_COOKIES
 
 
