@@ -56,7 +56,8 @@ async def _court_ids(services: Services) -> AsyncIterator[str]:
         yield mapping.court_id
     async for page in services.wingfield.list_bookings():
         for booking in page:
-            yield booking.slot.court_id
+            if booking.slot is not None:
+                yield booking.slot.court_id
 
 
 async def _court(services: Services, id_: str) -> Court | None:

@@ -182,9 +182,10 @@ class Http:
     async def _send(self, sending: _Sending) -> Response:
         """Return the whole answer to one request, or raise ``Failed``, with nothing of httpx's in it."""
         response = None
-        seconds = min(self._total_seconds, self._backoff.in_all - sending.seconds)
+        left = self._backoff.in_all - sending.seconds
+        seconds = min(self._total_seconds, left) if sending.tries else self._total_seconds
         try:
-            with self._gate.passing(sending.wait):
+            with self._gate.passing(sending.wait, finishing=sending.call.finishing):
                 sending.tries += 1
                 async with asyncio.timeout(seconds):
                     response = await self._connections.exchange(sending.call)

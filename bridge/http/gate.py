@@ -59,30 +59,34 @@ class Gate:
 
     @asynccontextmanager
     async def waiting(self, *, finishing: bool) -> AsyncIterator[asyncio.Timeout]:
-        """Wait inside for as long as need be; raises Closed when the gate closes meanwhile."""
+        """Wait inside for as long as need be; raises Closed where the gate is, or when it closes."""
+        self._check(finishing=finishing)
         try:
             async with asyncio.timeout(None) as patience:
                 self._waiting[patience] = finishing
                 try:
                     yield patience
                 finally:
-                    del self._waiting[patience]
+                    self._waiting.pop(patience, None)
         except TimeoutError:
             raise Closed from None
 
     @contextmanager
-    def passing(self, patience: asyncio.Timeout) -> Iterator[None]:
+    def passing(self, patience: asyncio.Timeout, *, finishing: bool) -> Iterator[None]:
         """Be on the wire inside, where nobody is woken; raises Closed where the gate is."""
-        finishing = self._waiting[patience]
-        if not self.is_open(finishing=finishing):
-            raise Closed
-        del self._waiting[patience]
+        self._check(finishing=finishing)
+        self._waiting.pop(patience, None)
         try:
             yield
         finally:
             self._waiting[patience] = finishing
 
+    def _check(self, *, finishing: bool) -> None:
+        if not self.is_open(finishing=finishing):
+            raise Closed
+
     def _wake(self) -> None:
-        for patience, finishing in self._waiting.items():
-            if not self.is_open(finishing=finishing):
-                patience.reschedule(0)
+        closed = [each for each, finishing in self._waiting.items() if not self.is_open(finishing=finishing)]
+        for patience in closed:
+            del self._waiting[patience]
+            patience.reschedule(0)

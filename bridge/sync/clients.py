@@ -45,7 +45,7 @@ async def connected(config: Config, earlier: Iterable[Session] = ()) -> AsyncIte
     services = Services(
         Launch27.connect(config.launch27, parser=parser),
         [Session(account) for account in config.launch27.accounts],
-        Wingfield.connect(config.wingfield),
+        Wingfield.connect(config.wingfield, config.mapping.id_prefix),
     )
     tokens = {session.account: session.token for session in earlier}
     for session in services.sessions:

@@ -18,14 +18,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Protocol
 
 from bridge.errors import BridgeError, CredentialsRefused, Rejected, ServiceError, Unavailable
-from bridge.model import ABSENT, Ending, Found, Known, Outcome, Plan, Slot, Verb, Write, fingerprint
+from bridge.model import ABSENT, Ending, Found, Known, Outcome, Plan, Stored, Verb, Write
 
 BATCH = 64
 """How many intents one transaction stores: enough to make its cost small, few enough to keep it short."""
@@ -36,35 +35,12 @@ DRAIN_SECONDS = 4.5
 """How long requests in flight are waited for after a stop: with what is stored then, 5 seconds in all."""
 
 
-class Stored(Protocol):
-    """A booking as Wingfield has it."""
-
-    @property
-    def slot(self) -> Slot: ...
-    @property
-    def version_ms(self) -> int: ...
-    @property
-    def participants(self) -> tuple[str, ...] | None: ...
-
-
 class Target(Protocol):
     """What the executor needs of Wingfield."""
 
-    async def upsert(
-        self,
-        external_id: str,
-        *,
-        court_id: str,
-        start: datetime,
-        end: datetime,
-        version_ms: int,
-        participants: Sequence[str],
-        finishing: bool,
-    ) -> None: ...
+    async def write(self, write: Write, *, finishing: bool) -> None: ...
 
-    async def delete(self, external_id: str, version_ms: int, *, finishing: bool) -> None: ...
-
-    async def read(self, external_id: str, *, finishing: bool) -> Stored | None: ...
+    async def read(self, id_: str, *, finishing: bool) -> Stored | None: ...
 
     @property
     def is_down(self) -> bool: ...
@@ -98,14 +74,13 @@ class Execution:
 class Executor:
     """Sends the writes of one plan after another; see the module's own words.
 
-    ``key`` turns a Launch27 id into the external id. ``now_ms`` is the clock, in milliseconds since 1970.
+    ``now_ms`` is the clock, in milliseconds since 1970.
     When ``stop`` is set, only what puts taken out bookings back is still sent, for at most ``DRAIN_SECONDS``.
     """
 
     target: Target
     journal: Journal
     observer: Observer
-    key: Callable[[str], str]
     concurrency: int
     config: str
     now_ms: Callable[[], int]
@@ -267,7 +242,7 @@ class _Run:
         if not self._may_send(index):
             return self._end(write, Ending.NOT_SENT)
         try:
-            await self._request(index)
+            await self._executor.target.write(write, finishing=self._is_finishing(index))
         except Rejected as refused:
             if refused.reason in _OUTRUN or self._is_in_doubt(write):
                 return await self._read_back(index, refused)
@@ -279,23 +254,6 @@ class _Run:
             self.execution.unanswered = error
             return self._end(write, Ending.UNANSWERED if error.maybe_applied else Ending.NOT_SENT)
         return self._end(write, Ending.ACKNOWLEDGED)
-
-    async def _request(self, index: int) -> None:
-        write = self._writes[index]
-        target, key = self._executor.target, self._executor.key(write.id)
-        finishing = self._is_finishing(index)
-        if write.verb is Verb.DELETE or write.slot is None:
-            await target.delete(key, write.version_ms, finishing=finishing)
-        else:
-            await target.upsert(
-                key,
-                court_id=write.slot.court_id,
-                start=write.slot.start,
-                end=write.slot.end,
-                version_ms=write.version_ms,
-                participants=write.participants,
-                finishing=finishing,
-            )
 
     def _is_finishing(self, index: int) -> bool:
         """Whether a write is let through while the bridge stops: it is part of a ring under way."""
@@ -336,8 +294,7 @@ class _Run:
         """
         write = self._writes[index]
         try:
-            key = self._executor.key(write.id)
-            stored = await self._executor.target.read(key, finishing=self._is_finishing(index))
+            stored = await self._executor.target.read(write.id, finishing=self._is_finishing(index))
         except ServiceError as error:
             self.execution.unanswered = error
             return self._end(write, Ending.UNANSWERED if self._is_in_doubt(write) else Ending.NOT_SENT)
@@ -375,13 +332,7 @@ def found(id_: str, stored: Stored | None, version_ms: int) -> Found:
     """Return, for the ledger, what was read back; ``version_ms`` counts where nothing is there."""
     if stored is None:
         return Found(id_, version_ms, ABSENT, None)
-    return Found(id_, stored.version_ms, content_of(stored), stored.slot)
-
-
-def content_of(stored: Stored) -> bytes:
-    """Return the fingerprint of a booking as Wingfield has it; of a named user's, one that nothing equals."""
-    participants: Iterable[str] = stored.participants if stored.participants is not None else ("named user",)
-    return fingerprint(stored.slot, participants)
+    return Found(id_, stored.version_ms, stored.fingerprint, stored.slot)
 
 
 def is_there(write: Write, stored: Stored | None) -> bool:
@@ -390,11 +341,4 @@ def is_there(write: Write, stored: Stored | None) -> bool:
         return stored is None
     if stored is None or write.slot is None:
         return False
-    return same_content(stored, write.slot, write.participants)
-
-
-def same_content(stored: Stored, slot: Slot, participants: Iterable[str]) -> bool:
-    """Whether a stored booking says the same, in whatever order it names the participants."""
-    if stored.participants is None or stored.slot != slot:
-        return False
-    return sorted(stored.participants) == sorted(participants)
+    return stored.has(write.slot, write.participants)

@@ -34,6 +34,7 @@ from bridge.model import (
     PassRecord,
     Plan,
     Reason,
+    Stored,
     Verb,
     Watermark,
     Write,
@@ -42,7 +43,7 @@ from bridge.model import (
 from bridge.planning.deletes import Guard, Listed
 from bridge.planning.planner import STRANGER, Situation, make_plan, refusal_detail
 from bridge.sync.deletions import Decision, Vanishing
-from bridge.sync.executor import Execution, Executor, Stored, Target, found, is_there, same_content
+from bridge.sync.executor import Execution, Executor, Target, found, is_there
 
 ROUNDS = 4
 """How often a pass may plan anew after something was refused; the second time nearly always ends it."""
@@ -50,17 +51,10 @@ ROUNDS = 4
 L = TypeVar("L", bound=Login)
 
 
-class StoredByKey(Stored, Protocol):
-    """A booking of Wingfield's list."""
-
-    @property
-    def external_id(self) -> str: ...
-
-
 class Courts(Target, Protocol):
     """What a pass needs of Wingfield."""
 
-    def list_bookings(self) -> AsyncIterator[Sequence[StoredByKey]]: ...
+    def list_bookings(self) -> AsyncIterator[Sequence[Stored]]: ...
 
 
 class Narrator(Protocol):
@@ -115,10 +109,6 @@ class Synchronizer(Generic[L]):
         self.stop = stop
         self.reader = Reader(source, logins, config, stop)
         self.fingerprint = mapping_fingerprint(config)
-
-    def key(self, id_: str) -> str:
-        """Return the external id of a Launch27 booking."""
-        return self.config.mapping.id_prefix + id_
 
     def now_ms(self) -> int:
         """Return the time, in milliseconds since 1970."""
@@ -222,13 +212,9 @@ class _Pass:
         if ledger.is_adopted:
             return True
         ours: dict[str, Found] = {}
-        prefix = self._bridge.config.mapping.id_prefix
         try:
             async for page in target.list_bookings():
-                for stored in page:
-                    id_ = stored.external_id.removeprefix(prefix)
-                    if stored.external_id == prefix + id_ and id_.isascii() and id_.isdigit():
-                        ours[id_] = self._adopted(id_, stored)
+                ours.update((stored.id, self._adopted(stored)) for stored in page if stored.id)
         except ServiceError as error:
             self._errors.append(error)
             return False
@@ -236,10 +222,10 @@ class _Pass:
         self._known = ledger.known()
         return True
 
-    def _adopted(self, id_: str, stored: Stored) -> Found:
-        wanted = self._reading.desired.get(id_)
-        as_found = found(id_, stored, stored.version_ms)
-        if wanted is not None and same_content(stored, wanted.slot, wanted.participants):
+    def _adopted(self, stored: Stored) -> Found:
+        wanted = self._reading.desired.get(stored.id)
+        as_found = found(stored.id, stored, stored.version_ms)
+        if wanted is not None and stored.has(wanted.slot, wanted.participants):
             return replace(as_found, fingerprint=wanted.fingerprint)
         return as_found
 
@@ -286,7 +272,7 @@ class _Pass:
         doubtful = [entry for id_, entry in self._known.items() if entry.unsettled and id_ not in written]
         try:
             for entry in doubtful:
-                stored = await bridge.target.read(bridge.key(entry.id), finishing=False)
+                stored = await bridge.target.read(entry.id, finishing=False)
                 bridge.ledger.record([], [found(entry.id, stored, entry.highest_ms)])
         except ServiceError as error:
             self._errors.append(error)
@@ -319,7 +305,6 @@ class _Pass:
             bridge.target,
             bridge.ledger,
             bridge.narrator,
-            bridge.key,
             bridge.config.wingfield.concurrency,
             bridge.fingerprint,
             bridge.now_ms,
@@ -362,7 +347,7 @@ class _Pass:
             if self._known[id_].ring is None or id_ not in writes:
                 continue
             try:
-                stored = await bridge.target.read(bridge.key(id_), finishing=True)
+                stored = await bridge.target.read(id_, finishing=True)
             except ServiceError as error:
                 self._errors.append(error)
                 return False

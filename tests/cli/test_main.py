@@ -865,10 +865,11 @@ def test_a_check_tells_a_court_that_is_denied_from_services_that_fail(
 def test_a_court_of_an_organization_that_gave_no_access_needs_a_person(
     run: Callable[..., Ran], sandbox: Sandbox, config_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bridge.wingfield.client import OrganizationAccessDenied, Wingfield
+    from bridge.errors import AccessDenied
+    from bridge.wingfield.client import Wingfield
 
     async def denied(_: Wingfield, __: str) -> None:
-        raise OrganizationAccessDenied("Wingfield", "the court's organization has not given access")
+        raise AccessDenied("Wingfield", "the court's organization has not given access")
 
     monkeypatch.setattr(Wingfield, "court", denied)
     ran = run("check", "--json", "--config", config_file)
@@ -984,7 +985,7 @@ def test_a_service_that_fits_two_courts_is_guessed_for_neither() -> None:
     from bridge.launch27.wire import CatalogueService
     from bridge.wingfield.client import Court
 
-    halls = [Court(id_, "Court 1", "f", "Club", None, None) for id_ in ("a", "b")]
+    halls = [Court(id=id_, name="Court 1") for id_ in ("a", "b")]
     assert courts.pairs(halls, {1: CatalogueService("Court 1", None)}) == {"a": [], "b": []}
 
 
@@ -993,7 +994,7 @@ def test_names_from_the_services_can_neither_break_the_block_nor_steer_a_termina
     from bridge.wingfield.client import Court
 
     name = 'Court "1"\\ \x1b[31m\nhacked = true \U0001f3be\x7f'
-    sides = courts.Sides([Court(COURT_1, name, "", "", None, None)], {1: CatalogueService(name, 45)})
+    sides = courts.Sides([Court(id=COURT_1, name=name)], {1: CatalogueService(name, 45)})
     guesses = courts.pairs(sides.courts, sides.services)
     printed = courts.blocks(sides, guesses)
     assert tomllib.loads(printed) == {"courts": [{"name": name, "court_id": COURT_1, "service_ids": [1]}]}

@@ -28,11 +28,10 @@ from bridge.launch27.client import Launch27 as Launch27Client
 from bridge.launch27.client import Session
 from bridge.launch27.wire import Parser
 from bridge.ledger.store import Ledger
-from bridge.model import Found, Held, HeldSince, Outcome, Verb, Write, from_ms
+from bridge.model import Found, Held, HeldSince, Outcome, Stored, Verb, Write, from_ms
 from bridge.sandbox import Launch27, Sandbox, Wingfield
 from bridge.sync.clients import Services
 from bridge.sync.run import PassResult, Synchronizer
-from bridge.wingfield.client import StoredBooking
 from bridge.wingfield.client import Wingfield as WingfieldClient
 
 COURTS = {f"00000000-0000-4000-8000-00000000000{n}": f"Court {n}" for n in (1, 2, 3)}
@@ -107,21 +106,16 @@ class DyingWingfield:
     def is_down(self) -> bool:
         return self._client.is_down
 
-    async def upsert(self, external_id: str, **fields: Any) -> None:
+    async def write(self, write: Write, *, finishing: bool = False) -> None:
         self._fuse.step()
-        await self._client.upsert(external_id, **fields)
-        self._fuse.step()
-
-    async def delete(self, external_id: str, version_ms: int, *, finishing: bool = False) -> None:
-        self._fuse.step()
-        await self._client.delete(external_id, version_ms, finishing=finishing)
+        await self._client.write(write, finishing=finishing)
         self._fuse.step()
 
-    async def read(self, external_id: str, *, finishing: bool = False) -> StoredBooking | None:
+    async def read(self, id_: str, *, finishing: bool = False) -> Stored | None:
         self._fuse.step()
-        return await self._client.read(external_id, finishing=finishing)
+        return await self._client.read(id_, finishing=finishing)
 
-    async def list_bookings(self) -> AsyncIterator[Sequence[StoredBooking]]:
+    async def list_bookings(self) -> AsyncIterator[Sequence[Stored]]:
         async for page in self._client.list_bookings():
             self._fuse.step()
             yield page
@@ -252,7 +246,7 @@ class Club:
             self.services = Services(
                 Launch27Client(launch27, config.launch27, parser=Parser(config.mapping.updated_at_field)),
                 [],
-                WingfieldClient(wingfield, config.wingfield),
+                WingfieldClient(wingfield, config.wingfield, config.mapping.id_prefix),
             )
         known = {session.account.key: session for session in self.services.sessions}
         self.services.sessions = [

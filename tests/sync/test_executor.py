@@ -14,9 +14,22 @@ import pytest
 
 from bridge.errors import AccessDenied, BridgeError, CredentialsRefused, Rejected, StateError, Unavailable
 from bridge.ledger.store import Ledger
-from bridge.model import ABSENT, Ending, Found, Identity, Known, Outcome, Plan, Slot, Verb, Write, fingerprint
+from bridge.model import (
+    ABSENT,
+    Ending,
+    Found,
+    Identity,
+    Known,
+    Outcome,
+    Plan,
+    Slot,
+    Stored,
+    Verb,
+    Write,
+    fingerprint,
+)
 from bridge.sync import executor as module
-from bridge.sync.executor import BATCH, Execution, Executor, content_of, found, is_there, same_content
+from bridge.sync.executor import BATCH, Execution, Executor, found, is_there
 
 DAY = datetime(2026, 11, 21, tzinfo=UTC)
 PLAYER = ("player@example.com",)
@@ -48,13 +61,9 @@ def ring_of(out: object, other: object, *, first: int = 0) -> list[Write]:
     return [cut, put(other, first, hour=9, version_ms=2000, ring=1), back]
 
 
-@dataclass(frozen=True)
-class There:
-    """A booking as Wingfield has it."""
-
-    slot: Slot
-    version_ms: int
-    participants: tuple[str, ...] | None = PLAYER
+def there(place: Slot, version_ms: int, participants: tuple[str, ...] | None = PLAYER) -> Stored:
+    """Booking 7 as Wingfield has it."""
+    return Stored("7", version_ms, fingerprint(place, participants or ()), place, participants)
 
 
 Answer = BaseException | None
@@ -65,7 +74,7 @@ class Script:
     """A target that does as it is told; ``gate`` keeps requests in flight until it is opened."""
 
     answers: dict[str, deque[Answer]] = field(default_factory=dict)
-    there: dict[str, There | BaseException | None] = field(default_factory=dict)
+    there: dict[str, Stored | BaseException | None] = field(default_factory=dict)
     log: list[tuple[str, str, int]] = field(default_factory=list)
     finishing: list[bool] = field(default_factory=list)
     reads: list[str] = field(default_factory=list)
@@ -77,29 +86,16 @@ class Script:
     on_request: Callable[[], object] = lambda: None
 
     def says(self, id_: object, *answers: Answer) -> None:
-        self.answers[f"key-{id_}"] = deque(answers)
+        self.answers[str(id_)] = deque(answers)
 
-    async def upsert(
-        self,
-        external_id: str,
-        *,
-        court_id: str,
-        start: datetime,
-        end: datetime,
-        version_ms: int,
-        participants: Sequence[str],
-        finishing: bool,
-    ) -> None:
-        assert participants
-        assert end > start
-        await self._answer("PUT", external_id, version_ms, finishing)
+    async def write(self, write: Write, *, finishing: bool) -> None:
+        method = "DELETE" if write.verb is Verb.DELETE else "PUT"
+        assert method == "DELETE" or (write.participants and write.slot)
+        await self._answer(method, write.id, write.version_ms, finishing)
 
-    async def delete(self, external_id: str, version_ms: int, *, finishing: bool) -> None:
-        await self._answer("DELETE", external_id, version_ms, finishing)
-
-    async def _answer(self, method: str, key: str, version_ms: int, finishing: bool) -> None:
-        self.before(method, key, version_ms)
-        self.log.append((method, key.removeprefix("key-"), version_ms))
+    async def _answer(self, method: str, id_: str, version_ms: int, finishing: bool) -> None:
+        self.before(method, id_, version_ms)
+        self.log.append((method, id_, version_ms))
         self.finishing.append(finishing)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -110,14 +106,14 @@ class Script:
                 await self.gate.wait()
         finally:
             self.in_flight -= 1
-        queue = self.answers.get(key)
+        queue = self.answers.get(id_)
         answer = queue.popleft() if queue else None
         if answer is not None:
             raise answer
 
-    async def read(self, external_id: str, *, finishing: bool) -> There | None:
-        self.reads.append(external_id)
-        answer = self.there.get(external_id.removeprefix("key-"))
+    async def read(self, id_: str, *, finishing: bool) -> Stored | None:
+        self.reads.append(id_)
+        answer = self.there.get(id_)
         if isinstance(answer, BaseException):
             raise answer
         return answer
@@ -170,7 +166,6 @@ class Bench:
             self.target,
             self.journal,
             self,
-            "key-{}".format,
             self.concurrency,
             "cfg",
             lambda: NOW_MS,
@@ -179,8 +174,8 @@ class Bench:
         async with asyncio.timeout(20):
             return await executor.run(Plan(tuple(writes)), self.journal.known() if known is None else known)
 
-    def _has_its_intent(self, _: str, key: str, version_ms: int) -> None:
-        assert (key.removeprefix("key-"), version_ms) in self.journal.intents, "sent before it was stored"
+    def _has_its_intent(self, _: str, id_: str, version_ms: int) -> None:
+        assert (id_, version_ms) in self.journal.intents, "sent before it was stored"
 
     def in_doubt(self, id_: object) -> list[int]:
         return [written.version_ms for written in self.journal.known()[str(id_)].unsettled]
@@ -257,11 +252,11 @@ async def test_a_write_is_sent_after_all_it_waits_for_have_succeeded(bench: Benc
     writes = [put(0), put(1), put(2, 0, 1), put(3, 2), put(4)]
     answered: set[str] = set()
 
-    def before(_: str, key: str, __: int) -> None:
-        needs = {"key-2": {"0", "1"}, "key-3": {"2"}}.get(key, set())
+    def before(_: str, id_: str, __: int) -> None:
+        needs = {"2": {"0", "1"}, "3": {"2"}}.get(id_, set())
         assert needs <= answered
 
-    bench.target.on_request = lambda: before("", f"key-{bench.target.sent[-1]}", 0)
+    bench.target.on_request = lambda: before("", bench.target.sent[-1], 0)
     bench.observer = lambda write: answered.add(write.id)
     execution = await bench.run(*writes)
     assert len(execution.endings) == 5
@@ -278,10 +273,10 @@ async def test_one_slow_write_does_not_keep_others_waiting(bench: Bench) -> None
     gate = asyncio.Event()
     original = bench.target._answer
 
-    async def answer(method: str, key: str, version_ms: int, finishing: bool) -> None:
-        if key == "key-0":
+    async def answer(method: str, id_: str, version_ms: int, finishing: bool) -> None:
+        if id_ == "0":
             await gate.wait()
-        await original(method, key, version_ms, finishing)
+        await original(method, id_, version_ms, finishing)
         if len(bench.target.log) == 99:
             gate.set()
 
@@ -397,17 +392,17 @@ async def test_a_lost_write_whose_repeat_meets_refused_credentials_stays_in_doub
 async def test_a_lost_write_whose_repeat_is_refused_is_read_back(bench: Bench) -> None:
     await doubtful(bench, put(7))
     bench.target.says(7, no("court_not_found"))
-    bench.target.there["7"] = There(slot(9), 1000)
+    bench.target.there["7"] = there(slot(9), 1000)
     await bench.run(put(7))
     known = bench.journal.known()["7"]
-    assert bench.target.reads == ["key-7"]
+    assert bench.target.reads == ["7"]
     assert known.stands_as(put(7).fingerprint)
 
 
 async def test_a_refused_move_of_one_in_doubt_is_read_back_and_refused(bench: Bench) -> None:
     await doubtful(bench, put(7, hour=9))
     bench.target.says(7, no("court_not_found"))
-    bench.target.there["7"] = There(slot(9), 1000)
+    bench.target.there["7"] = there(slot(9), 1000)
     execution = await bench.run(put(7, hour=10, version_ms=2000))
     known = bench.journal.known()["7"]
     assert execution.endings == {"7": Ending.REFUSED}
@@ -429,7 +424,7 @@ async def test_one_found_as_wanted_under_an_older_version_is_in_doubt_no_more(be
     await bench.run(put(7, hour=9, version_ms=1000))
     await doubtful(bench, put(7, hour=10, version_ms=2000))
     bench.target.says(7, no("organization_access_denied"))
-    bench.target.there["7"] = There(slot(9), 1000)
+    bench.target.there["7"] = there(slot(9), 1000)
     await bench.run(put(7, hour=9, version_ms=3000))
     known = bench.journal.known()["7"]
     assert known.unsettled == ()
@@ -444,7 +439,7 @@ CONFLICTS = ["stale_write", "version_conflict"]
 @pytest.mark.parametrize("reason", CONFLICTS)
 async def test_after_a_conflict_what_is_there_already_is_adopted(bench: Bench, reason: str) -> None:
     bench.target.says(7, no(reason))
-    bench.target.there["7"] = There(slot(9), 5000)
+    bench.target.there["7"] = there(slot(9), 5000)
     execution = await bench.run(put(7))
     assert (execution.endings, execution.adopted) == ({"7": Ending.ACKNOWLEDGED}, {"7"})
     known = bench.journal.known()["7"]
@@ -457,7 +452,7 @@ async def test_after_a_conflict_other_content_is_written_over_one_millisecond_ab
     bench: Bench, reason: str
 ) -> None:
     bench.target.says(7, no(reason))
-    bench.target.there["7"] = There(slot(20), 5000)
+    bench.target.there["7"] = there(slot(20), 5000)
     execution = await bench.run(put(7))
     assert bench.target.log == [("PUT", "7", 1000), ("PUT", "7", 5001)]
     assert execution.endings == {"7": Ending.ACKNOWLEDGED}
@@ -467,7 +462,7 @@ async def test_after_a_conflict_other_content_is_written_over_one_millisecond_ab
 
 async def test_after_a_conflict_with_an_older_version_there_the_next_is_above_our_own(bench: Bench) -> None:
     bench.target.says(7, no("version_conflict"))
-    bench.target.there["7"] = There(slot(20), 10)
+    bench.target.there["7"] = there(slot(20), 10)
     await bench.run(put(7))
     assert bench.target.log[-1] == ("PUT", "7", 1001)
 
@@ -493,14 +488,14 @@ async def test_a_stale_delete_of_what_is_gone_already_is_done(bench: Bench) -> N
 
 async def test_a_stale_delete_of_what_is_there_is_repeated_above_it(bench: Bench) -> None:
     bench.target.says(7, no("stale_write"))
-    bench.target.there["7"] = There(slot(9), 5000)
+    bench.target.there["7"] = there(slot(9), 5000)
     await bench.run(take(7))
     assert bench.target.log == [("DELETE", "7", 1000), ("DELETE", "7", 5001)]
 
 
 async def test_after_three_more_tries_a_conflict_is_a_refusal(bench: Bench) -> None:
     bench.target.says(7, *(no("stale_write") for _ in range(9)))
-    bench.target.there["7"] = There(slot(20), 5000)
+    bench.target.there["7"] = there(slot(20), 5000)
     execution = await bench.run(put(7), put(8, 0))
     assert len(bench.target.log) == 4
     assert execution.reasons == {"7": "stale_write"}
@@ -510,7 +505,7 @@ async def test_after_three_more_tries_a_conflict_is_a_refusal(bench: Bench) -> N
 
 async def test_those_that_wait_for_a_conflict_go_on_when_it_is_solved(bench: Bench) -> None:
     bench.target.says(7, no("stale_write"))
-    bench.target.there["7"] = There(slot(20), 5000)
+    bench.target.there["7"] = there(slot(20), 5000)
     await bench.run(put(7), put(8, 0))
     assert bench.target.sent == ["7", "7", "8"]
 
@@ -687,32 +682,27 @@ async def test_a_take_out_that_was_refused_leaves_the_ring_whole(bench: Bench) -
 @pytest.mark.parametrize(
     ("stored", "same"),
     [
-        (There(slot(9), 1, ("a@b.co", "c@d.co")), True),
-        (There(slot(9), 1, ("c@d.co", "a@b.co")), True),
-        (There(slot(9), 1, ("a@b.co",)), False),
-        (There(slot(9), 1, ("a@b.co", "a@b.co")), False),
-        (There(slot(10), 1, ("a@b.co", "c@d.co")), False),
-        (There(slot(9, "c2"), 1, ("a@b.co", "c@d.co")), False),
-        (There(slot(9), 1, None), False),
+        (there(slot(9), 1, ("a@b.co", "c@d.co")), True),
+        (there(slot(9), 1, ("c@d.co", "a@b.co")), True),
+        (there(slot(9), 1, ("a@b.co",)), False),
+        (there(slot(9), 1, ("a@b.co", "a@b.co")), False),
+        (there(slot(10), 1, ("a@b.co", "c@d.co")), False),
+        (there(slot(9, "c2"), 1, ("a@b.co", "c@d.co")), False),
+        (there(slot(9), 1, None), False),
     ],
     ids=["equal", "another order", "one fewer", "one twice", "another time", "another court", "a named user"],
 )
-def test_content_is_the_same_whatever_the_order_of_its_participants(stored: There, same: bool) -> None:
-    assert same_content(stored, slot(9), ("a@b.co", "c@d.co")) is same
+def test_content_is_the_same_whatever_the_order_of_its_participants(stored: Stored, same: bool) -> None:
+    assert stored.has(slot(9), ("a@b.co", "c@d.co")) is same
 
 
 def test_a_write_without_a_slot_is_never_there() -> None:
-    assert not is_there(replace(put(7), slot=None), There(slot(9), 1))
+    assert not is_there(replace(put(7), slot=None), there(slot(9), 1))
     assert not is_there(put(7), None)
     assert is_there(take(7), None)
-    assert not is_there(take(7), There(slot(9), 1))
-
-
-def test_a_booking_with_a_named_user_equals_no_content() -> None:
-    assert content_of(There(slot(9), 1, None)) != content_of(There(slot(9), 1, ()))
-    assert content_of(There(slot(9), 1)) == fingerprint(slot(9), PLAYER)
+    assert not is_there(take(7), there(slot(9), 1))
 
 
 def test_what_was_read_back_is_told_to_the_ledger() -> None:
     assert found("7", None, 5) == Found("7", 5, ABSENT, None)
-    assert found("7", There(slot(9), 9), 5) == Found("7", 9, fingerprint(slot(9), PLAYER), slot(9))
+    assert found("7", there(slot(9), 9), 5) == Found("7", 9, fingerprint(slot(9), PLAYER), slot(9))
