@@ -12,7 +12,7 @@ import functools
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import httpx
@@ -62,7 +62,6 @@ class _Sending:
     """One request under way: how often it was tried, and how many seconds the tries that failed took."""
 
     call: Call
-    wait: asyncio.Timeout = field(init=False)
     tries: int = 0
     seconds: float = 0.0
 
@@ -129,8 +128,7 @@ class Http:
         sending = _Sending(call)
         failure: Failed | None = None
         try:
-            async with self._gate.waiting(finishing=call.finishing) as sending.wait:
-                return await self._persist(sending, check)
+            return await self._persist(sending, check)
         except Closed:
             pass
         except Failed as error:
@@ -144,14 +142,17 @@ class Http:
         try:
             return await self._try(sending, check)
         except Failed as error:
+            if not error.retry:
+                raise
             first = error
         from bridge.http.retries import attempts
 
-        async for attempt in attempts(self._backoff, functools.partial(self._may_go_on, sending)):
-            with attempt:
-                if attempt.num == 1:
-                    raise first
-                return await self._try(sending, check)
+        async with self._gate.waiting(finishing=sending.call.finishing) as wait:
+            async for attempt in attempts(self._backoff, functools.partial(self._may_go_on, sending)):
+                with attempt, self._gate.not_waiting(wait):
+                    if attempt.num == 1:
+                        raise first
+                    return await self._try(sending, check)
         raise AssertionError("unreachable: the last attempt raises")  # pragma: no cover
 
     def _may_go_on(self, sending: _Sending, error: Exception) -> bool | float:
@@ -169,8 +170,10 @@ class Http:
         """Send once, when there is room and the limiter agrees, and judge the answer."""
         call = sending.call
         async with self._slots:
+            self._gate.check(finishing=call.finishing)
             if not self._limiter.try_acquire(call.kind):
-                await self._limiter.acquire(call.kind)
+                async with self._gate.waiting(finishing=call.finishing):
+                    await self._limiter.acquire(call.kind)
             began = time.monotonic()
             try:
                 return self._judge(await self._send(sending), check)
@@ -184,11 +187,10 @@ class Http:
         response = None
         left = self._backoff.in_all - sending.seconds
         seconds = min(self._total_seconds, left) if sending.tries else self._total_seconds
+        sending.tries += 1
         try:
-            with self._gate.passing(sending.wait, finishing=sending.call.finishing):
-                sending.tries += 1
-                async with asyncio.timeout(seconds):
-                    response = await self._connections.exchange(sending.call)
+            async with asyncio.timeout(seconds):
+                response = await self._connections.exchange(sending.call)
         except TimeoutError:
             failure = Failed(f"no whole answer within {seconds:g} s", TIMEOUT)
         except Failed as error:

@@ -17,7 +17,7 @@ class Closed(Exception):
 class Gate:
     """Lets requests through while it is open; a stop leaves it open for those that are ``finishing``.
 
-    When it closes, it wakes those who wait. What is on the wire goes on.
+    When it closes, those who wait are woken. What is on the wire goes on.
     """
 
     def __init__(self, service: str) -> None:
@@ -34,6 +34,11 @@ class Gate:
     def is_open(self, *, finishing: bool) -> bool:
         """Whether a request may leave."""
         return self._down is None and (finishing or not self._is_stopping)
+
+    def check(self, *, finishing: bool) -> None:
+        """Raise Closed where a request may not leave."""
+        if not self.is_open(finishing=finishing):
+            raise Closed
 
     def closed(self, *, maybe_applied: bool) -> Unavailable:
         """Return why a request may not leave."""
@@ -60,7 +65,7 @@ class Gate:
     @asynccontextmanager
     async def waiting(self, *, finishing: bool) -> AsyncIterator[asyncio.Timeout]:
         """Wait inside for as long as need be; raises Closed where the gate is, or when it closes."""
-        self._check(finishing=finishing)
+        self.check(finishing=finishing)
         try:
             async with asyncio.timeout(None) as patience:
                 self._waiting[patience] = finishing
@@ -72,18 +77,13 @@ class Gate:
             raise Closed from None
 
     @contextmanager
-    def passing(self, patience: asyncio.Timeout, *, finishing: bool) -> Iterator[None]:
-        """Be on the wire inside, where nobody is woken; raises Closed where the gate is."""
-        self._check(finishing=finishing)
-        self._waiting.pop(patience, None)
+    def not_waiting(self, patience: asyncio.Timeout) -> Iterator[None]:
+        """Do something inside :meth:`waiting` that is not to be cut short."""
+        finishing = self._waiting.pop(patience, False)
         try:
             yield
         finally:
             self._waiting[patience] = finishing
-
-    def _check(self, *, finishing: bool) -> None:
-        if not self.is_open(finishing=finishing):
-            raise Closed
 
     def _wake(self) -> None:
         closed = [each for each, finishing in self._waiting.items() if not self.is_open(finishing=finishing)]

@@ -63,12 +63,16 @@ def client(server: Callable[[httpx.Request], Any], **more: Any) -> Http:
     return Http("Launch27", "https://acme.test/latest", transport=httpx.MockTransport(server), **more)
 
 
-async def unavailable(http: Http, call: Call = GET, check: Callable[[Response], Any] = read_json) -> str:
+async def trouble_of(http: Http, call: Call = GET) -> Unavailable:
     with pytest.raises(Unavailable) as caught:
-        await http.request(call, check)
+        await http.request(call, read_json)
     assert caught.value.__context__ is None
     assert caught.value.__cause__ is None
-    return str(caught.value)
+    return caught.value
+
+
+async def unavailable(http: Http, call: Call = GET) -> str:
+    return str(await trouble_of(http, call))
 
 
 async def until(true: Callable[[], object]) -> None:
@@ -129,25 +133,14 @@ async def test_what_check_refuses_goes_to_the_caller_untouched() -> None:
     assert len(server.asked) == 1
 
 
-async def test_packed_answers_are_unpacked() -> None:
-    packed = httpx.Response(200, headers={"content-encoding": "gzip"}, content=gzip.compress(b'{"a": 1}'))
-
+@pytest.mark.parametrize(("content", "asked"), [(gzip.compress(b'{"ok": true}'), 1), (b"not gzip at all", 2)])
+async def test_packed_answers_are_unpacked_or_else_tried_again(content: bytes, asked: int) -> None:
     async def answer(_request: httpx.Request) -> httpx.Response:
-        return httpx.Response(
-            200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(gzip.compress(b'{"a": 1}'))
-        )
+        return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(content))
 
-    assert packed.json() == {"a": 1}
-    assert await client(answer).request(GET, read_json) == {"a": 1}
-
-
-async def test_an_answer_that_cannot_be_unpacked_is_tried_again() -> None:
-    async def broken(_request: httpx.Request) -> httpx.Response:
-        return httpx.Response(
-            200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"not gzip at all")
-        )
-
-    assert await client(Server(broken, OK)).request(GET, read_json) == {"ok": True}
+    server = Server(answer, OK)
+    assert await client(server).request(GET, read_json) == {"ok": True}
+    assert len(server.asked) == asked
 
 
 def test_repr_shows_the_address_and_no_secret() -> None:
@@ -164,25 +157,26 @@ def test_reads_and_writes_are_told_apart() -> None:
 
 # --- What is tried again ------------------------------------------------------------------------------
 
-RETRIED: list[tuple[Answer, str]] = [
-    (httpx.ConnectError("x"), "could not connect"),
-    (httpx.ConnectTimeout("x"), "could not connect within 5 s"),
-    (httpx.ReadTimeout("x"), "timed out reading: nothing came for 15 s"),
-    (httpx.WriteTimeout("x"), "timed out writing: nothing was taken for 15 s"),
-    (httpx.ReadError("x"), "the connection broke off"),
-    (httpx.RemoteProtocolError("x"), "the connection broke off"),
-    (httpx.ProxyError("x"), "the proxy refused to connect"),
-    (httpx.Response(500), "answered 500"),
-    (httpx.Response(503, html="<p>"), "answered 503"),
-    (httpx.Response(429), "answered 429"),
-    (httpx.Response(200, html="<p>hello"), "the answer (status 200) is not what the API promises"),
-    (httpx.Response(200, content=b'{"half": '), "the answer (status 200) is not what the API promises"),
-    (httpx.Response(404, html="<p>"), "the answer (status 404) is not what the API promises"),
+NOT_PROMISED = "is not what the API promises"
+RETRIED: list[tuple[Answer, str, str]] = [
+    (httpx.ConnectError("x"), "could not connect", "connect"),
+    (httpx.ConnectTimeout("x"), "could not connect within 5 s", "connect"),
+    (httpx.ReadTimeout("x"), "timed out reading: nothing came for 15 s", "timeout"),
+    (httpx.WriteTimeout("x"), "timed out writing: nothing was taken for 15 s", "timeout"),
+    (httpx.ReadError("x"), "the connection broke off", "connection"),
+    (httpx.RemoteProtocolError("x"), "the connection broke off", "connection"),
+    (httpx.ProxyError("x"), "the proxy refused to connect", "proxy"),
+    (httpx.Response(500), "answered 500", "status 500"),
+    (httpx.Response(503, html="<p>"), "answered 503", "status 503"),
+    (httpx.Response(429), "answered 429", "status 429"),
+    (httpx.Response(200, html="<p>hello"), f"the answer (status 200) {NOT_PROMISED}", "not the API's"),
+    (httpx.Response(200, content=b'{"half": '), f"the answer (status 200) {NOT_PROMISED}", "not the API's"),
+    (httpx.Response(404, html="<p>"), f"the answer (status 404) {NOT_PROMISED}", "not the API's"),
 ]
 
 
-@pytest.mark.parametrize(("trouble", "words"), RETRIED)
-async def test_passing_trouble_is_tried_again(trouble: Answer, words: str) -> None:
+@pytest.mark.parametrize(("trouble", "words", "_kind"), RETRIED)
+async def test_passing_trouble_is_tried_again(trouble: Answer, words: str, _kind: str) -> None:
     server = Server(trouble, OK)
     with structlog.testing.capture_logs() as logs:
         assert await client(server).request(GET, read_json) == {"ok": True}
@@ -201,11 +195,16 @@ async def test_passing_trouble_is_tried_again(trouble: Answer, words: str) -> No
     }
 
 
-@pytest.mark.parametrize(("trouble", "words"), RETRIED)
-async def test_lasting_trouble_ends_after_four_tries(trouble: Answer, words: str) -> None:
+@pytest.mark.parametrize(("trouble", "words", "kind"), RETRIED)
+async def test_lasting_trouble_ends_after_four_tries_and_keeps_its_kind(
+    trouble: Answer, words: str, kind: str
+) -> None:
     server = Server(trouble)
-    assert await unavailable(client(server)) == f"Launch27: {words} (4 tries)"
+    http = client(server)
+    error = await trouble_of(http)
+    assert (str(error), error.kind) == (f"Launch27: {words} (4 tries)", kind)
     assert len(server.asked) == 4
+    assert (await trouble_of(http)).kind == kind
 
 
 @pytest.mark.parametrize(
@@ -238,16 +237,13 @@ async def test_a_wrong_certificate_is_not_tried_again() -> None:
     assert len(server.asked) == 1
 
 
-async def test_a_redirect_is_neither_followed_nor_told() -> None:
-    server = Server(httpx.Response(302, headers={"location": "https://evil.test/?token=hush"}))
-    message = await unavailable(client(server))
-    assert message == "Launch27: answers with a redirect (status 302); is base_url right?"
+@pytest.mark.parametrize("location", ["https://evil.test/?token=hush", "https://[nonsense"])
+async def test_a_redirect_is_neither_followed_nor_told(location: str) -> None:
+    server = Server(httpx.Response(302, headers={"location": location}))
+    error = await trouble_of(client(server))
+    assert str(error) == "Launch27: answers with a redirect (status 302); is base_url right?"
+    assert error.kind == "redirect"
     assert len(server.asked) == 1
-
-
-async def test_a_redirect_to_nonsense_is_just_a_redirect() -> None:
-    server = Server(httpx.Response(301, headers={"location": "https://[nonsense"}))
-    assert "redirect" in await unavailable(client(server))
 
 
 async def test_what_cannot_get_better_ends_the_tries() -> None:
