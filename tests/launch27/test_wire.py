@@ -207,10 +207,7 @@ def test_an_id_is_a_positive_whole_number_or_its_digits(given_id: object, text: 
 )
 def test_an_odd_id_is_unreadable_and_empty(odd: object) -> None:
     assert refused(id=odd) == Unreadable("", "its id is missing or no positive whole number")
-
-
-def test_a_booking_without_id_is_unreadable() -> None:
-    assert PARSER.booking(b"{}") == Unreadable("", "its id is missing or no positive whole number")
+    assert PARSER.booking(b"{}") == refused(id=odd)
 
 
 @pytest.mark.parametrize(
