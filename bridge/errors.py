@@ -9,8 +9,7 @@
         ├── Unavailable          75  no answer, 5xx, 429 to the end, or no answer of the API's
         └── Rejected               1  this one request was answered 4xx
             ├── NotFound             the thing asked for is not there
-            ├── AccessDenied         it is there, and not for us
-            └── (Wingfield's own)    one class for each ``error.type``, in ``wingfield.py``
+            └── AccessDenied         it is there, and not for us
 
 Messages say place, value and remedy, and never hold a secret, an e-mail address or a sentence of a
 service's own (it could name people).

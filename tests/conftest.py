@@ -32,9 +32,7 @@ def _every_connection_is_closed() -> Iterator[None]:
 @pytest.fixture
 async def club(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Club]:
     """A club in the running event loop; ``@pytest.mark.club(accounts=2)`` sets it up otherwise."""
-    options = {
-        name: value for mark in request.node.iter_markers("club") for name, value in mark.kwargs.items()
-    }
+    options = {name: value for mark in request.node.iter_markers("club") for name, value in mark.kwargs.items()}
     async with Club(tmp_path, **options) as club:
         yield club
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.config.schema import CourtRule, MappingConfig
-from bridge.launch27.wire import CatalogueService, SourceBooking, Unreadable, parse_booking
+from bridge.launch27.wire import CatalogueService, Parser, SourceBooking, Unreadable
 from bridge.mapping import Mapper, usable_address
 from bridge.model import CourtBooking, Held, NoCourt, Slot, fingerprint, from_ms
 
@@ -32,16 +32,13 @@ NO_CATALOGUE: dict[int, CatalogueService] = {}
 
 def booking(**fields: Any) -> SourceBooking:
     shape = {"id": 5, "service_date": "2026-08-15T14:30:00Z", "services": [{"id": 1}], "email": "a@b.co"}
-    found = parse_booking(json.dumps({**shape, **fields}).encode())
+    found = Parser().booking(json.dumps({**shape, **fields}).encode())
     assert isinstance(found, SourceBooking)
     return found
 
 
 def mapper(
-    *courts: CourtRule,
-    catalogue: dict[int, CatalogueService] | None = None,
-    zone: ZoneInfo = BERLIN,
-    **mapping: Any,
+    *courts: CourtRule, catalogue: dict[int, CatalogueService] | None = None, zone: ZoneInfo = BERLIN, **mapping: Any
 ) -> Mapper:
     config = MappingConfig.model_construct(**{"default_minutes": 60, **mapping})
     return Mapper(courts or (ONE, TWO), config, catalogue or NO_CATALOGUE, zone)
@@ -100,10 +97,7 @@ def test_an_unreadable_booking_is_held_with_its_own_sentence() -> None:
         ("2026-08-15T14:30:00", "2026-08-15T12:30"),
         ("2026-08-15T14:30:00-04:00", "2026-08-15T18:30"),
         ("2026-01-15T14:30", "2026-01-15T13:30"),
-        (
-            "2026-03-29T02:30:00",
-            "2026-03-29T01:30",
-        ),  # skipped by the clock: as if it had not been changed yet
+        ("2026-03-29T02:30:00", "2026-03-29T01:30"),  # skipped by the clock: as if it had not been changed yet
         ("2026-10-25T02:30:00", "2026-10-25T00:30"),  # shown twice: the first
         ("2026-08-15T14:30:00.1239Z", "2026-08-15T14:30:00.123"),
         ("2026-08-15T14:30:00.000999+00:00", "2026-08-15T14:30"),
@@ -150,9 +144,7 @@ def test_the_modification_time_is_an_instant_or_none(text: object, modified: dat
 
 
 def test_the_modification_time_is_not_part_of_the_content() -> None:
-    one, other = (
-        mapped(mapper().map(booking(updated_at=f"2026-08-0{day}T00:00:00Z"))).fingerprint for day in (1, 2)
-    )
+    one, other = (mapped(mapper().map(booking(updated_at=f"2026-08-0{day}T00:00:00Z"))).fingerprint for day in (1, 2))
 
     assert one == other
 
@@ -173,9 +165,7 @@ def test_the_modification_time_is_not_part_of_the_content() -> None:
         ({}, {"duration": 0}, 60),
     ],
 )
-def test_the_first_that_says_how_long_decides(
-    settings: dict[str, Any], fields: dict[str, Any], length: int
-) -> None:
+def test_the_first_that_says_how_long_decides(settings: dict[str, Any], fields: dict[str, Any], length: int) -> None:
     assert minutes(mapper(**settings), **fields) == length
 
 
@@ -269,9 +259,7 @@ def test_two_courts_are_ambiguous_and_both_are_named() -> None:
     found = held(mapper().map(booking(services=[{"id": 3}, {"id": 1}, {"id": 99}])))
 
     assert found.reason == "ambiguous_court"
-    assert found.detail == (
-        "the rules give it 2 courts: Court 1 (court-1), Court 2 (court-2) (it has services 1, 3)"
-    )
+    assert found.detail == ("the rules give it 2 courts: Court 1 (court-1), Court 2 (court-2) (it has services 1, 3)")
 
 
 def test_two_courts_by_place_are_ambiguous_without_services() -> None:
@@ -311,12 +299,7 @@ def test_several_rules_may_name_one_court() -> None:
 )
 def test_every_condition_must_hold(location: object, teams: object, found: str | None) -> None:
     rules = mapper(
-        rule(
-            "court-1",
-            service_ids=frozenset({1}),
-            location_ids=frozenset({3, 5}),
-            team_ids=frozenset({8, 9}),
-        )
+        rule("court-1", service_ids=frozenset({1}), location_ids=frozenset({3, 5}), team_ids=frozenset({8, 9}))
     )
 
     assert court(rules, location=location, teams=teams) == found
@@ -347,9 +330,7 @@ def test_every_condition_must_hold(location: object, teams: object, found: str |
         ("Court 1", False),
     ],
 )
-def test_a_custom_field_is_found_by_any_of_its_names_and_compared_as_people_read(
-    field: object, found: bool
-) -> None:
+def test_a_custom_field_is_found_by_any_of_its_names_and_compared_as_people_read(field: object, found: bool) -> None:
     by_field = rule("court-1", custom_field="Court ", custom_values=("Court 1", "31", "TRUE", "2.5"))
 
     assert court(mapper(by_field), custom_fields=[{"code": "x"}, field]) == ("court-1" if found else None)
@@ -503,10 +484,7 @@ def test_the_court_is_asked_first_then_the_length_then_the_people() -> None:
     nothing_known = mapper(default_minutes=None)
 
     assert nothing_known.map(booking(services=[{"id": 99}], email=None)) == NoCourt("5")
-    assert (
-        held(nothing_known.map(booking(services=[{"id": 1}, {"id": 3}], email=None))).reason
-        == "ambiguous_court"
-    )
+    assert held(nothing_known.map(booking(services=[{"id": 1}, {"id": 3}], email=None))).reason == "ambiguous_court"
     assert held(nothing_known.map(booking(email=None))).reason == "no_duration"
     assert held(mapper().map(booking(email=None))).reason == "no_participant"
 
@@ -525,8 +503,7 @@ RICH = mapper(
 )
 services = st.lists(
     st.fixed_dictionaries(
-        {"id": st.integers(1, 5)},
-        optional={"duration": st.integers(0, 90), "hourly": st.just({"minutes": 30})},
+        {"id": st.integers(1, 5)}, optional={"duration": st.integers(0, 90), "hourly": st.just({"minutes": 30})}
     ),
     max_size=5,
 )
@@ -547,9 +524,7 @@ def moments_around_clock_changes(draw: st.DrawFn) -> tuple[ZoneInfo, datetime]:
     def offset(second: int) -> timedelta | None:
         return datetime.fromtimestamp(second, UTC).astimezone(zone).utcoffset()
 
-    high = next(
-        (low + days * 86400 for days in range(30, 400, 30) if offset(low + days * 86400) != offset(low)), low
-    )
+    high = next((low + days * 86400 for days in range(30, 400, 30) if offset(low + days * 86400) != offset(low)), low)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if offset(middle) != offset(low) else (middle, high)
@@ -559,9 +534,7 @@ def moments_around_clock_changes(draw: st.DrawFn) -> tuple[ZoneInfo, datetime]:
 
 @QUICK
 @given(moments_around_clock_changes(), st.integers(1, 10080))
-def test_the_length_is_kept_across_any_change_of_any_clock(
-    moment: tuple[ZoneInfo, datetime], length: int
-) -> None:
+def test_the_length_is_kept_across_any_change_of_any_clock(moment: tuple[ZoneInfo, datetime], length: int) -> None:
     zone, wall = moment
 
     slot = mapped(mapper(zone=zone).map(booking(service_date=wall.isoformat(), duration=length))).slot
@@ -587,18 +560,7 @@ def test_the_order_of_services_changes_nothing(items: list[Any], place: int, ran
 @given(
     st.dictionaries(
         st.sampled_from(
-            [
-                "name",
-                "phone",
-                "actions",
-                "frequency",
-                "location",
-                "teams",
-                "custom_fields",
-                "user",
-                "active",
-                "odd",
-            ]
+            ["name", "phone", "actions", "frequency", "location", "teams", "custom_fields", "user", "active", "odd"]
         ),
         junk,
         max_size=5,
@@ -616,17 +578,13 @@ def test_junk_in_what_is_not_used_changes_nothing(fields: dict[str, Any], more: 
 @QUICK
 @given(
     st.dictionaries(
-        st.sampled_from(
-            ["location", "teams", "custom_fields", "hourly", "duration", "email", "user", "updated_at"]
-        ),
+        st.sampled_from(["location", "teams", "custom_fields", "hourly", "duration", "email", "user", "updated_at"]),
         junk,
     ),
     junk,
 )
 def test_junk_anywhere_is_mapped_or_held_and_never_raises(fields: dict[str, Any], more: object) -> None:
-    rules = mapper(
-        rule("court-1", team_ids=frozenset({1}), custom_field="1", custom_values=("1",)), ONE, **PLAYERS
-    )
+    rules = mapper(rule("court-1", team_ids=frozenset({1}), custom_field="1", custom_values=("1",)), ONE, **PLAYERS)
 
     found = rules.map(booking(**fields, services=[{"id": 1, "hourly": more, "duration": more}]))
 

@@ -79,9 +79,7 @@ def test_milliseconds_come_back_as_they_went(ms: int) -> None:
         (datetime(2026, 11, 20, 10, tzinfo=timezone(timedelta(hours=1))), "2026-11-20T09:00:00Z"),
     ],
 )
-def test_an_instant_is_written_in_utc_with_milliseconds_only_where_there_are_any(
-    instant: datetime, text: str
-) -> None:
+def test_an_instant_is_written_in_utc_with_milliseconds_only_where_there_are_any(instant: datetime, text: str) -> None:
     assert isoformat(instant) == text
 
 
@@ -139,13 +137,7 @@ def test_a_fingerprint_does_not_depend_on_the_zone_an_instant_is_written_in() ->
 
 def test_a_booking_only_seen_stands_nowhere() -> None:
     seen = known(seen_fingerprint=b"x", seen_ms=9)
-    assert (seen.places, seen.is_bridged, seen.highest_ms, seen.last_end_ms, seen.slot) == (
-        (),
-        False,
-        0,
-        0,
-        None,
-    )
+    assert (seen.places, seen.is_bridged, seen.highest_ms, seen.last_end_ms, seen.slot) == ((), False, 0, 0, None)
     assert not seen.stands_as(b"x")
 
 
@@ -173,9 +165,7 @@ def test_an_unsettled_booking_stands_at_every_place_once() -> None:
 @pytest.mark.parametrize(
     ("intents", "expected"), [((Stored(6, b"y", slot()),), True), ((Stored(6, ABSENT, None),), False)]
 )
-def test_a_booking_that_may_have_been_created_counts_as_bridged(
-    intents: tuple[Stored, ...], expected: bool
-) -> None:
+def test_a_booking_that_may_have_been_created_counts_as_bridged(intents: tuple[Stored, ...], expected: bool) -> None:
     assert known(unsettled=intents).is_bridged is expected
 
 

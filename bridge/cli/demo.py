@@ -71,12 +71,7 @@ async def _demo(path: Path) -> ExitStatus:
         with Ledger.open(config.sync.state, config.identity) as ledger:
             async with connected(config) as services:
                 synchronizer = Synchronizer(
-                    config,
-                    services,
-                    ledger,
-                    LogNarrator(),
-                    clock=lambda: club.now,
-                    stop=asyncio.Event(),
+                    config, services, ledger, LogNarrator(), clock=lambda: club.now, stop=asyncio.Event()
                 )
                 await _take_steps(club, synchronizer, services)
     return verdict(club)
@@ -156,9 +151,7 @@ def verdict(club: Club) -> ExitStatus:
     if differ:
         output.line(f"NOT in sync; these differ: {', '.join(differ)}. This is a bug.", "red")
         return ExitStatus.ATTENTION
-    output.line(
-        f"In sync: Wingfield has the {len(there)} court bookings of Launch27, as they are there.", "green"
-    )
+    output.line(f"In sync: Wingfield has the {len(there)} court bookings of Launch27, as they are there.", "green")
     output.line(f"{len(requests)} requests to Wingfield, {rejected} of them rejected.")
     output.line('Next: copy config.example.toml to config.toml, edit it, and run "courtbridge check".')
     return ExitStatus.OK

@@ -106,9 +106,7 @@ _MODELS: dict[tuple[str, ...], type[Table]] = {
     ("mapping",): MappingConfig,
     ("courts",): CourtRule,
 }
-_KEYS = {
-    table: [key for name in model.model_fields for key in forms(name)] for table, model in _MODELS.items()
-}
+_KEYS = {table: [key for name in model.model_fields for key in forms(name)] for table, model in _MODELS.items()}
 _CONDITIONS = ("service_ids", "location_ids", "team_ids", "custom_field", "custom_values")
 
 
@@ -144,10 +142,7 @@ class _Examination(Reading):
     def resolve_secrets(self, *, fetch: bool) -> None:
         """Fetch the password of each account, and the token."""
         count = len(_list_at(self.document, ("launch27", "accounts")))
-        owners: list[Location] = [
-            *(("launch27", "accounts", index) for index in range(count)),
-            ("wingfield",),
-        ]
+        owners: list[Location] = [*(("launch27", "accounts", index) for index in range(count)), ("wingfield",)]
         for owner in owners:
             stem = "token" if owner == ("wingfield",) else "password"
             if isinstance(table := _at(self.document, owner), dict):

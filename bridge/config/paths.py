@@ -34,9 +34,7 @@ def find_config(explicit: str | Path | None, environ: Mapping[str, str]) -> Path
     for place in places:
         if is_there(place):
             return place
-    looked = ", ".join(
-        "./config.toml" if place == Path("config.toml") else quoted_path(place) for place in places
-    )
+    looked = ", ".join("./config.toml" if place == Path("config.toml") else quoted_path(place) for place in places)
     problem = Problem("", f"no configuration found (looked at {looked}); {remedy}")
     raise ConfigError([problem], files=places)
 

@@ -158,9 +158,7 @@ class Config(Tables):
 def changed_keys(old: Config, new: Config) -> list[str]:
     """Return the places that differ (``sync.interval``, ``courts[1].service_ids``), never the values."""
     return [
-        place
-        for name in Tables.model_fields
-        for place in _differences(getattr(old, name), getattr(new, name), name)
+        place for name in Tables.model_fields for place in _differences(getattr(old, name), getattr(new, name), name)
     ]
 
 

@@ -43,14 +43,7 @@ def _version_1(db: Database) -> None:
             "allowed": int,
         },
         pk="id",
-        not_null={
-            "account",
-            "acked_fingerprint",
-            "intended_fingerprint",
-            "seen_fingerprint",
-            "seen_ms",
-            "allowed",
-        },
+        not_null={"account", "acked_fingerprint", "intended_fingerprint", "seen_fingerprint", "seen_ms", "allowed"},
         strict=True,
     )
     place = {"court_id": str, "start_ms": int, "end_ms": int}

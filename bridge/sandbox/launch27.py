@@ -123,12 +123,7 @@ class Launch27(Service):
     # --- the world, for tests and the demo -------------------------------------------------------------
 
     def add_account(
-        self,
-        email: str,
-        password: str,
-        *,
-        kind: Kind = "customer",
-        token_lifetime_seconds: float = MONTH_SECONDS,
+        self, email: str, password: str, *, kind: Kind = "customer", token_lifetime_seconds: float = MONTH_SECONDS
     ) -> Account:
         """Let somebody log in; ``kind`` decides which listings are theirs to read."""
         with self.lock:

@@ -62,12 +62,7 @@ class Logins:
         self._numbers = itertools.count(1)
 
     def add(
-        self,
-        email: str,
-        password: str,
-        *,
-        kind: Kind = "customer",
-        token_lifetime_seconds: float = MONTH_SECONDS,
+        self, email: str, password: str, *, kind: Kind = "customer", token_lifetime_seconds: float = MONTH_SECONDS
     ) -> Account:
         """Let somebody log in; a second time with the same address changes them."""
         account = Account(email, password, kind, len(self._accounts) + 501, token_lifetime_seconds)

@@ -26,10 +26,7 @@ from bridge.sandbox.wire import Clock, Failure, Service, encode, instant_ms, ins
 SERVICE_ID = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
 BEARER = "tok_ext_v1_sandbox"
 FACILITY_ID = "5f0c3a5e-8a52-4d6c-9f5e-1d4d4a0e7b11"
-COURTS = {
-    "79ae2927-a9bc-46ed-8f9e-079af32b7616": "Court 1",
-    "2b1e6c1d-3f0a-4a52-8c1b-6a6d1f9f2c02": "Court 2",
-}
+COURTS = {"79ae2927-a9bc-46ed-8f9e-079af32b7616": "Court 1", "2b1e6c1d-3f0a-4a52-8c1b-6a6d1f9f2c02": "Court 2"}
 """The courts a world has when it is not told which."""
 
 _STATUS = {
@@ -82,9 +79,7 @@ def refuse(kind: str, message: str = "", issues: Sequence[schema.Issue] | None =
     raise Failure(_error(_STATUS[kind], kind, message, issues))
 
 
-def _error(
-    status: int, kind: str, message: str = "", issues: Sequence[schema.Issue] | None = None
-) -> Response:
+def _error(status: int, kind: str, message: str = "", issues: Sequence[schema.Issue] | None = None) -> Response:
     error: dict[str, Any] = {"type": kind, "message": message or kind.replace("_", " ").capitalize()}
     if issues is not None:
         error["issues"] = list(issues)
@@ -202,12 +197,7 @@ class Wingfield(Service):
             self._occupancy.remove(*self._strangers.pop(handle))
 
     def add_relation(
-        self,
-        user_id: str,
-        email: str,
-        *,
-        status: str = "ACCEPTED",
-        external_user_id: str | None = None,
+        self, user_id: str, email: str, *, status: str = "ACCEPTED", external_user_id: str | None = None
     ) -> None:
         """Relate a user to the external service; only an ``ACCEPTED`` one may be a participant."""
         with self.lock:
@@ -275,9 +265,7 @@ class Wingfield(Service):
         self._ordered = None
         self._pages.clear()
 
-    def _shown(
-        self, external_id: str, wanted: schema.Upsert, created_ms: int, updated_ms: int
-    ) -> dict[str, Any]:
+    def _shown(self, external_id: str, wanted: schema.Upsert, created_ms: int, updated_ms: int) -> dict[str, Any]:
         return {
             "externalServiceId": self.service_id,
             "externalCourtBookingId": external_id,
@@ -434,9 +422,7 @@ class Wingfield(Service):
         found = self._order()
         tests = [(_TESTS[name], value) for name, value in asked.items() if name in _TESTS]
         if tests:
-            found = [
-                each for each in found if all(test(each, self._stored[each], value) for test, value in tests)
-            ]
+            found = [each for each in found if all(test(each, self._stored[each], value) for test, value in tests)]
         first = asked.get("offset", 0)
         shown = (self._stored[each].encoded for each in found[first : first + asked.get("limit", 50)])
         return b'{"items":[' + b",".join(shown) + b'],"totalCount":%d}' % len(found)
@@ -456,9 +442,7 @@ class Wingfield(Service):
         if any(court.id in self.denied_courts for court in courts):
             refuse("organization_access_denied")
         shown = [self._court_shown(court) for court in courts]
-        return json_response(
-            {"items": shown, "totalCount": len(shown)} if self.facility_courts_paged else shown
-        )
+        return json_response({"items": shown, "totalCount": len(shown)} if self.facility_courts_paged else shown)
 
     def _court_shown(self, court: Court) -> dict[str, Any]:
         mapping = self.mappings.get(court.id)

@@ -187,9 +187,7 @@ class Club:
 
     def _is_away(self, result: PassResult, clients: Clients) -> bool:
         """Whether a service is; trouble with single bookings does not count."""
-        listed = {
-            mark.account for mark in self._ledger.watermarks() if mark.listed_ms == result.record.started_ms
-        }
+        listed = {mark.account for mark in self._ledger.watermarks() if mark.listed_ms == result.record.started_ms}
         is_read = all(account.key in listed for account in self._config.launch27.accounts)
         is_down = clients.launch27.http.is_down or clients.wingfield.is_down
         return not (is_read and self._ledger.is_adopted) or is_down

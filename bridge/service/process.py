@@ -148,9 +148,7 @@ class Daemon:
                 if self._stop.is_set():
                     done, late = await asyncio.wait({club}, timeout=STOP_SECONDS)
                     if late:
-                        log.warning(
-                            "pass_cut_short", detail="the bridge is stopping, and an answer did not come"
-                        )
+                        log.warning("pass_cut_short", detail="the bridge is stopping, and an answer did not come")
                 for task in done:
                     task.result()
             finally:

@@ -113,9 +113,7 @@ class Synchronizer:
     def _situation(self, this: Pass) -> Situation:
         """Return what the next plan depends on; what failed in this pass stays where it is."""
         stuck = dict.fromkeys((*this.tally.rejected, *this.tally.unanswered), FOREIGN)
-        return Situation(
-            this.reading.desired, dict(this.known), this.deletions, self.fingerprint, this.now_ms, stuck
-        )
+        return Situation(this.reading.desired, dict(this.known), this.deletions, self.fingerprint, this.now_ms, stuck)
 
     async def _execute(self, this: Pass) -> None:
         """Execute the plan; where a rejection or a cycle has changed what is possible, plan again."""

@@ -227,9 +227,7 @@ def test_the_example_loads_with_its_commented_defaults_switched_on(folder: Path)
 def test_the_example_in_the_interface_has_the_defaults_of_the_models(folder: Path) -> None:
     written = load_config(write(folder, EXAMPLE.read_text()), ENVIRON)
     assert written.sync == SyncConfig(state=folder / "courtbridge.db")
-    assert written.launch27 == Launch27Config(
-        base_url=written.launch27.base_url, accounts=written.launch27.accounts
-    )
+    assert written.launch27 == Launch27Config(base_url=written.launch27.base_url, accounts=written.launch27.accounts)
 
 
 def test_every_key_arrives_where_it_belongs(load: Callable[..., Config], folder: Path) -> None:
@@ -278,9 +276,7 @@ def test_sync_and_mapping_may_be_left_out(load: Callable[..., Config], folder: P
         ("0s", timedelta(0)),
     ],
 )
-def test_a_length_of_time_has_a_number_and_a_unit(
-    load: Callable[..., Config], text: str, length: timedelta
-) -> None:
+def test_a_length_of_time_has_a_number_and_a_unit(load: Callable[..., Config], text: str, length: timedelta) -> None:
     assert load(with_value(("sync", "past"), text)).sync.past == length
 
 
@@ -311,9 +307,7 @@ def test_an_account_is_known_by_a_fingerprint_of_its_address_in_any_case() -> No
 @pytest.mark.parametrize(
     "place", [("courts", 0, "court_id"), ("wingfield", "external_service_id"), ("mapping", "fallback_email")]
 )
-def test_uuids_and_the_fallback_address_are_taken_in_lower_case(
-    load: Callable[..., Config], place: Steps
-) -> None:
+def test_uuids_and_the_fallback_address_are_taken_in_lower_case(load: Callable[..., Config], place: Steps) -> None:
     document = with_value(place, table_of(FULL, place)[place[-1]].upper())
     assert changed_keys(load(), load(document)) == []
 
@@ -338,10 +332,7 @@ def test_a_file_with_a_byte_order_mark_and_windows_line_ends_loads(folder: Path)
 # ---------------------------------------------------------------------- where the state is
 
 
-@pytest.mark.parametrize(
-    ("given", "state"),
-    [("/var/db/x.db", "/var/db/x.db"), ("~/x.db", "/home/club/x.db")],
-)
+@pytest.mark.parametrize(("given", "state"), [("/var/db/x.db", "/var/db/x.db"), ("~/x.db", "/home/club/x.db")])
 def test_a_state_with_a_path_of_its_own_is_there(load: Callable[..., Config], given: str, state: str) -> None:
     config = load(with_value(("sync", "state"), given), HOME="/home/club", STATE_DIRECTORY="/run/s")
     assert config.sync.state == Path(state)
@@ -377,8 +368,7 @@ def test_a_missing_file_a_directory_and_an_impossible_name_are_reported(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("error", "word"),
-    [(PermissionError(13, "x"), "may not be read"), (OSError(5, "Input/output error"), "output")],
+    ("error", "word"), [(PermissionError(13, "x"), "may not be read"), (OSError(5, "Input/output error"), "output")]
 )
 def test_a_file_that_cannot_be_read_is_reported(
     folder: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, word: str
@@ -433,16 +423,8 @@ BAD_VALUES: list[tuple[Steps, str, list[object]]] = [
         "end it with the path",
         [f"https://acme.launch27.com/?key={PASSWORD}", "https://acme.launch27.com/#top"],
     ),
-    (
-        ("launch27", "base_url"),
-        "port",
-        ["https://acme.com:99999", "https://acme.com:port", "https://acme.com:0"],
-    ),
-    (
-        ("launch27", "base_url"),
-        '"acme.com" is not a valid address of a service; write one like',
-        ["acme.com"],
-    ),
+    (("launch27", "base_url"), "port", ["https://acme.com:99999", "https://acme.com:port", "https://acme.com:0"]),
+    (("launch27", "base_url"), '"acme.com" is not a valid address of a service; write one like', ["acme.com"]),
     (
         ("launch27", "base_url"),
         "not a valid address",
@@ -499,8 +481,7 @@ BAD_VALUES: list[tuple[Steps, str, list[object]]] = [
 
 
 @pytest.mark.parametrize(
-    ("place", "words", "value"),
-    [(place, words, value) for place, words, every in BAD_VALUES for value in every],
+    ("place", "words", "value"), [(place, words, value) for place, words, every in BAD_VALUES for value in every]
 )
 def test_a_bad_value_is_reported_once_with_what_would_be_right(
     folder: Path, place: Steps, value: object, words: str
@@ -578,9 +559,7 @@ def test_a_misspelt_key_is_reported_once_with_the_one_that_was_meant(
         (("qqq",), "unknown key; remove it"),
     ],
 )
-def test_a_key_that_does_not_belong_there_is_told_where_it_does(
-    folder: Path, place: Steps, words: str
-) -> None:
+def test_a_key_that_does_not_belong_there_is_told_where_it_does(folder: Path, place: Steps, words: str) -> None:
     assert words in problem(folder, with_value(place, "x"), place_of(place))
 
 
@@ -657,9 +636,7 @@ def test_a_rule_needs_a_condition(folder: Path) -> None:
         {"court_id": "broken", "service_ids": [1, 2]},
     ],
 )
-def test_two_rules_may_not_have_the_same_conditions_whatever_their_court(
-    folder: Path, other: Document
-) -> None:
+def test_two_rules_may_not_have_the_same_conditions_whatever_their_court(folder: Path, other: Document) -> None:
     document = with_value(("courts",), [{"court_id": COURT, "service_ids": [1, 2]}, other])
     assert "the same conditions as courts[0]" in problems(folder, document)["courts[1]"]
 
@@ -710,9 +687,7 @@ def test_a_secret_has_three_forms(load: Callable[..., Config], form: str, value:
 
 
 def test_a_secret_must_be_there(folder: Path) -> None:
-    assert problem(folder, NO_TOKEN, "wingfield.token") == (
-        "is missing; give one of token, token_env, token_file"
-    )
+    assert problem(folder, NO_TOKEN, "wingfield.token") == ("is missing; give one of token, token_env, token_file")
     document = without(("launch27", "accounts", 1, "password_env"))
     assert "password_file" in problem(folder, document, "launch27.accounts[1].password")
 
@@ -757,9 +732,7 @@ def test_a_secret_that_cannot_be_used_is_reported_without_being_shown(
 
 
 @pytest.mark.parametrize("how", ["open", "stat"])
-def test_a_secret_that_may_not_be_read_is_reported(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
+def test_a_secret_that_may_not_be_read_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     done = getattr(Path, how)
 
     def refuse(path: Path, *args: Any, **options: Any) -> Any:
@@ -789,9 +762,7 @@ def test_credentials_come_before_the_files_beside_the_configuration(folder: Path
     assert config.warnings == ()
 
 
-def test_a_missing_file_is_reported_with_the_directories_that_were_searched(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_a_missing_file_is_reported_with_the_directories_that_were_searched(folder: Path, tmp_path: Path) -> None:
     document = with_token("token_file", "nothing")
     message = problem(folder, document, "wingfield.token_file", CREDENTIALS_DIRECTORY=str(tmp_path))
     assert f"{tmp_path} nor in {folder}" in message
@@ -802,10 +773,7 @@ def test_a_secret_file_may_be_named_by_its_whole_path_or_from_home(
 ) -> None:
     path = write(tmp_path, "\ufefftok_ext_v1_other\r\n", "token")
     for name in (str(path), "~/token"):
-        assert (
-            load(with_token("token_file", name), HOME=str(tmp_path)).wingfield.token.reveal()
-            == "tok_ext_v1_other"
-        )
+        assert load(with_token("token_file", name), HOME=str(tmp_path)).wingfield.token.reveal() == "tok_ext_v1_other"
 
 
 def test_every_file_that_was_read_or_looked_for_is_listed(folder: Path, tmp_path: Path) -> None:
@@ -845,9 +813,7 @@ def test_a_literal_secret_in_a_file_that_others_can_read_is_warned_about(folder:
     assert load_config(path, ENVIRON).warnings == ()
 
 
-def test_a_secret_file_that_others_can_read_is_warned_about(
-    load: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_a_secret_file_that_others_can_read_is_warned_about(load: Callable[..., Config], tmp_path: Path) -> None:
     path = write(tmp_path, TOKEN, "token")
     path.chmod(0o640)
     (warning,) = load(with_token("token_file", str(path))).warnings
@@ -868,9 +834,7 @@ def test_a_secret_file_that_others_can_read_is_warned_about(
         (("launch27", "timezone"), "Europe/Paris"),
     ],
 )
-def test_a_changed_key_is_named_by_its_place(
-    load: Callable[..., Config], place: Steps, value: object
-) -> None:
+def test_a_changed_key_is_named_by_its_place(load: Callable[..., Config], place: Steps, value: object) -> None:
     assert changed_keys(load(), load(with_value(place, value))) == [place_of(place)]
 
 
@@ -918,9 +882,7 @@ def test_the_fingerprint_changes_with_what_is_sent_and_nothing_else(
     assert (mapping_fingerprint(changed) != mapping_fingerprint(load())) is is_sent
 
 
-def test_the_fingerprint_stays_from_one_version_of_the_bridge_to_the_next(
-    load: Callable[..., Config],
-) -> None:
+def test_the_fingerprint_stays_from_one_version_of_the_bridge_to_the_next(load: Callable[..., Config]) -> None:
     assert mapping_fingerprint(load()) == "fcc6cf5a1f02483f"
 
 
@@ -946,9 +908,7 @@ def misspellings(key: str) -> list[str]:
     doubled = [key[:i] + key[i] + key[i:] for i in range(len(key))]
     dropped = [key[:i] + key[i + 1 :] for i in range(len(key))]
     swapped = [key[:i] + key[i + 1] + key[i] + key[i + 2 :] for i in range(len(key) - 1)]
-    return [
-        word for word in (*doubled, *dropped, *swapped, key.replace("_", "-"), key.upper()) if word != key
-    ]
+    return [word for word in (*doubled, *dropped, *swapped, key.replace("_", "-"), key.upper()) if word != key]
 
 
 def other_types(value: object) -> list[object]:
@@ -969,14 +929,10 @@ def damages(draw: st.DrawFn) -> tuple[Document, str]:
     if kind == "misspell" and not key.isdecimal():
         name = draw(st.sampled_from(misspellings(key)))
         return renamed(steps, name), place_of((*steps[:-1], name))
-    return with_value(steps, draw(st.sampled_from(other_types(table_of(FULL, steps)[steps[-1]])))), place_of(
-        steps
-    )
+    return with_value(steps, draw(st.sampled_from(other_types(table_of(FULL, steps)[steps[-1]])))), place_of(steps)
 
 
-@pytest.mark.parametrize(
-    "place", [place for place in REQUIRED if place[2:] != ("service_ids",)], ids=place_of
-)
+@pytest.mark.parametrize("place", [place for place in REQUIRED if place[2:] != ("service_ids",)], ids=place_of)
 def test_a_missing_key_is_reported_once(folder: Path, place: Steps) -> None:
     (message,) = problems(folder, without(place)).values()
     assert message.startswith(("is missing; ", "there is no [[courts]] rule"))
@@ -993,42 +949,26 @@ def test_any_single_damage_is_one_problem_at_its_place(folder: Path, damage: tup
 @BRIEF
 def test_no_damage_hides_another(folder: Path, places: list[Steps], data: st.DataObject) -> None:
     document = copy.deepcopy(FULL)
-    kept = [
-        steps for steps in places if not any(steps != each and steps[: len(each)] == each for each in places)
-    ]
+    kept = [steps for steps in places if not any(steps != each and steps[: len(each)] == each for each in places)]
     for steps in kept:
         value = data.draw(st.sampled_from(other_types(table_of(FULL, steps)[steps[-1]])))
         document = with_value(steps, value, document)
     assert set(problems(folder, document)) == {place_of(steps) for steps in kept}
 
 
-WORDS = sorted(
-    {str(step) for steps in PLACES for step in steps} | {"token", "token_env", "password", "password_file"}
-)
+WORDS = sorted({str(step) for steps in PLACES for step in steps} | {"token", "token_env", "password", "password_file"})
 scalars = (
     st.booleans()
     | st.integers(-(2**70), 2**70)
     | st.floats()
     | st.text(st.characters(codec="utf-8"), max_size=20)
     | st.sampled_from(
-        (
-            "1m",
-            "0d",
-            COURT,
-            EMAIL,
-            "https://x.example",
-            "http://[::1",
-            "LAUNCH27_PASSWORD",
-            "wingfield-token",
-            ".",
-        )
+        ("1m", "0d", COURT, EMAIL, "https://x.example", "http://[::1", "LAUNCH27_PASSWORD", "wingfield-token", ".")
     )
 )
 keys = st.sampled_from(WORDS) | st.text(st.characters(codec="utf-8"), max_size=8)
 values = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
-    max_leaves=6,
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=6
 )
 
 
@@ -1045,9 +985,7 @@ def never_anything_but_a_config_error(folder: Path, content: Document | str | by
 
 @given(st.sampled_from(PLACES), values)
 @WIDE
-def test_no_value_anywhere_raises_anything_but_a_config_error(
-    folder: Path, steps: Steps, value: object
-) -> None:
+def test_no_value_anywhere_raises_anything_but_a_config_error(folder: Path, steps: Steps, value: object) -> None:
     never_anything_but_a_config_error(folder, with_value(steps, value))
 
 
@@ -1057,13 +995,9 @@ def test_no_bytes_raise_anything_but_a_config_error(folder: Path, content: bytes
     never_anything_but_a_config_error(folder, content)
 
 
-@given(
-    st.integers(0, len(toml_document(FULL))), st.text(st.characters(codec="utf-8"), min_size=1, max_size=3)
-)
+@given(st.integers(0, len(toml_document(FULL))), st.text(st.characters(codec="utf-8"), min_size=1, max_size=3))
 @WIDE
-def test_no_slip_of_the_keyboard_raises_anything_but_a_config_error(
-    folder: Path, at: int, typed: str
-) -> None:
+def test_no_slip_of_the_keyboard_raises_anything_but_a_config_error(folder: Path, at: int, typed: str) -> None:
     text = toml_document(FULL)
     never_anything_but_a_config_error(folder, text[:at] + typed + text[at:])
 

@@ -17,9 +17,7 @@ def test_the_path_asked_for_comes_first(tmp_path: Path) -> None:
     assert find_config(None, {"COURTBRIDGE_CONFIG": str(path)}) == path
 
 
-def test_without_a_wish_the_working_directory_comes_before_etc(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_wish_the_working_directory_comes_before_etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     system = tmp_path / "system.toml"
     system.touch()
     monkeypatch.setattr("bridge.config.paths.SYSTEM_CONFIG", system)
@@ -39,11 +37,7 @@ def test_without_a_wish_the_working_directory_comes_before_etc(
     ],
 )
 def test_a_configuration_that_is_nowhere_is_reported_with_every_place(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    explicit: str | None,
-    environ: dict[str, str],
-    named: list[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, explicit: str | None, environ: dict[str, str], named: list[str]
 ) -> None:
     monkeypatch.setattr("bridge.config.paths.SYSTEM_CONFIG", Path("/nowhere/config.toml"))
     monkeypatch.chdir(tmp_path)

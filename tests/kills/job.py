@@ -48,9 +48,7 @@ class Job:
     counts: Counter[str] = field(default_factory=Counter)
     usual_seconds: float = 0.3
     morning: datetime = field(
-        default_factory=lambda: (
-            datetime.now(UTC).replace(hour=6, minute=0, second=0, microsecond=0) + timedelta(days=2)
-        )
+        default_factory=lambda: datetime.now(UTC).replace(hour=6, minute=0, second=0, microsecond=0) + timedelta(days=2)
     )
 
     # --- the source ---
@@ -189,9 +187,7 @@ class Job:
 
     def there(self) -> dict[str, Any]:
         names = ("courtId", "startDate", "endDate", "participants")
-        return {
-            id_: {name: stored[name] for name in names} for id_, stored in self.wingfield.bookings.items()
-        }
+        return {id_: {name: stored[name] for name in names} for id_, stored in self.wingfield.bookings.items()}
 
     def writes(self) -> list[Any]:
         return [entry for entry in self.wingfield.log if entry.method in WRITES]

@@ -22,7 +22,8 @@ from bridge.config.schema import Account, Launch27Config
 from bridge.config.secrets import Secret
 from bridge.errors import AccessDenied, CredentialsRefused, NotFound, Unavailable
 from bridge.http.client import Backoff, Http
-from bridge.launch27.client import Launch27, Session
+from bridge.launch27.client import Launch27
+from bridge.launch27.session import Session
 from bridge.launch27.wire import SourceBooking, Unreadable
 from bridge.sandbox import Launch27 as SimulatedLaunch27
 from bridge.sandbox import Sandbox
@@ -193,8 +194,7 @@ async def test_a_login_that_meets_a_web_page_is_neither_refused_nor_tried_again(
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [{}, [], {"bearer": None}, {"bearer": ""}, {"bearer": "two words"}, {"bearer": "line\nbreak"}],
+    "answer", [{}, [], {"bearer": None}, {"bearer": ""}, {"bearer": "two words"}, {"bearer": "line\nbreak"}]
 )
 async def test_a_login_without_a_usable_token_is_no_login(answer: Any) -> None:
     launch27, session = connect(World(login=always(httpx.Response(200, json=answer))))
@@ -224,9 +224,7 @@ async def test_the_catalogue_is_read() -> None:
 
 
 @pytest.mark.parametrize(("status", "error"), [(403, AccessDenied), (404, NotFound)])
-async def test_a_catalogue_that_is_not_shown_is_no_fault_of_the_service(
-    status: int, error: type[Exception]
-) -> None:
+async def test_a_catalogue_that_is_not_shown_is_no_fault_of_the_service(status: int, error: type[Exception]) -> None:
     launch27, session = connect(World(special=always(httpx.Response(status, json={}))))
     with pytest.raises(error):
         await launch27.catalogue(session)
@@ -331,9 +329,7 @@ def test_a_quiet_listing_costs_its_pages_and_one_more(count: int, cap: int, page
     page_size=st.integers(1, 12),
     expected=st.none() | st.integers(0, 140),
 )
-def test_everything_is_found_whatever_was_expected(
-    count: int, cap: int, page_size: int, expected: int | None
-) -> None:
+def test_everything_is_found_whatever_was_expected(count: int, cap: int, page_size: int, expected: int | None) -> None:
     world = World(numbered(count), cap=cap)
     found = asyncio.run(read(world, expected, page_size=page_size))
     assert set(found) == set(ids(count))
@@ -414,7 +410,7 @@ async def test_a_server_that_ignores_offset_is_found_out(content: list[Any], exp
 
 
 async def test_a_listing_without_end_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.launch27.client.MOST_PAGES", 50)
+    monkeypatch.setattr("bridge.launch27.listing.MOST_PAGES", 50)
     world = World()
 
     def endless(request: httpx.Request) -> httpx.Response | None:
@@ -483,9 +479,7 @@ async def test_against_the_simulated_service() -> None:
         config = Launch27Config(base_url=sandbox.launch27.url, accounts=(ACCOUNT,), role="staff")
         launch27, session = Launch27.connect(config), Session(ACCOUNT)
         simulated.faults.add("lose", match=lambda _method, path: path.endswith("/bookings"))
-        found = [
-            each.id async for page in launch27.listing(session, FIRST, LAST, expected=45) for each in page
-        ]
+        found = [each.id async for page in launch27.listing(session, FIRST, LAST, expected=45) for each in page]
         simulated.expire_tokens()
         one = await launch27.booking(session, found[0])
         gone = await launch27.booking(session, "999999")

@@ -56,9 +56,7 @@ def slot(hour: float, court: str = "c1") -> Slot:
 
 def put(id_: str, place: Slot, version_ms: int, **fields: Any) -> Write:
     content = fingerprint(place, ["player@example.com"])
-    write = Write(
-        Verb.UPDATE, id_, place, ("player@example.com",), content, version_ms, "new", sighted_ms=500
-    )
+    write = Write(Verb.UPDATE, id_, place, ("player@example.com",), content, version_ms, "new", sighted_ms=500)
     return replace(write, **fields)
 
 
@@ -222,9 +220,7 @@ def test_a_refusal_is_forgotten_when_something_else_was_accepted(ledger: Ledger)
     assert only(ledger).rejection is None
 
 
-@pytest.mark.parametrize(
-    "detour", [take("7", 2000, is_temporary=True, cycle=1), put("7", slot(8), 2000, sighted_ms=0)]
-)
+@pytest.mark.parametrize("detour", [take("7", 2000, is_temporary=True, cycle=1), put("7", slot(8), 2000, sighted_ms=0)])
 def test_a_refusal_outlives_the_detours_of_a_ring(ledger: Ledger, detour: Write) -> None:
     write = put("7", slot(9), 1000)
     ledger.record([write], [])
@@ -429,20 +425,14 @@ def busy(path: Path) -> Ledger:
     ledger = Ledger.open(path, US)
     stand(ledger, "1", "2", "3")
     ledger.record([cut("1", "2"), put("3", slot(30), 2000)], [])
-    ledger.finish(
-        Closing(a_pass(), [Held("9", "no_duration", "how long?")], watermarks=[Watermark("aa", 1, 1, 1, 1)])
-    )
+    ledger.finish(Closing(a_pass(), [Held("9", "no_duration", "how long?")], watermarks=[Watermark("aa", 1, 1, 1, 1)]))
     return ledger
 
 
 STEPS: dict[str, Callable[[Ledger], object]] = {
     "record": lambda ledger: ledger.record(
         [put("4", slot(40), 3000), cut("2", "3", cycle=9, version_ms=9000)],
-        [
-            acked(cut("1", "2")),
-            ended(put("3", slot(30), 2000), Ending.REJECTED, "x"),
-            Stored("2", 1, b"x", slot(1)),
-        ],
+        [acked(cut("1", "2")), ended(put("3", slot(30), 2000), Ending.REJECTED, "x"), Stored("2", 1, b"x", slot(1))],
     ),
     "adopt": lambda ledger: ledger.adopt([Stored(str(n), 1, b"x", slot(n)) for n in range(300)]),
     "allow": lambda ledger: ledger.allow(["1", "2"]),
@@ -603,9 +593,7 @@ def test_a_state_of_schema_1_opens_and_says_what_it_said(path: Path) -> None:
     assert known["1001"].slot == place
     assert known["1001"].rejection == Rejection(b"\x04", "court_not_found", "cfg", 5500)
     assert known["1001"].cycle == CyclePlace(7, place, is_deleted=True)
-    assert known["1002"].unsettled == (
-        Stored(6000, b"\x03", Slot("c1", from_ms(2 * hour), from_ms(9000000))),
-    )
+    assert known["1002"].unsettled == (Stored(6000, b"\x03", Slot("c1", from_ms(2 * hour), from_ms(9000000))),)
     assert (known["1002"].gone_ms, known["1002"].looked_up_ms, known["1002"].allowed) == (6500, 6500, 1)
 
 
@@ -630,9 +618,7 @@ def test_a_newer_state_is_refused_with_the_way_out_and_left_as_it_is(path: Path)
     Ledger.open(path, US).close()
     with closing(sqlite3.connect(path)) as raw:
         raw.execute(f"PRAGMA user_version = {SCHEMA + 1}")
-    with pytest.raises(
-        StateError, match=f"newer Courtbridge \\(schema {SCHEMA + 1}, .*upgrade Courtbridge, or move"
-    ):
+    with pytest.raises(StateError, match=f"newer Courtbridge \\(schema {SCHEMA + 1}, .*upgrade Courtbridge, or move"):
         Ledger.open(path, US)
     with closing(sqlite3.connect(path)) as raw:
         assert raw.execute("PRAGMA user_version").fetchone() == (SCHEMA + 1,)
@@ -741,12 +727,7 @@ def run_child(body: str, path: Path, *, timeout: float = 30) -> str:
     code = PRELUDE + textwrap.dedent(body)
     root = Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, "-c", code, str(path)],
-        capture_output=True,
-        text=True,
-        cwd=root,
-        timeout=timeout,
-        check=False,
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, cwd=root, timeout=timeout, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -24,13 +24,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from bridge.config.schema import CourtRule
 from bridge.errors import ExitStatus
@@ -196,11 +190,7 @@ class Bridge(RuleBasedStateMachine):
         details: dict[str, Any] = {"location": "http://127.0.0.1:9/"} if kind == "redirect" else {}
         world.faults.add(kind, after=after, times=times, **details)
 
-    @rule(
-        status=st.sampled_from([429, 500, 503, 401, 403, 404]),
-        after=st.integers(0, 8),
-        on_target=st.booleans(),
-    )
+    @rule(status=st.sampled_from([429, 500, 503, 401, 403, 404]), after=st.integers(0, 8), on_target=st.booleans())
     def error(self, status: int, after: int, on_target: bool) -> None:
         world = self.club.wingfield if on_target else self.club.launch27
         if status < 429 and not on_target:
@@ -253,9 +243,7 @@ class Bridge(RuleBasedStateMachine):
         for id_, booking in wanted.items():
             if id_ in overlapping:
                 self.is_in_the_way(id_, booking.slot, wanted, there)
-            elif not (
-                self.may_be_stale(booking.slot) and (id_ not in there or self.may_be_stale(there[id_][0]))
-            ):
+            elif not (self.may_be_stale(booking.slot) and (id_ not in there or self.may_be_stale(there[id_][0]))):
                 assert there.get(id_) == (booking.slot, booking.participants), f"{id_} is wrong"
         for id_, (slot, _) in there.items():
             assert id_ in wanted or id_ in frozen or self.may_be_stale(slot), f"{id_} is left over"
@@ -266,16 +254,10 @@ class Bridge(RuleBasedStateMachine):
         last = (self.club.now + timedelta(days=10)).replace(hour=0)
         return slot.start < first + timedelta(days=1) or slot.start > last
 
-    def is_in_the_way(
-        self, id_: str, slot: Slot, wanted: dict[str, CourtBooking], there: dict[str, Any]
-    ) -> None:
+    def is_in_the_way(self, id_: str, slot: Slot, wanted: dict[str, CourtBooking], there: dict[str, Any]) -> None:
         ours = any(other != id_ and place.overlaps(slot) for other, (place, _) in there.items())
-        theirs = self.club.wingfield._occupancy.overlaps(
-            slot.court_id, to_ms(slot.start), to_ms(slot.end), own=id_
-        )
-        wanted_by_others = any(
-            other != id_ and booking.slot.overlaps(slot) for other, booking in wanted.items()
-        )
+        theirs = self.club.wingfield._occupancy.overlaps(slot.court_id, to_ms(slot.start), to_ms(slot.end), own=id_)
+        wanted_by_others = any(other != id_ and booking.slot.overlaps(slot) for other, booking in wanted.items())
         assert ours or theirs or wanted_by_others, f"{id_} is held for no reason"
 
     def stored(self, id_: str) -> tuple[Slot, tuple[str, ...]]:

@@ -131,9 +131,7 @@ def test_what_was_taken_out_of_a_ring_is_asked_for() -> None:
     ],
     ids=["never", "now", "nearly a day ago", "a day ago", "in the future: the clock went back"],
 )
-def test_beyond_the_window_a_booking_is_asked_for_once_a_day(
-    looked_up_ms: int | None, expected: Fate
-) -> None:
+def test_beyond_the_window_a_booking_is_asked_for_once_a_day(looked_up_ms: int | None, expected: Fate) -> None:
     assert fate(standing(BEYOND)._replace(looked_up_ms=looked_up_ms), LISTED, NOW_MS) is expected
 
 
@@ -229,9 +227,7 @@ def test_the_objection_says_how_many_of_how_many_and_both_limits() -> None:
 
 
 @pytest.mark.parametrize(("bridged", "withheld"), [(1, False), (2, False), (3, True), (39, True)])
-def test_an_entirely_empty_listing_is_not_believed_from_three_bookings_on(
-    bridged: int, withheld: bool
-) -> None:
+def test_an_entirely_empty_listing_is_not_believed_from_three_bookings_on(bridged: int, withheld: bool) -> None:
     said = Guard(1000, 1.0).objection(1, bridged, listing_is_empty=True)
     assert (said is not None) is withheld
     assert said is None or f"{bridged} bookings" in said
@@ -269,7 +265,5 @@ def test_a_limit_of_zero_and_zero_withholds_every_delete() -> None:
     ],
     ids=["no", "allowed", "perhaps sent already", "only a move in doubt", "a move and a delete in doubt"],
 )
-def test_a_delete_that_was_allowed_or_may_have_been_sent_is_not_judged_again(
-    known: Known, decided: bool
-) -> None:
+def test_a_delete_that_was_allowed_or_may_have_been_sent_is_not_judged_again(known: Known, decided: bool) -> None:
     assert decided_before(known) is decided

@@ -368,9 +368,7 @@ def test_any_permutation_meets_no_overlap_and_one_extra_delete_per_cycle(seed: i
     before = places_of(chance, count, mixed=False)
     with settled_world(chance, (booking(n, place) for n, place in enumerate(before))) as world:
         only_among_themselves = chance.random() < 0.5
-        after = (
-            chance.sample(before, count) if only_among_themselves else places_of(chance, count, mixed=False)
-        )
+        after = chance.sample(before, count) if only_among_themselves else places_of(chance, count, mixed=False)
         world.want(*(booking(n, place) for n, place in enumerate(after)))
         made = world.plan()
         world.run(made)
@@ -422,11 +420,7 @@ def fewest_cuts(waits: Mapping[str, Sequence[str]]) -> int:
     """Return how many must be taken out so that nobody waits in a circle, by trying everything."""
 
     def works(out: Sequence[str]) -> bool:
-        left = {
-            id_: {o for o in others if o in waits} - set(out)
-            for id_, others in waits.items()
-            if id_ not in out
-        }
+        left = {id_: {o for o in others if o in waits} - set(out) for id_, others in waits.items() if id_ not in out}
         while free := [id_ for id_, others in left.items() if not others & left.keys()]:
             for id_ in free:
                 del left[id_]
@@ -473,9 +467,7 @@ def trouble(chance: random.Random) -> Fate:
 
 def refuse_some(world: World) -> None:
     contents = [(each.id, each.fingerprint) for each in world.desired.values()]
-    world.judge.refuses = set(
-        world.chance.sample(contents, min(len(contents), world.chance.choice([0, 0, 1, 3])))
-    )
+    world.judge.refuses = set(world.chance.sample(contents, min(len(contents), world.chance.choice([0, 0, 1, 3]))))
     world.judge.strangers = []
     for _ in range(world.chance.choice([0, 0, 1, 2])):
         place = slot(world.chance.randrange(3), world.chance.randrange(24) / 2, 1)
@@ -519,14 +511,10 @@ def test_where_some_are_refused_everybody_taken_out_is_back_in_the_same_pass(
     mixed = chance.random() < 0.5
     before = places_of(chance, count, mixed=mixed)
     with settled_world(chance, (booking(n, place) for n, place in enumerate(before))) as world:
-        after = (
-            chance.sample(before, len(before)) if not mixed else places_of(chance, len(before), mixed=True)
-        )
+        after = chance.sample(before, len(before)) if not mixed else places_of(chance, len(before), mixed=True)
         world.want(*(booking(n, place) for n, place in enumerate(after)))
         movers = [each for n, each in world.desired.items() if world.at(n) != each.slot]
-        world.judge.refuses = {
-            (each.id, each.fingerprint) for each in chance.sample(movers, min(refused, len(movers)))
-        }
+        world.judge.refuses = {(each.id, each.fingerprint) for each in chance.sample(movers, min(refused, len(movers)))}
         world.run_pass()
         assert not world.taken_out()
         for id_, wanted in world.desired.items():
@@ -538,9 +526,7 @@ def test_where_some_are_refused_everybody_taken_out_is_back_in_the_same_pass(
 
 @settings(max_examples=3 * EXAMPLES // 2, deadline=None)
 @given(SEEDS, st.integers(2, 12))
-def test_whatever_happens_to_one_write_of_a_ring_its_old_places_stay_free_for_it(
-    seed: int, count: int
-) -> None:
+def test_whatever_happens_to_one_write_of_a_ring_its_old_places_stay_free_for_it(seed: int, count: int) -> None:
     """Nobody outside moves in before the ring is done, so it can always go back the way it came."""
     chance = random.Random(seed)
     before = places_of(chance, count + 6, mixed=False)
@@ -566,9 +552,7 @@ def test_whatever_happens_to_one_write_of_a_ring_its_old_places_stay_free_for_it
 
 @SOME
 @given(SEEDS, st.integers(2, 20))
-def test_where_the_source_is_free_of_overlaps_nobody_is_held_or_out_after_a_kill(
-    seed: int, count: int
-) -> None:
+def test_where_the_source_is_free_of_overlaps_nobody_is_held_or_out_after_a_kill(seed: int, count: int) -> None:
     chance = random.Random(seed)
     places = places_of(chance, count, mixed=chance.random() < 0.5)
     with settled_world(chance, (booking(n, place) for n, place in enumerate(places))) as world:
@@ -732,9 +716,7 @@ def test_one_that_was_deleted_and_wanted_again_is_created_as_back_again() -> Non
 
 
 def test_one_that_was_taken_out_is_put_back_as_an_update() -> None:
-    out = standing(1, slot(1, 9))._replace(
-        acked_fingerprint=ABSENT, cycle=CyclePlace(1, slot(1, 9), is_deleted=True)
-    )
+    out = standing(1, slot(1, 9))._replace(acked_fingerprint=ABSENT, cycle=CyclePlace(1, slot(1, 9), is_deleted=True))
     (write,) = plan([booking(1, slot(2, 9))], [out]).writes
     assert (write.verb, write.why) == (Verb.UPDATE, "put back after it was taken out")
 
@@ -814,12 +796,7 @@ def refused(reason: str, *, at_ms: int = NOW_MS, config: str = "cfg") -> Known:
         (refused("version_conflict"), True),
         (refused("a_word_of_tomorrow"), False),
         (refused("court_not_found")._replace(unsettled=(Stored(2000, b"x", slot(3, 9)),)), True),
-        (
-            refused("court_not_found")._replace(
-                rejection=Rejection(b"other", "court_not_found", "cfg", NOW_MS)
-            ),
-            True,
-        ),
+        (refused("court_not_found")._replace(rejection=Rejection(b"other", "court_not_found", "cfg", NOW_MS)), True),
     ],
     ids=[
         "lately",

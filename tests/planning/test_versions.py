@@ -84,9 +84,7 @@ def test_a_modification_time_of_the_source_goes_before_the_first_sight() -> None
 
 
 @pytest.mark.parametrize(("found_ms", "version_ms"), [(600, 701), (700, 701), (701, 701), (900, 900)])
-def test_a_delete_goes_under_the_moment_it_was_found_gone_or_above_the_highest(
-    found_ms: int, version_ms: int
-) -> None:
+def test_a_delete_goes_under_the_moment_it_was_found_gone_or_above_the_highest(found_ms: int, version_ms: int) -> None:
     assert deletion_version(known(acked=(500, A), intended=(700, B)), found_ms) == version_ms
 
 
@@ -177,9 +175,7 @@ class Life(RuleBasedStateMachine):
             row = row._replace(seen_fingerprint=content, seen_ms=seen_ms)
         left = tuple(written for written in row.unsettled if written.version_ms != version)
         self.row = row._replace(
-            intended_version_ms=version,
-            intended_fingerprint=content,
-            unsettled=(*left, Stored(version, content, None)),
+            intended_version_ms=version, intended_fingerprint=content, unsettled=(*left, Stored(version, content, None))
         )
 
     def settled(self, **fields: Any) -> Known:

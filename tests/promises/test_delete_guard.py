@@ -180,9 +180,7 @@ async def test_deletes_that_were_allowed_and_killed_go_on_or_were_never_begun(cl
     await club.run_and_die(step)
     begun = bool(club.deletes)
     result = await club.run()
-    assert bool(result.record.withheld) is not (
-        begun or not club.wingfield.bookings.keys() & keys(numbers[:6])
-    )
+    assert bool(result.record.withheld) is not (begun or not club.wingfield.bookings.keys() & keys(numbers[:6]))
 
 
 async def test_an_allowed_delete_whose_booking_lives_again_is_not_sent_then_or_later(club: Club) -> None:

@@ -164,9 +164,7 @@ async def test_a_newer_state_ends_it_with_the_way_out(club: Club) -> None:
 
 
 @pytest.mark.parametrize("pages", [0, 1, 5])
-async def test_when_the_disk_is_full_no_request_leaves_without_its_stored_intent(
-    club: Club, pages: int
-) -> None:
+async def test_when_the_disk_is_full_no_request_leaves_without_its_stored_intent(club: Club, pages: int) -> None:
     numbers = await club.some(30)
     club.books(150, 60)
     for number in numbers:

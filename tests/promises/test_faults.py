@@ -177,9 +177,7 @@ async def test_a_service_that_is_down_costs_seconds_and_few_requests(club: Club,
 
 
 @pytest.mark.parametrize("is_first", [True, False], ids=["first", "later"])
-async def test_a_request_that_was_cancelled_leaves_its_connection_usable(
-    club: Club, *, is_first: bool
-) -> None:
+async def test_a_request_that_was_cancelled_leaves_its_connection_usable(club: Club, *, is_first: bool) -> None:
     """A listing that fails cancels its other pages; so does a time-out. It may be at any step of theirs."""
     call = Call("GET", "/settings", "/settings")
     patience = Timeouts(connect=2, read=2, write=2, total=2)
@@ -308,9 +306,7 @@ async def test_an_endless_body_is_not_read_to_its_end(club: Club, stage: str) ->
 # --- kills ---
 
 
-async def test_killed_at_any_step_the_next_pass_ends_where_an_undisturbed_one_would_have(
-    tmp_path: Path,
-) -> None:
+async def test_killed_at_any_step_the_next_pass_ends_where_an_undisturbed_one_would_have(tmp_path: Path) -> None:
     step, died = 0, True
     while died:
         folder = tmp_path / str(step)

@@ -22,9 +22,7 @@ REASONS: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("reason", "damage"), REASONS, ids=[reason for reason, _ in REASONS])
-async def test_one_bookings_trouble_never_stops_anothers(
-    club: Club, reason: str, damage: dict[str, Any]
-) -> None:
+async def test_one_bookings_trouble_never_stops_anothers(club: Club, reason: str, damage: dict[str, Any]) -> None:
     club.remap(default_minutes=None)
     _, number, _ = (club.book(1, 24 + n) for n in range(3))
     club.launch27.bookings[number].update(damage)

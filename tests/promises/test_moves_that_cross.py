@@ -187,9 +187,7 @@ async def test_a_cycle_that_a_stranger_blocks_goes_back(club: Club) -> None:
 
 
 @pytest.mark.parametrize("which", range(3))
-async def test_a_cycle_whose_answer_is_missing_is_recreated_or_finished_next_time(
-    club: Club, which: int
-) -> None:
+async def test_a_cycle_whose_answer_is_missing_is_recreated_or_finished_next_time(club: Club, which: int) -> None:
     numbers = await club.bridged(*TRIANGLE)
     new = go_round(club, numbers, TRIANGLE)
     club.wingfield.faults.add("status", status=500, times=None, match=of("PUT", numbers[which]))
@@ -265,9 +263,7 @@ async def test_a_write_whose_predecessor_failed_is_not_sent_in_this_pass(club: C
 
 
 @pytest.mark.parametrize("kind", ["lose", "refuse"])
-async def test_a_booking_whose_last_write_is_uncertain_stands_at_both_its_places(
-    club: Club, kind: str
-) -> None:
+async def test_a_booking_whose_last_write_is_uncertain_stands_at_both_its_places(club: Club, kind: str) -> None:
     uncertain, old, new = await club.bridged((1, 24), (2, 26), (3, 26))
     club.move(uncertain, 2, 24)
     club.wingfield.faults.add(kind, times=3)
@@ -326,9 +322,7 @@ async def test_after_a_kill_it_is_recreated_where_it_now_belongs(club: Club, ste
 
 @pytest.mark.parametrize("which", range(3))
 @STEPS
-async def test_after_a_kill_and_a_rejection_it_goes_back_to_its_old_place(
-    club: Club, step: int, which: int
-) -> None:
+async def test_after_a_kill_and_a_rejection_it_goes_back_to_its_old_place(club: Club, step: int, which: int) -> None:
     numbers = await club.bridged(*TRIANGLE)
     new = go_round(club, numbers, TRIANGLE)
     await club.run_and_die(step)

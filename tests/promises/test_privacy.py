@@ -115,8 +115,7 @@ def a_day(club: Club) -> list[int]:
     """Bookings of every kind, all of them with names and addresses."""
     people: dict[str, Any] = {"name": "Wanda Wombat", "phone": "Quokka 030"}
     numbers = [
-        club.book(1 + n % 3, 24 + n // 3, owner=(CLUB, SECOND)[n % 2], email=PLAYERS[n % 6], **people)
-        for n in range(9)
+        club.book(1 + n % 3, 24 + n // 3, owner=(CLUB, SECOND)[n % 2], email=PLAYERS[n % 6], **people) for n in range(9)
     ]
     club.book(1, 60, email="okapi@@broken", owner=CLUB, **people)
     club.book(1, 61, owner=CLUB, services=None, **people)
@@ -264,10 +263,7 @@ async def test_a_redirect_is_never_followed(club: Club, world: str, path: str) -
     club.book(1, 24, owner=CLUB, email=PLAYERS[0])
     service, other = (club.launch27, club.wingfield)[:: 1 if world == "launch27" else -1]
     fault = service.faults.add(
-        "redirect",
-        times=None,
-        location=f"{other.address}/stolen",
-        match=lambda _, asked: asked.endswith(path),
+        "redirect", times=None, location=f"{other.address}/stolen", match=lambda _, asked: asked.endswith(path)
     )
     result = await club.run()
     assert not any("stolen" in entry.path for entry in (*club.launch27.log, *club.wingfield.log))

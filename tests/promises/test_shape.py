@@ -58,9 +58,7 @@ async def test_what_the_bridge_does_not_use_may_be_missing_or_odd(club: Club) ->
     raw = club.launch27.bookings[number]
     for key in ("digest", "arrival_window", "name", "phone", "frequency", "actions", "teams"):
         del raw[key]
-    raw.update(
-        completed="maybe", location=[], custom_fields="none", customer_notes={}, updated_at="yesterday"
-    )
+    raw.update(completed="maybe", location=[], custom_fields="none", customer_notes={}, updated_at="yesterday")
     await club.expect(created=1)
 
 

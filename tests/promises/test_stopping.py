@@ -44,9 +44,7 @@ async def test_a_stop_finishes_the_cycle_first(club: Club, old: list[Place], aft
 
 
 @pytest.mark.parametrize("which", range(3))
-async def test_a_stop_during_a_cycle_that_is_rejected_recreates_what_was_deleted(
-    club: Club, which: int
-) -> None:
+async def test_a_stop_during_a_cycle_that_is_rejected_recreates_what_was_deleted(club: Club, which: int) -> None:
     numbers = await club.bridged(*TRIANGLE)
     go_round(club, numbers, TRIANGLE)
     hanging = club.wingfield.faults.add("hang", match=is_delete)

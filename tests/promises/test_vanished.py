@@ -60,9 +60,7 @@ async def test_a_booking_that_slipped_and_was_edited_is_updated(club: Club) -> N
     ],
     ids=lambda fault: "-".join(map(str, fault.values())),
 )
-async def test_any_other_answer_leaves_it_alone_until_the_next_pass(
-    club: Club, fault: dict[str, Any]
-) -> None:
+async def test_any_other_answer_leaves_it_alone_until_the_next_pass(club: Club, fault: dict[str, Any]) -> None:
     number, other = await club.some(2)
     club.launch27.cancel(number)
     club.move(other, 3, 30)

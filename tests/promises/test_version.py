@@ -115,9 +115,7 @@ async def test_a_version_is_on_the_disk_before_it_is_sent(club: Club, kind: str)
         stored = {(id_, one.version_ms) for id_, entry in seen.known.items() for one in entry.unsettled}
     hanging.release()
     await running
-    sent = {
-        (entry.id, to_ms(datetime.fromisoformat(entry.body["externalUpdatedAt"]))) for entry in club.writes
-    }
+    sent = {(entry.id, to_ms(datetime.fromisoformat(entry.body["externalUpdatedAt"]))) for entry in club.writes}
     assert stored
     assert stored <= sent
 
@@ -209,9 +207,7 @@ async def test_the_same_content_is_never_sent_under_a_new_version(club: Club) ->
 
 
 @pytest.mark.parametrize("fault", ["lose", "refuse", "half", "wrong_shape", "hang"])
-async def test_a_write_whose_answer_was_lost_is_sent_again_under_the_same_version(
-    club: Club, fault: str
-) -> None:
+async def test_a_write_whose_answer_was_lost_is_sent_again_under_the_same_version(club: Club, fault: str) -> None:
     number = club.book(1, 24)
     club.wingfield.faults.add(fault, times=None, match=of("PUT", number))
     await club.try_later()

@@ -11,9 +11,7 @@ from tests.support.builders import THREE
 from tests.support.club import Club, keys
 
 
-@pytest.mark.parametrize(
-    ("services", "told"), [([9], {"ignored": 1}), ([], {"ignored": 1}), ([1, 2], {"held": 1})]
-)
+@pytest.mark.parametrize(("services", "told"), [([9], {"ignored": 1}), ([], {"ignored": 1}), ([1, 2], {"held": 1})])
 async def test_a_bridged_booking_that_is_none_for_a_court_any_more_is_deleted(
     club: Club, services: list[int], told: dict[str, Any]
 ) -> None:

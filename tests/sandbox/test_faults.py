@@ -30,10 +30,7 @@ def test_fault_kinds_are_checked() -> None:
     ],
 )
 async def test_a_refused_connection_applies_nothing_and_a_lost_or_half_an_answer_does(
-    partner: Partner,
-    fault: str,
-    error: type[Exception],
-    outcome: tuple[int, str | None],
+    partner: Partner, fault: str, error: type[Exception], outcome: tuple[int, str | None]
 ) -> None:
     partner.world.faults.add(fault)
     with pytest.raises(error):

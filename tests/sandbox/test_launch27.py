@@ -38,9 +38,7 @@ async def test_every_answer_says_the_limits_and_beyond_them_it_is_429(
     assert (await http.get("/settings")).status_code == 429
 
 
-async def test_reads_and_writes_have_buckets_of_their_own(
-    http: httpx.AsyncClient, launch27: Launch27
-) -> None:
+async def test_reads_and_writes_have_buckets_of_their_own(http: httpx.AsyncClient, launch27: Launch27) -> None:
     launch27.rates, launch27.writes.limit = True, 1
     logins = [(await http.post("/login")).status_code for _ in range(2)]
     assert logins == [422, 429]
@@ -50,9 +48,7 @@ async def test_reads_and_writes_have_buckets_of_their_own(
 # --- settings and catalogue ---
 
 
-async def test_settings_need_no_login_and_without_rates_no_answer_speaks_of_them(
-    http: httpx.AsyncClient,
-) -> None:
+async def test_settings_need_no_login_and_without_rates_no_answer_speaks_of_them(http: httpx.AsyncClient) -> None:
     answer = await http.get("/settings")
     assert answer.json() == {"name": "Acme", "timezone": "Europe/Berlin", "status": "active", "sandbox": True}
     assert not [name for name in answer.headers if name.startswith("x-rate-limit")]
@@ -154,9 +150,7 @@ async def test_the_order_is_by_service_date_and_descending_unless_asked(customer
     assert await customer.ids(sort="asc") == [first, middle, last]
 
 
-async def test_a_page_has_limit_and_offset_or_twenty_or_the_cap_and_the_last_is_empty(
-    customer: Caller,
-) -> None:
+async def test_a_page_has_limit_and_offset_or_twenty_or_the_cap_and_the_last_is_empty(customer: Caller) -> None:
     ids = book(customer.world, 21)
     assert len(await customer.ids()) == 20
     pages = [await customer.ids(sort="asc", limit=10, offset=offset) for offset in (0, 10, 20, 30)]
@@ -166,8 +160,7 @@ async def test_a_page_has_limit_and_offset_or_twenty_or_the_cap_and_the_last_is_
 
 
 @pytest.mark.parametrize(
-    "query",
-    ["limit=0", "limit=x", "offset=-1", "from=20251121", "to=2025-13-01", "sort=up", "from=2025-W47-1"],
+    "query", ["limit=0", "limit=x", "offset=-1", "from=20251121", "to=2025-13-01", "sort=up", "from=2025-W47-1"]
 )
 async def test_a_query_that_cannot_be_read_is_422(customer: Caller, query: str) -> None:
     name, value = query.split("=")
@@ -211,9 +204,7 @@ async def test_the_other_role_is_403(customer: Caller, desk: Caller) -> None:
         assert (await caller.get(f"{path}/1")).status_code == 403
 
 
-async def test_cancelled_vanished_and_hidden_bookings_are_not_listed_and_can_come_back(
-    customer: Caller,
-) -> None:
+async def test_cancelled_vanished_and_hidden_bookings_are_not_listed_and_can_come_back(customer: Caller) -> None:
     number = customer.world.add_booking()
     path = f"/customer/bookings/{number}"
 
@@ -252,9 +243,7 @@ async def test_a_staff_view_of_a_malformed_booking_is_malformed_too(desk: Caller
     assert seen[odd]["user"] is None
 
 
-async def test_forecasted_bookings_are_in_the_staff_listing_unless_excluded(
-    desk: Caller, customer: Caller
-) -> None:
+async def test_forecasted_bookings_are_in_the_staff_listing_unless_excluded(desk: Caller, customer: Caller) -> None:
     real = customer.world.add_booking(service_date="2025-11-21T09:00:00Z")
     later = customer.world.add_booking(service_date="2025-11-28T09:00:00Z", forecasted=True)
     assert await desk.ids("/staff/bookings") == [later, real]

@@ -36,9 +36,7 @@ async def test_every_login_gives_another_bearer(customer: Caller) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"password": "wrong"}, {"email": "nobody@example.com"}])
-async def test_a_wrong_password_or_an_unknown_account_is_401(
-    http: httpx.AsyncClient, wrong: dict[str, str]
-) -> None:
+async def test_a_wrong_password_or_an_unknown_account_is_401(http: httpx.AsyncClient, wrong: dict[str, str]) -> None:
     assert await log_in(http, **wrong) == 401
 
 
@@ -55,9 +53,7 @@ async def test_five_wrong_attempts_within_a_minute_lock_the_account_for_five_min
     assert await log_in(http) == 200
 
 
-async def test_five_wrong_attempts_over_more_than_a_minute_lock_nothing(
-    http: httpx.AsyncClient, clock: Clock
-) -> None:
+async def test_five_wrong_attempts_over_more_than_a_minute_lock_nothing(http: httpx.AsyncClient, clock: Clock) -> None:
     for _ in range(5):
         assert await log_in(http, password="wrong") == 401
         clock.now += 16
@@ -88,9 +84,7 @@ async def test_a_login_that_breaks_its_schema_is_422(http: httpx.AsyncClient, bo
     assert (await http.post("/login", content=body)).status_code == 422
 
 
-async def test_without_a_bearer_or_with_a_wrong_one_it_is_401(
-    http: httpx.AsyncClient, customer: Caller
-) -> None:
+async def test_without_a_bearer_or_with_a_wrong_one_it_is_401(http: httpx.AsyncClient, customer: Caller) -> None:
     for headers in ({}, {"Authorization": "Bearer x.y.z"}, {"Authorization": f"Basic {customer.bearer}"}):
         for path in ("/customer/bookings", "/customer/bookings/1", "/staff/bookings", "/booking/services"):
             assert (await http.get(path, headers=headers)).status_code == 401
@@ -111,9 +105,7 @@ async def test_tokens_can_die_early(launch27: Launch27, customer: Caller, http: 
     assert await log_in(http) == 200
 
 
-async def test_no_password_is_in_the_log_or_in_an_accounts_repr(
-    http: httpx.AsyncClient, launch27: Launch27
-) -> None:
+async def test_no_password_is_in_the_log_or_in_an_accounts_repr(http: httpx.AsyncClient, launch27: Launch27) -> None:
     account = launch27.add_account(CUSTOMER, PASSWORD)
     await log_in(http)
     assert PASSWORD not in repr(account)

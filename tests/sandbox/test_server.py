@@ -79,9 +79,7 @@ def test_a_sandbox_in_a_thread_is_edited_awaited_and_released_from_outside() -> 
     assert not [each for each in threading.enumerate() if each.name.startswith("sandbox")]
 
 
-async def test_garbage_on_the_socket_is_400_and_silent(
-    sandbox: Sandbox, capfd: pytest.CaptureFixture[str]
-) -> None:
+async def test_garbage_on_the_socket_is_400_and_silent(sandbox: Sandbox, capfd: pytest.CaptureFixture[str]) -> None:
     port = int(sandbox.launch27.url.split(":")[2].split("/")[0])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"this is no HTTP\r\n\r\n")

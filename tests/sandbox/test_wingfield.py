@@ -63,8 +63,7 @@ async def test_another_service_is_not_ours(partner: Partner, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "scope"),
-    [*zip(PATHS, ["court-booking"] * 2 + ["organization"] * 2 + ["user"], strict=True)],
+    ("path", "scope"), [*zip(PATHS, ["court-booking"] * 2 + ["organization"] * 2 + ["user"], strict=True)]
 )
 async def test_reading_needs_the_scope_at_least_for_reading(partner: Partner, path: str, scope: str) -> None:
     partner.world.scopes[scope] = "read"
@@ -246,14 +245,10 @@ async def test_an_equal_version_is_a_conflict_when_anything_else_changed(
     assert kind(await partner.put("1", **change)) == CONFLICT
 
 
-async def test_an_equal_version_is_accepted_when_the_rest_is_unchanged(
-    partner: Partner, clock: Clock
-) -> None:
+async def test_an_equal_version_is_accepted_when_the_rest_is_unchanged(partner: Partner, clock: Clock) -> None:
     first = await partner.put("1")
     clock.now += 60
-    again = await partner.put(
-        "1", startDate="2025-11-21T11:00:00.000+01:00", participants=[{"email": "A@b.co"}]
-    )
+    again = await partner.put("1", startDate="2025-11-21T11:00:00.000+01:00", participants=[{"email": "A@b.co"}])
     assert kind(again) == OK
     assert again.json() == first.json()
 
@@ -355,9 +350,7 @@ async def test_a_deleted_version_is_remembered(partner: Partner) -> None:
 # --- listing and reading ---
 
 
-async def test_a_listing_has_items_and_a_total_newest_update_first_then_by_id(
-    partner: Partner, clock: Clock
-) -> None:
+async def test_a_listing_has_items_and_a_total_newest_update_first_then_by_id(partner: Partner, clock: Clock) -> None:
     for number in (2, 1, 3):
         await partner.put(str(number), startDate=at(10 + number), endDate=at(11 + number))
     clock.now += 1
@@ -400,9 +393,7 @@ async def test_pages_have_fifty_unless_told_and_a_hundred_at_most(partner: Partn
         ("sort", "id"),
     ],
 )
-async def test_a_query_that_breaks_its_schema_is_rejected(
-    partner: Partner, name: str, value: str | int
-) -> None:
+async def test_a_query_that_breaks_its_schema_is_rejected(partner: Partner, name: str, value: str | int) -> None:
     assert kind(await partner.get("/court-bookings", **{name: value})) == SCHEMA
 
 
@@ -430,10 +421,7 @@ async def test_every_filter_filters(partner: Partner, clock: Clock) -> None:
 
 @pytest.mark.parametrize(
     ("first", "last", "error"),
-    [
-        ("from", "to", "invalid_filter_time_range"),
-        ("updatedFrom", "updatedTo", "invalid_updated_filter_time_range"),
-    ],
+    [("from", "to", "invalid_filter_time_range"), ("updatedFrom", "updatedTo", "invalid_updated_filter_time_range")],
 )
 async def test_ranges_that_end_before_they_begin_are_rejected(
     partner: Partner, first: str, last: str, error: str
@@ -549,9 +537,7 @@ async def test_the_log_has_every_request_and_what_became_of_it(partner: Partner)
     await partner.delete("1", VERSION)
     await partner.get("/court-bookings", limit=7)
     await partner.get("/court-bookings")
-    await partner.http.put(
-        f"{partner.service}/court-bookings/by-external-id/3", content=b"{", headers=partner.headers
-    )
+    await partner.http.put(f"{partner.service}/court-bookings/by-external-id/3", content=b"{", headers=partner.headers)
     path = f"{partner.service}/court-bookings"
     assert partner.world.log == [
         ("PUT", f"{path}/by-external-id/1", "1", 200, None, wanted()),

@@ -16,9 +16,7 @@ from bridge.sync.result import PassResult
 
 
 @pytest.mark.parametrize(("seconds", "most"), [(1, 0.05), (60, 3.0), (3600, 5.0)])
-def test_turns_come_an_interval_apart_with_a_little_jitter_that_is_only_ever_later(
-    seconds: float, most: float
-) -> None:
+def test_turns_come_an_interval_apart_with_a_little_jitter_that_is_only_ever_later(seconds: float, most: float) -> None:
     now = datetime.now(UTC)
     trigger = every(seconds)
     for _ in range(50):
@@ -64,9 +62,7 @@ def test_after_a_refusal_five_minutes_pass_whatever_the_interval_and_whoever_ask
 # --- words ---
 
 
-def result_of(
-    outcome: str, *errors: ServiceError, held: int = 0, withheld: tuple[str, ...] = ()
-) -> PassResult:
+def result_of(outcome: str, *errors: ServiceError, held: int = 0, withheld: tuple[str, ...] = ()) -> PassResult:
     record = PassRecord(0, 5, outcome, 43, 1, 2, 0, 38, 1, held, withheld)
     return PassResult(record, ExitStatus.OK, (), (), errors)
 

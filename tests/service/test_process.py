@@ -167,10 +167,7 @@ async def test_a_wrong_edit_is_told_once_with_all_its_problems(sandbox: Sandbox,
         await here.passes(1)
         write(config, good.replace('"1s"', '"soon"') + "\n[[courts]]\nservice_ids = [3]\n")
         line = await here.wait("config_rejected")
-        assert [problem.partition(":")[0] for problem in line["problems"]] == [
-            "sync.interval",
-            "courts[2].court_id",
-        ]
+        assert [problem.partition(":")[0] for problem in line["problems"]] == ["sync.interval", "courts[2].court_id"]
         touch(config)
         sandbox.launch27.cancel(number)
         await here.wait("booking_deleted")
@@ -393,9 +390,7 @@ async def test_a_stop_while_listing_ends_soon_and_deletes_nothing(
     assert not here.log.of("pass_incomplete")
 
 
-async def test_a_stop_while_pages_come_ends_soon_and_deletes_nothing(
-    sandbox: Sandbox, write_config: Write
-) -> None:
+async def test_a_stop_while_pages_come_ends_soon_and_deletes_nothing(sandbox: Sandbox, write_config: Write) -> None:
     config = write_config({"reads_per_second": "page_size = 2\nreads_per_second"}, more=SECOND)
     book(sandbox, 20)
     async with Here(config) as here:
@@ -567,9 +562,7 @@ def test_it_ends_with_0_when_told_to(ran: Ran, config: Path, monkeypatch: pytest
 # --- real processes ---
 
 
-def test_a_process_runs_under_systemd_and_ends_when_told(
-    sandbox: Sandbox, config: Path, systemd: FakeSystemd
-) -> None:
+def test_a_process_runs_under_systemd_and_ends_when_told(sandbox: Sandbox, config: Path, systemd: FakeSystemd) -> None:
     book(sandbox, 3)
     with Process(config, NOTIFY_SOCKET=str(systemd.path), WATCHDOG_USEC="1000000") as process:
         systemd.hear("READY=1")

@@ -76,12 +76,7 @@ def test_the_watchdog_is_told_when_systemd_asks_for_it(systemd: socket.socket, m
 
 @pytest.mark.parametrize(
     "environ",
-    [
-        {},
-        {"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"},
-        {"WATCHDOG_USEC": "soon"},
-        {"WATCHDOG_USEC": "0"},
-    ],
+    [{}, {"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "soon"}, {"WATCHDOG_USEC": "0"}],
 )
 def test_a_watchdog_that_is_not_for_us_is_left_alone(
     systemd: socket.socket, make: Make, environ: dict[str, str]
@@ -120,9 +115,7 @@ def test_nobody_listening_is_no_trouble(tmp_path: Path) -> None:
     notifier.status("after the end")
 
 
-def test_a_full_socket_neither_blocks_nor_loses_what_was_last_said(
-    systemd: socket.socket, make: Make
-) -> None:
+def test_a_full_socket_neither_blocks_nor_loses_what_was_last_said(systemd: socket.socket, make: Make) -> None:
     notifier = make()
     while not notifier._unsent:
         notifier.status("x" * 1000)

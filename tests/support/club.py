@@ -11,15 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from bridge.config.schema import (
-    Account,
-    Config,
-    CourtRule,
-    Launch27Config,
-    MappingConfig,
-    SyncConfig,
-    WingfieldConfig,
-)
+from bridge.config.schema import Account, Config, CourtRule, Launch27Config, MappingConfig, SyncConfig, WingfieldConfig
 from bridge.config.secrets import Secret
 from bridge.errors import BridgeError, ExitStatus
 from bridge.http.client import Backoff, Http, Timeouts
@@ -204,9 +196,7 @@ class Club:
 
     @property
     def config(self) -> Config:
-        accounts = tuple(
-            Account(email=email, password=Secret(self.password)) for email in self.emails[: self.accounts]
-        )
+        accounts = tuple(Account(email=email, password=Secret(self.password)) for email in self.emails[: self.accounts])
         return Config(
             path=self.folder / "config.toml",
             launch27=Launch27Config(
@@ -234,28 +224,17 @@ class Club:
             launch27 = Http("Launch27", config.launch27.base_url, limiter=limiter, **quick)
             parser = Parser(config.mapping.updated_at_field)
             wingfield = DyingWingfield(
-                Http("Wingfield", config.wingfield.base_url, **quick),
-                config.wingfield,
-                config.mapping.id_prefix,
+                Http("Wingfield", config.wingfield.base_url, **quick), config.wingfield, config.mapping.id_prefix
             )
             wingfield.fuse = self.fuse
             self.services = Clients(Launch27Client(launch27, config.launch27, parser=parser), [], wingfield)
         known = {session.account.key: session for session in self.services.sessions}
-        self.services.sessions = [
-            known.get(account.key) or Session(account) for account in config.launch27.accounts
-        ]
+        self.services.sessions = [known.get(account.key) or Session(account) for account in config.launch27.accounts]
         self.services.new_pass()
         return self.services
 
     def _synchronizer(self, config: Config, services: Clients, ledger: Ledger) -> Synchronizer:
-        return Synchronizer(
-            config,
-            services,
-            ledger,
-            self.narrator,
-            clock=lambda: self.now,
-            stop=self.stop,
-        )
+        return Synchronizer(config, services, ledger, self.narrator, clock=lambda: self.now, stop=self.stop)
 
     @property
     def ledger(self) -> DyingLedger:
@@ -416,9 +395,7 @@ class Club:
     def overwrite(self, key: object, court_id: str, hour: float = 24, *, at: datetime, **more: Any) -> None:
         """Let somebody else write an hour under a key of ours, behind the bridge's back."""
         start = NOON + hour * HOUR
-        self.wingfield.store(
-            str(key), court_id=court_id, start=start, end=start + HOUR, updated_at=at, **more
-        )
+        self.wingfield.store(str(key), court_id=court_id, start=start, end=start + HOUR, updated_at=at, **more)
 
     # --- what is true ---
 

@@ -26,11 +26,7 @@ def introduction(
 
 
 def configuration(
-    world: Mapping[str, Any],
-    *,
-    launch27: Iterable[str] = (),
-    wingfield: Iterable[str] = (),
-    more: Iterable[str] = (),
+    world: Mapping[str, Any], *, launch27: Iterable[str] = (), wingfield: Iterable[str] = (), more: Iterable[str] = ()
 ) -> str:
     """Return a configuration without rate limits, in which court 1 is service 1 and so on.
 

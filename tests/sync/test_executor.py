@@ -14,19 +14,7 @@ import pytest
 
 from bridge.errors import AccessDenied, BridgeError, CredentialsRefused, Rejected, StateError, Unavailable
 from bridge.ledger.store import Ledger
-from bridge.model import (
-    ABSENT,
-    Ending,
-    Identity,
-    Known,
-    Outcome,
-    Plan,
-    Slot,
-    Stored,
-    Verb,
-    Write,
-    fingerprint,
-)
+from bridge.model import ABSENT, Ending, Identity, Known, Outcome, Plan, Slot, Stored, Verb, Write, fingerprint
 from bridge.sync import executor as module
 from bridge.sync.executor import BATCH, Execution, Executor, content_of, found, is_there, same_content
 
@@ -43,9 +31,7 @@ def slot(hour: float, court: str = "c1") -> Slot:
 def put(id_: object, *after: int, hour: float = 9, version_ms: int = 1000, ring: int | None = None) -> Write:
     place = slot(hour)
     content = fingerprint(place, PLAYER)
-    return Write(
-        Verb.UPDATE, str(id_), place, PLAYER, content, version_ms, "new", after, cycle=ring, sighted_ms=500
-    )
+    return Write(Verb.UPDATE, str(id_), place, PLAYER, content, version_ms, "new", after, cycle=ring, sighted_ms=500)
 
 
 def take(id_: object, *after: int, version_ms: int = 1000) -> Write:
@@ -179,14 +165,7 @@ class Bench:
     async def run(self, *writes: Write, known: Mapping[str, Known] | None = None) -> Execution:
         self.target.before = self._has_its_intent
         executor = Executor(
-            self.target,
-            self.journal,
-            self,
-            "key-{}".format,
-            self.concurrency,
-            "cfg",
-            lambda: NOW_MS,
-            self.stop,
+            self.target, self.journal, self, "key-{}".format, self.concurrency, "cfg", lambda: NOW_MS, self.stop
         )
         async with asyncio.timeout(20):
             return await executor.run(Plan(tuple(writes)), self.journal.known if known is None else known)
@@ -230,9 +209,7 @@ async def test_every_write_is_sent_once_after_its_intent_and_its_outcome_is_stor
     assert sorted(bench.target.sent, key=int) == [str(n) for n in range(200)]
     assert set(execution.endings.values()) == {Ending.ACKNOWLEDGED}
     assert len(bench.wrote_) == 200
-    assert all(
-        known.stands_as(fingerprint(slot(int(id_)), PLAYER)) for id_, known in bench.journal.known.items()
-    )
+    assert all(known.stands_as(fingerprint(slot(int(id_)), PLAYER)) for id_, known in bench.journal.known.items())
 
 
 async def test_a_thousand_writes_are_a_handful_of_transactions(bench: Bench) -> None:
@@ -465,9 +442,7 @@ async def test_after_a_conflict_what_is_there_already_is_adopted(bench: Bench, r
 
 
 @pytest.mark.parametrize("reason", CONFLICTS)
-async def test_after_a_conflict_other_content_is_written_over_one_millisecond_above(
-    bench: Bench, reason: str
-) -> None:
+async def test_after_a_conflict_other_content_is_written_over_one_millisecond_above(bench: Bench, reason: str) -> None:
     bench.target.says(7, no(reason))
     bench.target.there["7"] = There(slot(20), 5000)
     execution = await bench.run(put(7))
@@ -527,12 +502,8 @@ async def test_those_that_wait_for_a_conflict_go_on_when_it_is_solved(bench: Ben
     assert bench.target.sent == ["7", "7", "8"]
 
 
-@pytest.mark.parametrize(
-    "answer", [lost(), CredentialsRefused("Wingfield", "no"), AccessDenied("Wingfield", "no")]
-)
-async def test_a_conflict_that_cannot_be_read_back_is_left_for_the_next_pass(
-    bench: Bench, answer: BridgeError
-) -> None:
+@pytest.mark.parametrize("answer", [lost(), CredentialsRefused("Wingfield", "no"), AccessDenied("Wingfield", "no")])
+async def test_a_conflict_that_cannot_be_read_back_is_left_for_the_next_pass(bench: Bench, answer: BridgeError) -> None:
     bench.target.says(7, no("stale_write"))
     bench.target.there["7"] = answer
     execution = await bench.run(put(7))
@@ -615,9 +586,7 @@ async def test_a_second_stop_changes_nothing(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("fails_at", [0, 1, 2, 5])
-async def test_a_ledger_that_fails_ends_the_run_and_nothing_unrecorded_is_sent(
-    bench: Bench, fails_at: int
-) -> None:
+async def test_a_ledger_that_fails_ends_the_run_and_nothing_unrecorded_is_sent(bench: Bench, fails_at: int) -> None:
     bench.journal.fails_at = fails_at
     with pytest.raises(StateError, match="disk is full"):
         await bench.run(*(put(n) for n in range(20 * BATCH)))

@@ -95,10 +95,7 @@ def test_a_trouble_that_changes_is_told_and_one_that_wavers_is_told_once() -> No
     story = Story()
     for words in ("answered 503", "could not connect", "answered 503", "could not connect"):
         story.a_pass(away(words))
-    assert [line["error"] for line in story.new_lines()] == [
-        "Launch27: answered 503",
-        "Launch27: could not connect",
-    ]
+    assert [line["error"] for line in story.new_lines()] == ["Launch27: answered 503", "Launch27: could not connect"]
 
 
 def test_a_trouble_that_comes_back_is_told_again() -> None:
@@ -133,13 +130,7 @@ def test_by_hand_everything_is_told_every_time() -> None:
     story = Story(lasting=False)
     story.a_pass(away())
     story.a_pass(away(), withheld=("1",))
-    assert story.events() == [
-        "pass_started",
-        "pass_incomplete",
-        "pass_started",
-        "pass_incomplete",
-        "deletes_withheld",
-    ]
+    assert story.events() == ["pass_started", "pass_incomplete", "pass_started", "pass_incomplete", "deletes_withheld"]
 
 
 def test_what_a_stop_left_undone_is_no_trouble() -> None:
@@ -233,11 +224,7 @@ def test_withheld_deletes_are_told_when_they_change_and_when_that_ends() -> None
     for withheld in (("1", "2"), ("1", "2"), ("1", "2", "3"), (), ()):
         story.a_pass(withheld=withheld)
     lines = story.new_lines()
-    assert [line["event"] for line in lines] == [
-        "deletes_withheld",
-        "deletes_withheld",
-        "deletes_no_longer_withheld",
-    ]
+    assert [line["event"] for line in lines] == ["deletes_withheld", "deletes_withheld", "deletes_no_longer_withheld"]
     assert lines[0]["withheld"] == ["1", "2"]
     assert "courtbridge --once --allow-mass-delete" in lines[0]["detail"]
 
@@ -270,9 +257,7 @@ def test_a_write_is_told_with_its_place_and_nobodys_address() -> None:
 
 def test_who_is_held_back_is_told_when_it_begins_and_when_it_ends() -> None:
     story = Story()
-    story.narrator.held_changed(
-        [Held("1005", "no_duration", "no length")], [Held("1006", "no_participant", "", 7)]
-    )
+    story.narrator.held_changed([Held("1005", "no_duration", "no length")], [Held("1006", "no_participant", "", 7)])
     story.narrator.participants_skipped("1007", 2)
     story.narrator.asking(3)
     story.narrator.planned(4)
