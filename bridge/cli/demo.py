@@ -12,19 +12,18 @@ import textwrap
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.cli.demo_club import COURTS, EMAIL, PASSWORD, SATURDAY, STEPS, ZONE, Club
 from bridge.cli.once import counts
 from bridge.config.loading import load_config
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
-from bridge.model import Held, Write, isoformat
+from bridge.model import Held, Write
 from bridge.sandbox import Sandbox
+from bridge.sandbox.saturday import COURTS, EMAIL, PASSWORD, SATURDAY, STEPS, ZONE, Club, expected, stored
 from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.run import Synchronizer
@@ -137,13 +136,10 @@ def _hours(start: datetime, end: datetime) -> str:
 
 # --- whether it worked ---
 
-_COMPARED = ("courtId", "startDate", "endDate", "participants")
-
 
 def verdict(club: Club) -> ExitStatus:
     """Compare both services, say how they compare, and return the exit status."""
-    wanted = expected(club)
-    there = {id_: {key: entry[key] for key in _COMPARED} for id_, entry in club.wingfield.bookings.items()}
+    wanted, there = expected(club), stored(club)
     differ = sorted(id_ for id_ in wanted.keys() | there.keys() if wanted.get(id_) != there.get(id_))
     requests = club.wingfield.log
     rejected = sum(entry.status >= 400 for entry in requests)
@@ -155,16 +151,3 @@ def verdict(club: Club) -> ExitStatus:
     output.line(f"{len(requests)} requests to Wingfield, {rejected} of them rejected.")
     output.line('Next: copy config.example.toml to config.toml, edit it, and run "courtbridge check".')
     return ExitStatus.OK
-
-
-def expected(club: Club) -> dict[str, dict[str, Any]]:
-    """Return what Wingfield should have: the active bookings of exactly one court."""
-    wanted = {}
-    for number, raw in club.launch27.bookings.items():
-        own = [service for service in raw["services"] if service["id"] in COURTS]
-        if raw["active"] and len(own) == 1:
-            start = datetime.fromisoformat(raw["service_date"])
-            end = start + timedelta(minutes=own[0]["hourly"]["minutes"])
-            content = (COURTS[own[0]["id"]], isoformat(start), isoformat(end), [{"email": raw["email"]}])
-            wanted[str(number)] = dict(zip(_COMPARED, content, strict=True))
-    return wanted

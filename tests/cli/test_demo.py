@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from bridge.cli import demo
-from bridge.cli.demo_club import STEPS, Club
+from bridge.sandbox.saturday import STEPS, Club
 from bridge.cli.main import main
 from bridge.errors import ExitStatus
 from bridge.model import Verb, Write
@@ -24,7 +24,7 @@ def watch(event, arguments):
     if event == "socket.getaddrinfo" and arguments[0] not in ("127.0.0.1", "localhost"):
         print("asked for", arguments[0], file=sys.stderr)
 sys.addaudithook(watch)
-from bridge.cli.demo_club import STEPS, Club
+from bridge.sandbox.saturday import STEPS, Club
 from bridge.cli.main import main
 sys.exit(main(["demo"]))
 """
