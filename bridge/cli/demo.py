@@ -122,10 +122,10 @@ def _print_held(club: Club, held: Iterable[Held]) -> None:
 def _print_day(club: Club) -> None:
     """Print the day as Wingfield has it."""
     day: dict[int, dict[str, str]] = {}
-    for id_, stored in sorted(club.wingfield.bookings.items()):
-        start, end = (datetime.fromisoformat(stored[key]) for key in ("startDate", "endDate"))
+    for id_, entry in sorted(club.wingfield.bookings.items()):
+        start, end = (datetime.fromisoformat(entry[key]) for key in ("startDate", "endDate"))
         row = day.setdefault(start.astimezone(ZONE).hour, {})
-        row[stored["courtId"]] = f"{club.name_of(id_)} {_hours(start, end)}"
+        row[entry["courtId"]] = f"{club.name_of(id_)} {_hours(start, end)}"
     rows = [(f"{hour:02}:00", *(day[hour].get(id_, "") for id_ in COURTS.values())) for hour in sorted(day)]
     output.table("Wingfield now", ("from", *(f"Court {number}" for number in COURTS)), rows)
 
