@@ -6,6 +6,7 @@
     ├── AlreadyRunning           75  another instance holds the state
     └── ServiceError                 something about one of the two services
         ├── CredentialsRefused   77  password, token or role refused
+        ├── ClockWrong           75  this machine's clock is wrong
         ├── Unavailable          75  no answer, 5xx, 429 to the end, or no answer of the API's
         └── Rejected               1  this one request was answered 4xx
             ├── NotFound             the thing asked for is not there
@@ -122,6 +123,12 @@ class Unavailable(ServiceError):
     def __init__(self, service: str, message: str, *, kind: str = "", maybe_applied: bool = True) -> None:
         super().__init__(service, message, kind=kind)
         self.maybe_applied = maybe_applied
+
+
+class ClockWrong(ServiceError):
+    """The clock of this machine differs too much from the services' to write anything under its moments."""
+
+    exit_status = ExitStatus.TRY_LATER
 
 
 class Rejected(ServiceError):

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from bridge.config.schema import CourtRule, MappingConfig
-    from bridge.launch27.wire import CatalogueService
 
 _MOST_PARTICIPANTS: Final = 4
 _MOST_CHARACTERS: Final = 254
@@ -136,11 +135,7 @@ class Mapper:
     """Maps one account's bookings; everything that does not depend on the booking is worked out once."""
 
     def __init__(
-        self,
-        courts: Sequence[CourtRule],
-        mapping: MappingConfig,
-        catalogue: Mapping[int, CatalogueService],
-        zone: ZoneInfo,
+        self, courts: Sequence[CourtRule], mapping: MappingConfig, catalogue: Mapping[int, int], zone: ZoneInfo
     ) -> None:
         rules = [_Rule.of(court) for court in courts]
         self._anywhere = [rule for rule in rules if not rule.service_ids]
@@ -149,7 +144,7 @@ class Mapper:
         self._fields = frozenset(rule.field for rule in rules if rule.field is not None)
         self._titles = _titles(courts)
         self._configured = mapping.service_minutes
-        self._listed = {number: service.minutes for number, service in catalogue.items() if service.minutes is not None}
+        self._listed = catalogue
         self._default = mapping.default_minutes
         self._participant_fields = tuple(dict.fromkeys(map(_folded, mapping.participant_fields)))
         self._fallback = usable_address((mapping.fallback_email or "").strip())

@@ -17,6 +17,10 @@ from typing import NamedTuple
 STOP_SECONDS = 5.0
 """From SIGTERM to the end of the process, whatever hangs."""
 
+MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
+DAY_MS = 86_400_000
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -49,10 +53,7 @@ class Reason(enum.StrEnum):
     NO_PARTICIPANT = "no_participant"
     AMBIGUOUS_COURT = "ambiguous_court"
     OVERLAP = "court_booking_overlap"
-
-
-WITHDRAWING = frozenset({Reason.NO_COURT, Reason.AMBIGUOUS_COURT})
-"""Without exactly one court a booking is deleted in Wingfield; any other held one stays as it is there."""
+    NO_ANSWER = "no_answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,11 @@ class Known(NamedTuple):
     ``acked_*`` is what Wingfield last answered, ``intended_*`` what was last sent or is about to be.
     They differ while an answer is missing, and after a rejection. ``court_id`` to ``end_ms`` are its last
     acknowledged slot; a deleted booking keeps them, so that it can become history.
+
+    ``gone_ms`` is when it was found gone, ``doubted_ms`` when it was first said to be in an odd shape, and
+    ``looked_up_ms`` when it was last asked for. ``allowed_ms`` is when its delete passed the guard (0: never),
+    ``is_approved`` whether by a person's word. ``failures`` counts the passes in a row in which its write got
+    no answer. ``config`` is the fingerprint of the configuration under which it was last in sync.
     """
 
     id: str
@@ -175,7 +181,11 @@ class Known(NamedTuple):
     seen_ms: int
     gone_ms: int | None = None
     looked_up_ms: int | None = None
-    allowed: int = 0
+    doubted_ms: int | None = None
+    allowed_ms: int = 0
+    is_approved: int = 0
+    failures: int = 0
+    config: str = ""
     unsettled: tuple[Stored, ...] = ()
     rejection: Rejection | None = None
     cycle: CyclePlace | None = None
@@ -326,17 +336,19 @@ class PassRecord:
     unchanged: int
     ignored: int
     held: int
+    pending: int = 0
     withheld: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose bookings a state holds: of one Launch27 host, in one external service, under one prefix."""
+    """Whose bookings a state holds: of one Launch27 host, at one Wingfield host, in one external service."""
 
     launch27_host: str
+    wingfield_host: str
     external_service_id: str
     id_prefix: str
 
     def __str__(self) -> str:
         prefix = f' with id_prefix "{self.id_prefix}"' if self.id_prefix else ""
-        return f"{self.launch27_host} → external service {self.external_service_id}{prefix}"
+        return f"{self.launch27_host} → {self.wingfield_host}, external service {self.external_service_id}{prefix}"

@@ -64,7 +64,7 @@ def ended(known: Known, outcome: Outcome) -> Known:
     known = known._replace(unsettled=unsettled)
     if outcome.ending is Ending.REJECTED:
         rejection = Rejection(write.fingerprint, outcome.reason, outcome.config, outcome.at_ms)
-        known = known._replace(rejection=rejection)
+        known = known._replace(rejection=rejection, failures=0)
     return _recreated(known) if write.is_temporary else known
 
 
@@ -82,13 +82,15 @@ def _acknowledged(known: Known, version_ms: int, content: bytes, slot: Slot | No
         if slot is None
         else (slot.court_id, to_ms(slot.start), to_ms(slot.end))
     )
+    if slot is not None:
+        known = known._replace(allowed_ms=0, is_approved=0)
     return known._replace(
+        failures=0,
         acked_version_ms=version_ms,
         acked_fingerprint=content,
         court_id=place[0],
         start_ms=place[1],
         end_ms=place[2],
-        allowed=0,
         unsettled=tuple(lost for lost in known.unsettled if lost.version_ms > version_ms),
     )
 

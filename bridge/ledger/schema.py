@@ -89,7 +89,22 @@ def _version_2(db: Database) -> None:
         db.execute(statement)
 
 
-_MIGRATIONS: tuple[Callable[[Database], None], ...] = (_version_1, _version_2)
+def _version_3(db: Database) -> None:
+    """Add what the rules of 0.2 remember."""
+    for statement in (
+        "ALTER TABLE bookings RENAME COLUMN allowed TO allowed_ms",
+        "UPDATE bookings SET allowed_ms = coalesce(gone_ms, 0) WHERE allowed_ms = 1",
+        "ALTER TABLE bookings ADD COLUMN doubted_ms INTEGER",
+        "ALTER TABLE bookings ADD COLUMN is_approved INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE bookings ADD COLUMN failures INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE bookings ADD COLUMN config TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE passes ADD COLUMN pending INTEGER NOT NULL DEFAULT 0",
+    ):
+        db.execute(statement)
+    db.table("approvals").create({"booking_id": str, "at_ms": int}, pk="booking_id", not_null={"at_ms"}, strict=True)
+
+
+_MIGRATIONS: tuple[Callable[[Database], None], ...] = (_version_1, _version_2, _version_3)
 VERSION = len(_MIGRATIONS)
 
 

@@ -23,6 +23,7 @@ from bridge.ledger.failures import REBUILT, translated
 from bridge.ledger.schema import migrate
 from bridge.ledger.snapshot import copy
 from bridge.model import (
+    DAY_MS,
     CyclePlace,
     Held,
     Identity,
@@ -42,11 +43,14 @@ PASSES_KEPT = 500
 
 _BOOKING = (
     "id, account, acked_version_ms, acked_fingerprint, court_id, start_ms, end_ms, intended_version_ms, "
-    "intended_fingerprint, seen_fingerprint, seen_ms, gone_ms, looked_up_ms, allowed"
+    "intended_fingerprint, seen_fingerprint, seen_ms, gone_ms, looked_up_ms, doubted_ms, allowed_ms, "
+    "is_approved, failures, config"
 )
 _BOOKING_COLUMNS = _BOOKING.count(",") + 1
 _WATERMARK = "account, number, listed_ms, listed_count, source_updated_ms"
-_COUNTS = "started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored, held, withheld"
+_COUNTS = (
+    "started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored, held, pending, withheld"
+)
 
 
 def _insert(table: str, columns: str) -> str:
@@ -136,12 +140,12 @@ class Ledger:
 
     def _belongs_to(self, identity: Identity) -> None:
         found = self._meta()
-        if "launch27_host" not in found:
+        missing = [name for name in Identity.__slots__ if name not in found]
+        if missing:  # a new state has none of them, one of 0.1 no wingfield_host
             with self._transaction() as execute:
-                for name in Identity.__slots__:
+                for name in missing:
                     execute("INSERT INTO meta VALUES (?, ?)", (name, getattr(identity, name)))
-            return
-        owner = Identity(*(found[name] for name in Identity.__slots__))
+        owner = Identity(*(found.get(name, getattr(identity, name)) for name in Identity.__slots__))
         if owner != identity:
             raise StateError(
                 f"{self._source}: this is the state of {owner}, and the configuration says {identity}; "
@@ -210,6 +214,11 @@ class Ledger:
         return [_pass_record(list(row)) for row in rows]
 
     @property
+    def memory(self) -> str:
+        """What the last pass believed of the Launch27 account; "" for a new state."""
+        return self._meta().get("memory", "")
+
+    @property
     def is_adopted(self) -> bool:
         """Whether Wingfield's list was taken over once, so that the ledger knows all that is there."""
         return "adopted" in self._meta()
@@ -260,12 +269,26 @@ class Ledger:
             self._store(entries)
         self._believe(entries)
 
+    def take_approvals(self, now_ms: int) -> tuple[str, ...]:
+        """Let through the deletes that a person approved within 24 hours; return their ids."""
+        rows = self._rows("SELECT booking_id, at_ms FROM approvals")
+        if not rows:
+            return ()
+        fresh = [(self.known[id_], at_ms) for id_, at_ms in rows if id_ in self.known and now_ms - at_ms < DAY_MS]
+        entries = [known._replace(allowed_ms=at_ms, is_approved=1) for known, at_ms in fresh]
+        with self._transaction() as execute:
+            self._store(entries)
+            execute("DELETE FROM approvals")
+        self._believe(entries)
+        return tuple(known.id for known in entries)
+
     def finish(
         self,
         record: PassRecord,
         held: Sequence[Held],
         watermarks: Iterable[Watermark],
         *,
+        memory: str = "",
         entries: Collection[Known] = (),
         forgotten: Collection[str] = (),
     ) -> None:
@@ -276,6 +299,7 @@ class Ledger:
             for table, key in _TABLES_OF_BOOKINGS:
                 many(f"DELETE FROM {table} WHERE {key} = ?", [(id_,) for id_ in forgotten])  # noqa: S608
             self._store_held(held, record.started_ms)
+            execute("INSERT OR REPLACE INTO meta VALUES ('memory', ?)", (memory,))
             execute("DELETE FROM accounts")
             many(_insert("accounts", _WATERMARK), map(_row, watermarks))
             execute(_insert("passes", _COUNTS), (*_row(record)[:-1], json.dumps(record.withheld)))

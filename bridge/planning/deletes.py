@@ -4,32 +4,34 @@ A bridged booking that is in no listing of this pass:
 
     what is known                                             what is done
     --------------------------------------------------------  ---------------------------------------------
-    its last known end lies before the window's first day     history: forgotten, not deleted
+    its last known end lies before the window's first day     history: not deleted; forgotten after 30 days
     the listing of its account is incomplete (of any account, left alone
     where its own is unknown or has left the configuration)
     it stands beyond the window, and was looked up today      left alone
-    else                                                      looked up by its id:
-      active                                                  kept in sync
-      cancelled, not found, no access                         deleted
+    else                                                      looked up by its id, with every account:
+      active for one of them                                  kept in sync
+      cancelled, says any of them                             deleted
+      not found, or no access, for all of them                deleted, if no listing is waited for
       any other answer                                        left alone
 
-A bridged booking that is listed, but is no court booking any more (no court, or two): deleted.
+A bridged booking that is listed, but is no court booking any more: deleted.
 
-Then the guard looks at all the deletes together: more than both limits, or an entirely empty listing, and
-none of them is sent.
+Then the guard looks at the deletes together. None is sent where they are more than both limits, where a listing
+is entirely empty, or while the Launch27 account is frozen; what an edit of the configuration causes is sent only
+with a person's word.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bridge.model import Known
+from bridge.model import DAY_MS, HOUR_MS, MINUTE_MS, Known, Watermark
 from bridge.planning.reading import Reading
 
-DAY_MS = 86_400_000
-ANSWER_LASTS_MS = 3_600_000
-"""While deletes are withheld, a booking found gone is looked up again once an hour, not in every pass."""
+HISTORY_MS = 30 * DAY_MS
+"""A booking that is over is forgotten so long after its end: the clock may be wrong by days, and no longer."""
 EMPTY_LISTING_FROM = 3
 """From so many bridged bookings on, an entirely empty listing is not believed."""
 
@@ -45,9 +47,9 @@ class Fate(enum.Enum):
 def fate(known: Known, reading: Reading, now_ms: int) -> Fate:
     """Return what is done about a known booking that is in no listing (the table above)."""
     if known.last_end_ms and known.last_end_ms <= reading.first_ms and not known.is_temporarily_deleted:
-        return Fate.FORGET
-    owner_is_read = known.account in reading.complete if known.account in reading.accounts else reading.is_complete
-    if not owner_is_read:
+        return Fate.FORGET if known.last_end_ms <= reading.first_ms - HISTORY_MS else Fate.LEAVE
+    is_owned = known.account in reading.accounts
+    if not (known.account in reading.complete if is_owned else reading.is_complete):
         return Fate.LEAVE
     if not known.is_bridged and not known.is_temporarily_deleted:
         return Fate.LEAVE if known.acked_version_ms else Fate.FORGET
@@ -66,38 +68,99 @@ def _looked_up_within(known: Known, period_ms: int, now_ms: int) -> bool:
 
 
 def accounts_to_ask(known: Known, reading: Reading) -> tuple[str, ...]:
-    """Return the accounts that may know this booking: its own, or all, where that is unknown or has left."""
-    return (known.account,) if known.account in reading.accounts else reading.accounts
+    """Return all accounts, the booking's own first: it may have been handed to another one."""
+    return tuple(sorted(reading.accounts, key=lambda account: account != known.account))
+
+
+def is_waited_for(reading: Reading, watermarks: Mapping[str, Watermark], now_ms: int) -> bool:
+    """Whether an incomplete listing might still have a booking that nobody else has.
+
+    A listing that has failed for a day is no longer waited for.
+    """
+    for account in set(reading.accounts) - reading.complete:
+        listed_ms = watermarks[account].listed_ms if account in watermarks else None
+        if listed_ms is None or now_ms - listed_ms < DAY_MS:
+            return True
+    return False
+
+
+def is_believed(known: Known, now_ms: int) -> bool:
+    """Whether "not found" in an odd shape is believed: it was said before, a minute ago or more."""
+    return known.doubted_ms is not None and now_ms - known.doubted_ms >= MINUTE_MS
 
 
 def was_found_gone_lately(known: Known, now_ms: int) -> bool:
     """Whether it was found gone so lately that it need not be looked up only to be withheld again."""
-    return known.gone_ms is not None and _looked_up_within(known, ANSWER_LASTS_MS, now_ms)
+    return known.gone_ms is not None and _looked_up_within(known, HOUR_MS, now_ms)
+
+
+def decided_before(known: Known, now_ms: int) -> bool:
+    """Whether its delete passed the guard within 24 hours, or may have been sent already."""
+    is_recent = bool(known.allowed_ms) and now_ms - known.allowed_ms < DAY_MS
+    return is_recent or any(lost.slot is None for lost in known.unsettled)
+
+
+def is_caused_by_an_edit(known: Known, config: str) -> bool:
+    """Whether the configuration is another one than that under which the booking was last in sync."""
+    return bool(known.config) and known.config != config
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The limits of one pass; ``allowed`` when a person lets this one pass through."""
+    """The limits of one pass; ``is_allowed`` when a person lets this one pass through.
+
+    ``window_ms`` is how long a sent delete counts with those of later passes. ``frozen`` is the state of the
+    Launch27 account, where it is one in which nothing is deleted.
+    """
 
     max_count: int
     max_fraction: float
-    allowed: bool = False
+    window_ms: int
+    is_allowed: bool = False
+    frozen: str = ""
 
-    def objection(self, deletes: int, bridged: int, *, listing_is_empty: bool) -> str | None:
-        """Return why so many deletes must not be sent, in words; None if they may.
+    def objection(
+        self, deletes: Iterable[Known], silent: int, known: Iterable[Known], reading: Reading, now_ms: int
+    ) -> str | None:
+        """Return why these deletes must not be sent, in words; None if they may.
 
-        ``bridged`` is the number of bookings that Wingfield has from us.
+        ``silent`` counts the bookings whose look-up got no answer: each may be a delete, too.
         """
-        if not deletes or self.allowed:
+        wanted = sum(not decided_before(each, now_ms) for each in deletes)
+        if not wanted or self.is_allowed:
             return None
-        if listing_is_empty and bridged >= EMPTY_LISTING_FROM:
-            return f"the listing is entirely empty, and {bridged} bookings are bridged"
-        if deletes > self.max_count and deletes > self.max_fraction * bridged:
+        if self.frozen:
+            return f'the Launch27 account is "{self.frozen}"'
+        bridged = [each for each in known if each.is_bridged]
+        if empty := self._empty_listing(bridged, reading):
+            return empty
+        sent = sum(
+            0 <= now_ms - each.allowed_ms < self.window_ms for each in known if each.allowed_ms and not each.is_approved
+        )
+        count = wanted + silent + sent
+        if count > self.max_count and count > self.max_fraction * len(bridged):
             limits = f"max_delete_count = {self.max_count} and max_delete_fraction = {self.max_fraction:g}"
-            return f"{deletes} of {bridged} bookings are more than both {limits}"
+            return f"{_counted(wanted, silent, sent)} of {len(bridged)} bookings are more than both {limits}"
+        return None
+
+    def _counts_still(self, known: Known, now_ms: int) -> bool:
+        is_lately = bool(known.allowed_ms) and 0 <= now_ms - known.allowed_ms < self.window_ms
+        return is_lately and not known.is_approved
+
+    def _empty_listing(self, bridged: list[Known], reading: Reading) -> str | None:
+        if not reading.seen and len(bridged) >= EMPTY_LISTING_FROM:
+            return f"the listing is entirely empty, and {len(bridged)} bookings are bridged"
+        for number, account in enumerate(reading.accounts, 1):
+            theirs = sum(each.account == account for each in bridged)
+            if account in reading.empty and theirs >= EMPTY_LISTING_FROM:
+                return f"the listing of account {number} is entirely empty, and {theirs} bookings of it are bridged"
         return None
 
 
-def decided_before(known: Known) -> bool:
-    """Whether its delete passed the guard in an earlier pass, or may have been sent already."""
-    return bool(known.allowed) or any(lost.slot is None for lost in known.unsettled)
+def _counted(wanted: int, silent: int, sent: int) -> str:
+    parts = [f"{wanted} deletes"]
+    if silent:
+        parts.append(f"{silent} look-ups without an answer")
+    if sent:
+        parts.append(f"{sent} deletes sent lately")
+    return " and ".join(parts)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bridge.errors import ServiceError
-from bridge.model import WITHDRAWING, CourtBooking, Held, Reason
+from bridge.model import CourtBooking, Held, Reason
+from bridge.planning.memory import Memory
 
 Mapped = CourtBooking | Held
 
@@ -33,6 +34,7 @@ class Listing:
 class Reading:
     """All accounts' listings of one window, [first_ms, end_ms) in milliseconds since 1970.
 
+    ``memory`` is what is believed of the Launch27 account, ``status`` what it said of itself.
     ``accounts`` are the keys of the configured accounts. ``owners`` has every active booking that was seen,
     with its account's key; each is either ``desired`` or ``held``. What has no readable id is ``unreadable``.
     """
@@ -41,6 +43,8 @@ class Reading:
     first_ms: int = 0
     end_ms: int = 0
     listings: Sequence[Listing] = ()
+    memory: Memory = field(default_factory=Memory)
+    status: str = ""
     errors: list[ServiceError] = field(default_factory=list)
     desired: dict[str, CourtBooking] = field(default_factory=dict)
     held: dict[str, Held] = field(default_factory=dict)
@@ -84,10 +88,13 @@ class Reading:
         return self.complete.issuperset(self.accounts)
 
     @property
+    def empty(self) -> frozenset[str]:
+        """The accounts whose complete listing has no active booking at all."""
+        return frozenset(
+            each.account for each in self.listings if each.is_complete and not each.bookings and not each.unreadable
+        )
+
+    @property
     def no_court(self) -> set[str]:
         """The bookings that are no court bookings."""
         return {id_ for id_, held in self.held.items() if held.reason == Reason.NO_COURT}
-
-    def withdrawn(self) -> Mapping[str, str]:
-        """Return the seen bookings that must not be in Wingfield, each with the reason in words."""
-        return {id_: held.detail for id_, held in self.held.items() if held.reason in WITHDRAWING}

@@ -7,20 +7,48 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
-from bridge.sync.reader import Reader
+from bridge.config.schema import SyncConfig
 from bridge.ledger.store import Ledger
 from bridge.model import Deletion, Known
-from bridge.planning.deletes import Fate, Guard, accounts_to_ask, decided_before, fate, was_found_gone_lately
+from bridge.planning.deletes import (
+    Fate,
+    Guard,
+    accounts_to_ask,
+    decided_before,
+    fate,
+    is_believed,
+    is_caused_by_an_edit,
+    is_waited_for,
+    was_found_gone_lately,
+)
+from bridge.sync.reader import LookUps, Reader
 from bridge.sync.result import Pass
+
+FROZEN = frozenset({"frozen", "sleep"})
+"""States of a Launch27 account in which its listings prove nothing. Source: Launch27, ``GET /settings``."""
+LEFT = "its account has left the configuration"
+EDITED = "an edit of the configuration causes them"
+
+
+async def decide_deletes(
+    this: Pass, reader: Reader, ledger: Ledger, limits: SyncConfig, progress: Callable[[int], None], *, is_allowed: bool
+) -> None:
+    """Note in the pass which deletes may be sent, and which are withheld, and why.
+
+    ``is_allowed`` is a person's word for all of them. ``progress`` is told how many look-ups were answered.
+    """
+    if this.reading.listings:
+        window_ms = limits.delete_window // timedelta(milliseconds=1)
+        frozen = this.reading.status if this.reading.status in FROZEN else ""
+        guard = Guard(limits.max_delete_count, limits.max_delete_fraction, window_ms, is_allowed, frozen)
+        await _Deletions(this, reader, ledger, guard, progress).decide()
 
 
 @dataclass(slots=True)
-class Deletions:
-    """Decides the deletes of one pass; bookings found active on the way are added to its reading.
-
-    ``progress`` is told how many look-ups were answered.
-    """
+class _Deletions:
+    """Decides the deletes of one pass; bookings found active on the way are added to its reading."""
 
     this: Pass
     reader: Reader
@@ -28,31 +56,32 @@ class Deletions:
     guard: Guard
     progress: Callable[[int], None]
     gone: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
 
     async def decide(self) -> None:
-        """Look up what must be looked up, and note in the pass what is to be done."""
         this = self.this
+        this.approved = self.ledger.take_approvals(this.now_ms)
         vanished = self._vanished()
         this.bridged = sum(known.is_bridged for id_, known in this.known.items() if id_ not in this.forgotten)
         lately = {id_ for id_ in vanished if self._need_not_ask_again(this.known[id_])}
-        is_suspicious = self._objection(self._withdrawn().keys() | vanished.keys()) is not None
+        is_suspicious = self._objection(self._withdrawn().keys() | vanished.keys(), 0) is not None
         waiting = set(vanished)
         if is_suspicious:
             self.gone |= lately
             waiting -= lately
-        waiting -= await self._look_up({id_: vanished[id_] for id_ in waiting})
-        this.not_asked = len(waiting)
-        this.objection = self._objection(self._withdrawn().keys() | self.gone | waiting)
+        await self._look_up({id_: vanished[id_] for id_ in waiting})
+        this.objection = self._objection(self._withdrawn().keys() | self.gone, len(self.silent))
         if is_suspicious and this.objection is None:
             self.gone -= lately
             await self._look_up({id_: vanished[id_] for id_ in lately})
         self._sort_out()
 
     def _need_not_ask_again(self, known: Known) -> bool:
-        return was_found_gone_lately(known, self.this.now_ms) and not decided_before(known)
+        now_ms = self.this.now_ms
+        return was_found_gone_lately(known, now_ms) and not decided_before(known, now_ms)
 
     def _vanished(self) -> dict[str, tuple[str, ...]]:
-        """Return the bookings to look up, each with the accounts to ask; note those that are history."""
+        """Return the bookings to look up, each with the accounts to ask; note those that are forgotten."""
         this = self.this
         found = {}
         for id_, known in this.known.items():
@@ -65,52 +94,78 @@ class Deletions:
                 found[id_] = accounts_to_ask(known, this.reading)
         return found
 
-    async def _look_up(self, vanished: Mapping[str, tuple[str, ...]]) -> set[str]:
-        """Ask, remember the answers, and return what was asked for (though perhaps not answered)."""
+    async def _look_up(self, vanished: Mapping[str, tuple[str, ...]]) -> None:
+        """Ask, and remember the answers."""
         if not vanished:
-            return set()
+            return
         this = self.this
-        answers = await self.reader.look_up(vanished, self.progress, patiently=self.guard.allowed)
-        self.ledger.save(
-            [
-                known._replace(looked_up_ms=this.now_ms, gone_ms=self._gone_ms(known, answers.gone))
-                for known in map(this.known.__getitem__, (*answers.gone, *answers.active))
-            ]
-        )
-        self.gone |= answers.gone
+        answers = await self.reader.look_up(vanished, self.progress, patiently=self.guard.is_allowed)
+        gone = self._believed(answers)
+        self.gone |= gone
+        self.silent |= vanished.keys() - gone - answers.active.keys()
+        this.not_asked = len(vanished.keys() - answers.asked)
+        changes = (self._after(this.known[id_], answers, gone) for id_ in answers.answered)
+        self.ledger.save([known for known in changes if known is not None])
         for mapped, account in answers.active.values():
             this.reading.add(mapped, account)
         for error in answers.errors:
             this.note(error)
-        return {*answers.gone, *answers.active, *answers.unanswered}
 
-    def _gone_ms(self, known: Known, gone: frozenset[str]) -> int | None:
-        """Return when it was found gone; the first time counts."""
-        if known.id not in gone:
-            return None
-        return self.this.now_ms if known.gone_ms is None else known.gone_ms
+    def _believed(self, answers: LookUps) -> set[str]:
+        """Return the bookings that are gone: cancelled, or denied by every account as far as that is believed."""
+        this = self.this
+        gone = set(answers.cancelled)
+        if not is_waited_for(this.reading, this.watermarks, this.now_ms):
+            gone |= answers.denied
+            gone |= {id_ for id_ in answers.doubtful if is_believed(this.known[id_], this.now_ms)}
+        return gone
+
+    def _after(self, known: Known, answers: LookUps, gone: set[str]) -> Known:
+        """Return the entry after its look-up; the first time that it was gone, or doubted, counts."""
+        now_ms = self.this.now_ms
+        if known.id in answers.doubtful and known.id not in gone:
+            return known._replace(doubted_ms=known.doubted_ms or now_ms)
+        gone_ms = (known.gone_ms or now_ms) if known.id in gone else None
+        return known._replace(looked_up_ms=now_ms, gone_ms=gone_ms, doubted_ms=None)
 
     def _withdrawn(self) -> dict[str, str]:
         """Return the bridged bookings that are no court booking any more, with the reason in words."""
-        known = self.this.known
+        this = self.this
         return {
-            id_: why
-            for id_, why in self.this.reading.withdrawn().items()
-            if id_ in known and (known[id_].is_bridged or known[id_].is_temporarily_deleted)
+            id_: this.reading.held[id_].detail
+            for id_ in this.reading.no_court
+            if id_ in this.known and (this.known[id_].is_bridged or this.known[id_].is_temporarily_deleted)
         }
 
-    def _objection(self, ids: Iterable[str]) -> str | None:
+    def _objection(self, ids: Iterable[str], silent: int) -> str | None:
         this = self.this
-        new = sum(not decided_before(this.known[id_]) for id_ in ids)
-        return self.guard.objection(new, this.bridged, listing_is_empty=not this.reading.seen)
+        deletes = [this.known[id_] for id_ in ids]
+        return self.guard.objection(deletes, silent, list(this.known.values()), this.reading, this.now_ms)
 
     def _sort_out(self) -> None:
         this, known = self.this, self.this.known
         wanted = {id_: Deletion(id_, why, this.now_ms) for id_, why in self._withdrawn().items()}
         for id_ in self.gone:
             left = known[id_].account and known[id_].account not in this.reading.accounts
-            why = "its account has left the configuration" if left else "cancelled or gone in Launch27"
-            wanted[id_] = Deletion(id_, why, known[id_].gone_ms or this.now_ms)
-        if this.objection is not None:
-            this.withheld = tuple(sorted(id_ for id_ in wanted if not decided_before(known[id_])))
+            wanted[id_] = Deletion(
+                id_, LEFT if left else "cancelled or gone in Launch27", known[id_].gone_ms or this.now_ms
+            )
+        edited = {id_ for id_ in wanted if not self.guard.is_allowed and self._is_edited(wanted[id_])}
+        stopped = wanted.keys() if this.objection is not None else edited
+        this.withheld = tuple(sorted(id_ for id_ in stopped if not decided_before(known[id_], this.now_ms)))
+        if this.withheld and this.objection is None:
+            this.objection = EDITED
         this.deletions = {id_: wanted[id_] for id_ in wanted if id_ not in this.withheld}
+        this.let_through = [self._let_through(known[id_]) for id_ in this.deletions]
+
+    def _is_edited(self, deletion: Deletion) -> bool:
+        """Whether a person's edit is the cause: an account that left, or a rule that is gone."""
+        is_listed = deletion.id in self.this.reading.owners
+        is_caused = is_caused_by_an_edit(self.this.known[deletion.id], self.this.config)
+        return deletion.why == LEFT or (is_listed and is_caused)
+
+    def _let_through(self, known: Known) -> Known:
+        """Return the entry of a booking whose delete may go on for 24 hours, also after an interruption."""
+        is_approved = int(self.guard.is_allowed or bool(known.is_approved))
+        allowed_ms = known.allowed_ms if decided_before(known, self.this.now_ms) else 0
+        return known._replace(allowed_ms=allowed_ms or self.this.now_ms, is_approved=is_approved)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bridge.config.schema import Config
 from bridge.errors import CredentialsRefused, Rejected, ServiceError, Unavailable
-from bridge.launch27.client import Launch27, Session
-from bridge.launch27.wire import CatalogueService, SourceBooking, Unreadable
+from bridge.launch27.client import Absent, Launch27, Session
+from bridge.launch27.wire import Settings, SourceBooking, Unreadable
 from bridge.mapping import Mapper
 from bridge.model import CourtBooking, Held, Known, Reason, Watermark, to_ms
+from bridge.planning.memory import Memory
 from bridge.planning.reading import Listing, Mapped, Reading
 
 LOOK_UP_SECONDS = 60.0
@@ -22,15 +23,31 @@ _AT_ONCE = 6
 _LONGEST_ID = 19
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LookUps:
-    """What was said of bookings looked up by id; there was no time to ask for those in none of these."""
+    """What was said of bookings that were looked up by id, by ids.
 
-    gone: frozenset[str] = frozenset()
-    unanswered: frozenset[str] = frozenset()
-    active: Mapping[str, tuple[Mapped, str]] = field(default_factory=dict)
+    ``cancelled`` says an account that has it. ``denied`` means 403 or 404 from every account; ``doubtful`` the
+    same, but from one of them in another shape than the API's. There was no time to ask for those in none.
+    """
+
+    cancelled: set[str] = field(default_factory=set)
+    denied: set[str] = field(default_factory=set)
+    doubtful: set[str] = field(default_factory=set)
+    unanswered: set[str] = field(default_factory=set)
+    active: dict[str, tuple[Mapped, str]] = field(default_factory=dict)
     """What an active booking maps to, and the key of the account that has it."""
-    errors: tuple[ServiceError, ...] = ()
+    errors: list[ServiceError] = field(default_factory=list)
+
+    @property
+    def answered(self) -> set[str]:
+        """The bookings about which something was learnt."""
+        return self.cancelled | self.denied | self.doubtful | self.active.keys()
+
+    @property
+    def asked(self) -> set[str]:
+        """The bookings that were asked for."""
+        return self.answered | self.unanswered
 
 
 class Reader:
@@ -43,18 +60,19 @@ class Reader:
         self._stop = stop
         self._mapper = Mapper(config.courts, config.mapping, {}, ZoneInfo("UTC"))
 
-    async def read(self, now: datetime, watermarks: Mapping[str, Watermark], known: Mapping[str, Known]) -> Reading:
+    async def read(
+        self, now: datetime, watermarks: Mapping[str, Watermark], known: Mapping[str, Known], memory: Memory
+    ) -> Reading:
         """Return all that could be read; what could not is in ``errors``, and its listing incomplete.
 
-        The window lies around ``now``, an aware datetime.
+        The window lies around ``now``, an aware datetime. ``memory`` is what earlier passes believed.
         """
         reading = Reading(tuple(account.key for account in self._config.launch27.accounts))
-        try:
-            zone, catalogue = await self._basics()
-        except ServiceError as error:
-            reading.errors.append(error)
+        settings, minutes = await asyncio.gather(self._settings(), self._minutes())
+        zone = self._believe(reading, memory, settings, minutes, to_ms(now))
+        if zone is None or reading.memory.catalogue is None:
             return reading
-        self._mapper = Mapper(self._config.courts, self._config.mapping, catalogue, zone)
+        self._mapper = Mapper(self._config.courts, self._config.mapping, reading.memory.catalogue, zone)
         first_day, last_day = self._window(now.astimezone(zone))
         reading.first_ms = _midnight_ms(first_day, zone)
         reading.end_ms = _midnight_ms(last_day + timedelta(days=1), zone)
@@ -65,33 +83,51 @@ class Reader:
         reading.take(await asyncio.gather(*listings))
         return reading
 
-    async def _basics(self) -> tuple[ZoneInfo, dict[int, CatalogueService]]:
-        """Return the time zone and the catalogue; the first account that is let in will do."""
-        tasks = asyncio.create_task(self._zone()), asyncio.create_task(self._catalogue())
-        await asyncio.wait(tasks)
-        zone, catalogue = tasks
-        for task in tasks:
-            task.exception()  # both are taken note of, whichever is raised
-        return zone.result(), catalogue.result()
+    def _believe(
+        self,
+        reading: Reading,
+        memory: Memory,
+        settings: Settings | ServiceError,
+        minutes: dict[int, int] | ServiceError,
+        now_ms: int,
+    ) -> ZoneInfo | None:
+        """Note what is believed now; return the account's time zone, None where nobody ever named one."""
+        if isinstance(settings, Settings):
+            reading.status = settings.status
+            if _zone(settings.timezone or "") is not None:
+                memory = memory.heard_zone(settings.timezone or "", now_ms)
+        if not isinstance(minutes, ServiceError):
+            memory = memory.heard_catalogue(minutes)
+        elif memory.catalogue is None:
+            reading.errors.append(minutes)
+        reading.memory = memory
+        zone = _zone(self._config.launch27.timezone or memory.zone)
+        if zone is None:
+            unnamed = Unavailable("Launch27", "GET /settings names no known time zone; set launch27.timezone")
+            reading.errors.append(unnamed if isinstance(settings, Settings) else settings)
+        return zone
 
-    async def _zone(self) -> ZoneInfo:
-        configured = self._config.launch27.timezone
-        name = configured or (await self._source.settings()).timezone
+    async def _settings(self) -> Settings | ServiceError:
         try:
-            return ZoneInfo(name or "")
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise Unavailable("Launch27", "GET /settings names no known time zone; set launch27.timezone") from None
+            return await self._source.settings()
+        except ServiceError as error:
+            return error
 
-    async def _catalogue(self) -> dict[int, CatalogueService]:
-        refused: CredentialsRefused | None = None
+    async def _minutes(self) -> dict[int, int] | ServiceError:
+        """Return the lengths in the catalogue, by service; the first account that is let in will do."""
+        refused: ServiceError = Unavailable("Launch27", "there is no account to read with")
         for session in self._sessions:
             try:
-                return await self._source.catalogue(session)
-            except CredentialsRefused as error:
-                refused = refused or error
+                catalogue = await self._source.catalogue(session)
             except Rejected:
                 return {}
-        raise refused or Unavailable("Launch27", "there is no account to read with")
+            except CredentialsRefused as error:
+                refused = error
+            except ServiceError as error:
+                return error
+            else:
+                return {number: found.minutes for number, found in catalogue.items() if found.minutes is not None}
+        return refused
 
     def _window(self, today: datetime) -> tuple[date, date]:
         sync = self._config.sync
@@ -142,11 +178,7 @@ class Reader:
 
         Stops asking after a minute, unless ``patiently``. A booking is gone when every account says so.
         """
-        sessions = {session.account.key: session for session in self._sessions}
-        gone: set[str] = set()
-        unanswered: set[str] = set()
-        active: dict[str, tuple[Mapped, str]] = {}
-        errors: list[ServiceError] = []
+        found = LookUps()
         waiting = iter(vanished.items())
         deadline = None if patiently else asyncio.get_running_loop().time() + LOOK_UP_SECONDS
 
@@ -155,31 +187,44 @@ class Reader:
                 late = deadline is not None and asyncio.get_running_loop().time() > deadline
                 if late or self._stop.is_set():
                     return
-                try:
-                    found = await self._look_up_one(id_, [sessions[key] for key in keys])
-                except ServiceError as error:
-                    errors.append(error)
-                    unanswered.add(id_)
-                    continue
-                if found is None:
-                    gone.add(id_)
-                else:
-                    active[id_] = found
-                progress(len(gone) + len(active))
+                await self._look_up_one(id_, keys, found)
+                progress(len(found.answered))
 
         await asyncio.gather(*(work() for _ in range(min(_AT_ONCE, len(vanished)))))
-        return LookUps(frozenset(gone), frozenset(unanswered), active, tuple(errors))
+        return found
 
-    async def _look_up_one(self, id_: str, sessions: Iterable[Session]) -> tuple[Mapped, str] | None:
+    async def _look_up_one(self, id_: str, keys: Sequence[str], found: LookUps) -> None:
+        """Ask every account, the first that has the booking decides; an account without an answer may have it."""
         if len(id_) > _LONGEST_ID or id_ != str(int(id_)):
-            return None  # "007" is a key of ours that no id of Launch27's can have
-        for session in sessions:
-            booking = await self._source.booking(session, id_)
-            if booking is None or not booking.is_active or booking.is_forecast:
+            found.cancelled.add(id_)  # "007" is a key of ours that no id of Launch27's can have
+            return
+        sessions = {session.account.key: session for session in self._sessions}
+        becomes = found.denied
+        for key in keys:
+            try:
+                booking = await self._source.booking(sessions[key], id_)
+            except ServiceError as error:
+                found.errors.append(error)
+                becomes = found.unanswered
                 continue
-            return self._mapper.map(booking), session.account.key
-        return None
+            if isinstance(booking, Absent):
+                if booking is Absent.DOUBTFUL and becomes is found.denied:
+                    becomes = found.doubtful
+            elif booking.is_active and not booking.is_forecast:
+                found.active[id_] = self._mapper.map(booking), key
+                return
+            else:
+                found.cancelled.add(id_)
+                return
+        becomes.add(id_)
 
 
 def _midnight_ms(day: date, zone: ZoneInfo) -> int:
     return to_ms(datetime.combine(day, time(), zone).astimezone(UTC))
+
+
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None

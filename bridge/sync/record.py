@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from bridge.config.schema import Account
 from bridge.ledger import entry
 from bridge.ledger.store import Ledger
-from bridge.model import Held, Known, Watermark
+from bridge.model import ABSENT, Held, Known, Watermark
 from bridge.sync.narrator import Narrator
-from bridge.sync.result import Pass, PassResult
+from bridge.sync.result import FAILURES, Pass, PassResult
 
 
-def finish(
-    ledger: Ledger, this: Pass, accounts: Sequence[Account], narrator: Narrator, *, is_stopping: bool
-) -> PassResult:
+def finish(ledger: Ledger, this: Pass, narrator: Narrator, *, is_stopping: bool) -> PassResult:
     """Store the end of the pass, say what is held from now on, and return how it went."""
     held = this.held()
     lasting = this.still_held(held)
@@ -24,7 +21,8 @@ def finish(
     ledger.finish(
         record,
         [*held, *lasting],
-        [_watermark(this, account) for account in accounts],
+        [_watermark(this, number, account) for number, account in enumerate(this.reading.accounts, 1)],
+        memory=this.reading.memory.dumps(),
         entries=list(_entries(this)),
         forgotten=this.forgotten,
     )
@@ -50,11 +48,12 @@ def _keys(held: Sequence[Held]) -> set[tuple[str, str]]:
 
 
 def _entries(this: Pass) -> Iterator[Known]:
-    """Yield the entries that the reading changes: first sights, other accounts, those that are back.
+    """Yield the entries that the pass changes: first sights, other accounts, those that are back, failures.
 
     A booking that is known for nothing else gets no entry for its account alone.
     """
     reading = this.reading
+    no_court = reading.no_court
     for id_, account in reading.owners.items():
         known = before = this.known.get(id_)
         booking = reading.desired.get(id_)
@@ -62,19 +61,26 @@ def _entries(this: Pass) -> Iterator[Known]:
             known = entry.sighted(id_, known, booking.fingerprint, this.now_ms)
         if known is None:
             continue
+        if id_ in no_court:
+            known = entry.sighted(id_, known, ABSENT, this.now_ms)
+        elif known.gone_ms is not None or known.doubted_ms is not None or known.allowed_ms:
+            known = known._replace(gone_ms=None, doubted_ms=None, allowed_ms=0, is_approved=0)
         if known.account != account:
             known = known._replace(account=account)
-        if booking is not None and (known.gone_ms is not None or known.allowed):
-            known = known._replace(gone_ms=None, allowed=0)
-        if known is not before:
+        if booking is not None and known.config != this.config and known.stands_as(booking.fingerprint):
+            known = known._replace(config=this.config)
+        if known is not before and id_ not in this.tally.unanswered:
             yield known
+    if this.has_wingfield_answered:
+        for id_ in this.tally.unanswered & this.known.keys():
+            yield this.known[id_]._replace(failures=min(this.known[id_].failures + 1, FAILURES))
 
 
-def _watermark(this: Pass, account: Account) -> Watermark:
+def _watermark(this: Pass, number: int, account: str) -> Watermark:
     """Return how far the account was read; an incomplete listing leaves it where it was."""
-    before = this.watermarks.get(account.key) or Watermark(account.key, account.number, None, None, None)
-    listing = next((one for one in this.reading.listings if one.account == account.key), None)
+    before = this.watermarks.get(account) or Watermark(account, number, None, None, None)
+    listing = next((one for one in this.reading.listings if one.account == account), None)
     if listing is None or not listing.is_complete:
-        return replace(before, number=account.number)
+        return replace(before, number=number)
     newest_ms = max(before.source_updated_ms or 0, listing.newest_ms or 0) or None
-    return Watermark(account.key, account.number, this.now_ms, listing.items, newest_ms)
+    return Watermark(account, number, this.now_ms, listing.items, newest_ms)

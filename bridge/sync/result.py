@@ -11,6 +11,9 @@ from bridge.model import Deletion, Held, Known, PassRecord, Plan, Reason, Verb, 
 from bridge.planning.reading import Reading
 from bridge.planning.situation import rejection_detail
 
+FAILURES = 3
+"""After so many passes in a row without an answer, a booking is held."""
+_NO_ANSWER = "Wingfield answered others, and not this booking, in three passes in a row; tried again in every pass"
 _OUTCOMES = {
     ExitStatus.OK: "in_sync",
     ExitStatus.ATTENTION: "attention",
@@ -74,13 +77,15 @@ class Tally:
 class Pass:
     """Everything that one pass knows.
 
-    ``known`` is the ledger's, and changes with what is recorded. ``began`` is in seconds (monotonic).
+    ``config`` is the configuration's fingerprint. ``known`` is the ledger's, and changes with what is recorded. ``began`` is in seconds (monotonic).
     ``planned`` are the writes of the first plan. ``objection`` says why deletes are withheld; ``not_asked``
-    counts the bookings for whose look-up there was no time.
+    counts the bookings for whose look-up there was no time. ``waiting`` are those of a mass change that is not
+    believed yet, ``approved`` those whose delete a person has let through.
     """
 
     now_ms: int
     began: float
+    config: str
     known: Mapping[str, Known]
     held_before: list[Held]
     watermarks: dict[str, Watermark]
@@ -88,9 +93,13 @@ class Pass:
     tally: Tally = field(default_factory=Tally)
     errors: dict[tuple[str, str], ServiceError] = field(default_factory=dict)
     deletions: dict[str, Deletion] = field(default_factory=dict)
+    let_through: list[Known] = field(default_factory=list)
     withheld: tuple[str, ...] = ()
     objection: str | None = None
     bridged: int = 0
+    waiting: set[str] = field(default_factory=set)
+    approved: tuple[str, ...] = ()
+    has_wingfield_answered: bool = False
     forgotten: set[str] = field(default_factory=set)
     not_asked: int = 0
     plan: Plan = field(default_factory=Plan)
@@ -112,11 +121,25 @@ class Pass:
                 held[id_] = Held(id_, reason, detail)
             elif id_ not in held or reason != Reason.OVERLAP:
                 held[id_] = Held(id_, reason, rejection_detail(reason, booking.slot))
+        for id_ in self.silent:
+            held[id_] = Held(id_, Reason.NO_ANSWER, _NO_ANSWER)
         return [*reading.unreadable, *held.values()]
+
+    @property
+    def silent(self) -> set[str]:
+        """The bookings whose writes got no answer in three passes in a row, while others were answered."""
+        if not self.has_wingfield_answered:
+            return set()
+        return {id_ for id_ in self.tally.unanswered if id_ in self.known and self.known[id_].failures >= FAILURES - 1}
+
+    @property
+    def pending(self) -> set[str]:
+        """The bookings that are wanted differently, and that this pass could not write."""
+        return (self.tally.pending | self.waiting) - self.silent
 
     def still_held(self, held: Iterable[Held]) -> list[Held]:
         """Return what was held before and of which this pass, being incomplete, learnt nothing new."""
-        reading, pending = self.reading, self.tally.pending
+        reading, pending = self.reading, self.pending
         ids = {entry.id for entry in held}
         return [
             entry
@@ -128,7 +151,7 @@ class Pass:
     def status(self, held: Iterable[Held], *, is_stopping: bool) -> ExitStatus:
         """Return the exit status that the pass means."""
         statuses = {error.exit_status for error in self.errors.values()}
-        if self.tally.pending or self.not_asked or is_stopping:
+        if self.pending or self.not_asked or is_stopping:
             statuses.add(ExitStatus.TRY_LATER)
         if any(held) or self.withheld:
             statuses.add(ExitStatus.ATTENTION)
@@ -138,10 +161,11 @@ class Pass:
         """Return the counts: each booking once, as what this pass made of it."""
         reading, tally = self.reading, self.tally
         held_ids = [entry.id for entry in held]
-        others = reading.no_court | set(held_ids)
-        rejected_deletes = {id_ for id_ in held_ids if id_} - reading.owners.keys()
-        seen = reading.seen + len(rejected_deletes)
-        ignored = len(reading.no_court - set(held_ids))
+        pending = self.pending - set(held_ids)
+        others = reading.no_court | set(held_ids) | pending
+        failed_deletes = ({id_ for id_ in held_ids if id_} | pending) - reading.owners.keys()
+        seen = reading.seen + len(failed_deletes)
+        ignored = len(reading.no_court - set(held_ids) - pending)
         created, updated = len(tally.created - others), len(tally.updated - others)
         return PassRecord(
             started_ms=self.now_ms,
@@ -151,9 +175,10 @@ class Pass:
             created=created,
             updated=updated,
             deleted=len(tally.deleted),
-            unchanged=seen - created - updated - ignored - len(held_ids),
+            unchanged=seen - created - updated - ignored - len(held_ids) - len(pending),
             ignored=ignored,
             held=len(held_ids),
+            pending=len(pending),
             withheld=self.withheld,
         )
 

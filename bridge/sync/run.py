@@ -3,7 +3,7 @@
 read      every account's listing, mapped as it comes                   sync/reader.py, mapping.py
 adopt     with a new ledger only: what Wingfield already has            sync/adoption.py
 look up   whatever is bridged and no longer listed, by its id           sync/deletions.py
-guard     too many deletes are withheld                                 planning/deletes.py
+guard     too many deletes are withheld, mass changes wait              planning/deletes.py, planning/mass.py
 plan      what to write, in which order                                 planning/
 execute   intent, request, outcome                                      sync/executor.py
 settle    what was rejected, or lost its answer, is planned again       sync/settle.py
@@ -18,19 +18,21 @@ from datetime import datetime
 from time import monotonic
 
 from bridge.config.schema import Config, mapping_fingerprint
-from bridge.sync.reader import Reader
+from bridge.errors import ServiceError
 from bridge.ledger.store import Ledger
 from bridge.model import from_ms, to_ms
-from bridge.planning.deletes import Guard
+from bridge.planning import mass
+from bridge.planning.memory import Memory
 from bridge.planning.planner import make_plan
 from bridge.planning.reading import Reading
 from bridge.planning.situation import FOREIGN, Situation
-from bridge.sync import record, settle
+from bridge.sync import clock, record, settle
 from bridge.sync.adoption import adopt
 from bridge.sync.clients import Clients
-from bridge.sync.deletions import Deletions
+from bridge.sync.deletions import decide_deletes
 from bridge.sync.executor import Executor
 from bridge.sync.narrator import Narrator
+from bridge.sync.reader import Reader
 from bridge.sync.result import Pass, PassResult
 
 ROUNDS = 4
@@ -51,7 +53,7 @@ class Synchronizer:
         stop: asyncio.Event,
     ) -> None:
         self.config, self.ledger, self.narrator, self.stop = config, ledger, narrator, stop
-        self.wingfield = clients.wingfield
+        self.clients = clients
         self.reader = Reader(clients.launch27, clients.sessions, config, stop)
         self.fingerprint = mapping_fingerprint(config)
         self._clock = clock
@@ -65,70 +67,78 @@ class Synchronizer:
         this = self._begin()
         self.narrator.pass_started()
         await self._read(this)
-        if await adopt(this, self.wingfield, self.ledger):
-            await self._decide_deletes(this, allowed=allow_mass_delete)
+        if clock.is_right(this, self.clients) and await adopt(this, self.clients.wingfield, self.ledger):
+            limits, progress = self.config.sync, self.narrator.asking
+            await decide_deletes(this, self.reader, self.ledger, limits, progress, is_allowed=allow_mass_delete)
             await self._plan(this)
             if dry_run:
                 this.tally.pretend(this.plan.writes)
             else:
                 await self._execute(this)
-        accounts, is_stopping = self.config.launch27.accounts, self.stop.is_set()
-        result = record.finish(self.ledger, this, accounts, self.narrator, is_stopping=is_stopping)
+        result = record.finish(self.ledger, this, self.narrator, is_stopping=self.stop.is_set())
         self.narrator.pass_finished(result)
         return result
 
     def _begin(self) -> Pass:
         ledger = self.ledger
         watermarks = {mark.account: mark for mark in ledger.watermarks()}
-        accounts = tuple(account.key for account in self.config.launch27.accounts)
-        return Pass(self._now_ms(), monotonic(), ledger.known, ledger.held(), watermarks, Reading(accounts))
+        reading = Reading(tuple(account.key for account in self.config.launch27.accounts))
+        known, held = ledger.known, ledger.held()
+        return Pass(self._now_ms(), monotonic(), self.fingerprint, known, held, watermarks, reading)
 
     def _now_ms(self) -> int:
         return to_ms(self._clock())
 
     async def _read(self, this: Pass) -> None:
-        """Read every account's listing, mapped as it comes."""
-        this.reading = await self.reader.read(from_ms(this.now_ms), this.watermarks, this.known)
+        """Read every account's listing, mapped as it comes; meanwhile, see whether Wingfield lets us in."""
+        memory = Memory.loads(self.ledger.memory)
+        reading = self.reader.read(from_ms(this.now_ms), this.watermarks, this.known, memory)
+        this.reading, _ = await asyncio.gather(reading, self._ask_wingfield(this))
         for error in this.reading.errors:
             this.note(error)
         for listing in this.reading.listings:
             for id_, count in listing.skipped.items():
                 self.narrator.participants_skipped(id_, count)
 
-    async def _decide_deletes(self, this: Pass, *, allowed: bool) -> None:
-        """Look up by id what is listed no more, and let the guard judge the deletes."""
-        if this.reading.listings:
-            limits = self.config.sync
-            guard = Guard(limits.max_delete_count, limits.max_delete_fraction, allowed)
-            await Deletions(this, self.reader, self.ledger, guard, self.narrator.asking).decide()
+    async def _ask_wingfield(self, this: Pass) -> None:
+        try:
+            await self.clients.wingfield.count()
+            this.has_wingfield_answered = True
+        except ServiceError as error:
+            this.note(error)
 
     async def _plan(self, this: Pass) -> None:
-        """Work out what to write, in which order."""
-        this.plan = make_plan(self._situation(this))
-        if await settle.read_back_doubtful(this, self.wingfield, self.ledger):
-            this.plan = make_plan(self._situation(this))
+        """Work out what to write, in which order; a mass change waits for its second sighting."""
+        withdrawn = this.reading.no_court & this.deletions.keys()
+        this.waiting = mass.waiting(this.reading.desired, withdrawn, this.known, this.config, this.now_ms)
+        this.deletions = {id_: each for id_, each in this.deletions.items() if id_ not in this.waiting}
+        await self._make_plan(this)
+        if await settle.read_back_doubtful(this, self.clients.wingfield, self.ledger):
+            await self._make_plan(this)
         this.planned = this.plan.writes
         self.narrator.planned(len(this.planned))
 
-    def _situation(self, this: Pass) -> Situation:
-        """Return what the next plan depends on; what failed in this pass stays where it is."""
+    async def _make_plan(self, this: Pass) -> None:
+        """Plan in a thread: thousands of bookings may take seconds. What failed in this pass stays where it is."""
         stuck = dict.fromkeys((*this.tally.rejected, *this.tally.unanswered), FOREIGN)
-        return Situation(this.reading.desired, dict(this.known), this.deletions, self.fingerprint, this.now_ms, stuck)
+        desired = {id_: booking for id_, booking in this.reading.desired.items() if id_ not in this.waiting}
+        situation = Situation(desired, dict(this.known), this.deletions, this.config, this.now_ms, stuck)
+        this.plan = await asyncio.to_thread(make_plan, situation)
 
     async def _execute(self, this: Pass) -> None:
         """Execute the plan; where a rejection or a cycle has changed what is possible, plan again."""
         concurrency, now_ms = self.config.wingfield.concurrency, self._now_ms
         executor = Executor(
-            self.wingfield, self.ledger, self.narrator, this, concurrency, self.fingerprint, now_ms, self.stop
+            self.clients.wingfield, self.ledger, self.narrator, this, concurrency, self.fingerprint, now_ms, self.stop
         )
         if this.plan.writes and this.deletions:
-            self.ledger.save([this.known[id_]._replace(allowed=1) for id_ in this.deletions])
+            self.ledger.save([entry for entry in this.let_through if entry.id in this.deletions])
         for _ in range(ROUNDS):
             await executor.run(this.plan)
             if not await settle.is_worth_another_round(this, executor):
                 return
             this.deletions = {}
             this.tally.not_sent = set()
-            this.plan = make_plan(self._situation(this))
+            await self._make_plan(this)
             if not this.plan.writes:
                 return

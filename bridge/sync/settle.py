@@ -18,12 +18,14 @@ async def read_back_doubtful(this: Pass, wingfield: Wingfield, ledger: Ledger) -
     """
     planned = {write.id for write in this.plan.writes}
     doubtful = [known for id_, known in this.known.items() if known.unsettled and id_ not in planned]
-    try:
-        for known in doubtful:
+    for known in doubtful:
+        try:
             stored = await wingfield.read(known.id)
+        except ServiceError as error:
+            this.note(error)
+            this.tally.unanswered.add(known.id)
+        else:
             ledger.record([], [stored or nothing(known.id, known.highest_ms)])
-    except ServiceError as error:
-        this.note(error)
     return bool(doubtful)
 
 

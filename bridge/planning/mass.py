@@ -1,0 +1,38 @@
+"""The rule about mass changes, pure: what an odd answer may have moved waits for the second sighting."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from bridge.model import ABSENT, MINUTE_MS, CourtBooking, Known
+from bridge.planning.deletes import is_caused_by_an_edit
+
+MANY = 20
+
+
+def waiting(
+    desired: Mapping[str, CourtBooking],
+    withdrawn: Collection[str],
+    known: Mapping[str, Known],
+    config: str,
+    now_ms: int,
+) -> set[str]:
+    """Return the bookings whose change waits: none, unless more than 20 and more than half of all change.
+
+    Changes are moves, other lengths, and court bookings that are none any more; what an edit of the configuration
+    causes is no change of the source, and never waits. What was wanted a minute ago, and is wanted still, is done.
+    """
+    wanted = {id_: booking.fingerprint for id_, booking in desired.items() if _moves(booking, known.get(id_))}
+    wanted.update((id_, ABSENT) for id_ in withdrawn)
+    wanted = {id_: content for id_, content in wanted.items() if not is_caused_by_an_edit(known[id_], config)}
+    if len(wanted) <= MANY or 2 * len(wanted) <= sum(each.is_bridged for each in known.values()):
+        return set()
+    return {id_ for id_, content in wanted.items() if not _is_seen_again(known[id_], content, now_ms)}
+
+
+def _moves(booking: CourtBooking, known: Known | None) -> bool:
+    return known is not None and known.slot is not None and known.slot != booking.slot
+
+
+def _is_seen_again(known: Known, content: bytes, now_ms: int) -> bool:
+    return known.seen_fingerprint == content and now_ms - known.seen_ms >= MINUTE_MS
