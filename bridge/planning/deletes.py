@@ -24,7 +24,7 @@ with a person's word.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bridge.model import DAY_MS, HOUR_MS, MINUTE_MS, Known, Watermark

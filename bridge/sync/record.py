@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bridge.ledger import entry
 from bridge.ledger.store import Ledger
-from bridge.model import ABSENT, Held, Known, Watermark
+from bridge.model import ABSENT, CourtBooking, Held, Known, Watermark
 from bridge.sync.narrator import Narrator
 from bridge.sync.result import FAILURES, Pass, PassResult
 
@@ -48,32 +48,39 @@ def _keys(held: Sequence[Held]) -> set[tuple[str, str]]:
 
 
 def _entries(this: Pass) -> Iterator[Known]:
-    """Yield the entries that the pass changes: first sights, other accounts, those that are back, failures.
+    """Yield the entries that the pass changes: by what the source says, and by answers that did not come.
 
     A booking that is known for nothing else gets no entry for its account alone.
     """
-    reading = this.reading
-    no_court = reading.no_court
-    for id_, account in reading.owners.items():
-        known = before = this.known.get(id_)
-        booking = reading.desired.get(id_)
-        if booking is not None and id_ not in this.tally.planned:
-            known = entry.sighted(id_, known, booking.fingerprint, this.now_ms)
-        if known is None:
-            continue
-        if id_ in no_court:
-            known = entry.sighted(id_, known, ABSENT, this.now_ms)
-        elif known.gone_ms is not None or known.doubted_ms is not None or known.allowed_ms:
-            known = known._replace(gone_ms=None, doubted_ms=None, allowed_ms=0, is_approved=0)
-        if known.account != account:
+    no_court, unanswered = this.reading.no_court, this.tally.unanswered
+    for id_, account in this.reading.owners.items():
+        before = this.known.get(id_)
+        known = _withdrawn(this, before) if id_ in no_court else _listed(this, before, this.reading.desired.get(id_))
+        if known is not None and known.account != account:
             known = known._replace(account=account)
-        if booking is not None and known.config != this.config and known.stands_as(booking.fingerprint):
-            known = known._replace(config=this.config)
-        if known is not before and id_ not in this.tally.unanswered:
+        if known is not None and known is not before and id_ not in unanswered:
             yield known
     if this.has_wingfield_answered:
-        for id_ in this.tally.unanswered & this.known.keys():
+        for id_ in unanswered & this.known.keys():
             yield this.known[id_]._replace(failures=min(this.known[id_].failures + 1, FAILURES))
+
+
+def _withdrawn(this: Pass, known: Known | None) -> Known | None:
+    """Return the entry of a booking that is no court booking: since when it is none counts in mass changes."""
+    return known and entry.sighted(known.id, known, ABSENT, this.now_ms)
+
+
+def _listed(this: Pass, known: Known | None, booking: CourtBooking | None) -> Known | None:
+    """Return the entry of an active booking: first sight, back again, in sync under this configuration."""
+    if booking is not None and booking.id not in this.tally.planned:
+        known = entry.sighted(booking.id, known, booking.fingerprint, this.now_ms)
+    if known is None:
+        return None
+    if known.gone_ms is not None or known.doubted_ms is not None or known.allowed_ms:
+        known = known._replace(gone_ms=None, doubted_ms=None, allowed_ms=0, is_approved=0)
+    if booking is not None and known.config != this.config and known.stands_as(booking.fingerprint):
+        known = known._replace(config=this.config)
+    return known
 
 
 def _watermark(this: Pass, number: int, account: str) -> Watermark:

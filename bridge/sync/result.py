@@ -77,10 +77,10 @@ class Tally:
 class Pass:
     """Everything that one pass knows.
 
-    ``config`` is the configuration's fingerprint. ``known`` is the ledger's, and changes with what is recorded. ``began`` is in seconds (monotonic).
-    ``planned`` are the writes of the first plan. ``objection`` says why deletes are withheld; ``not_asked``
-    counts the bookings for whose look-up there was no time. ``waiting`` are those of a mass change that is not
-    believed yet, ``approved`` those whose delete a person has let through.
+    ``began`` is in seconds (monotonic), ``config`` the configuration's fingerprint; ``known`` is the ledger's, and
+    changes with what is recorded. ``planned`` are the writes of the first plan. ``objection`` says why deletes are
+    withheld; ``not_asked`` counts the bookings for whose look-up there was no time. ``waiting`` are those of a mass
+    change that is not believed yet, ``approved`` those whose delete a person has let through.
     """
 
     now_ms: int
