@@ -100,6 +100,14 @@ def test_one_cycle_is_closed_without_the_other_also_after_a_restart(path: Path) 
         assert in_cycles(after) == {"3", "4"}
 
 
+def test_a_cycle_that_its_deleted_booking_leaves_for_another_is_closed(ledger: Ledger) -> None:
+    """The delete of 1 got no answer, and the source changed its mind: now 1 changes places with 3."""
+    stand(ledger, "1", "2", "3")
+    ledger.record([cut("1", "2", cycle=5)], [])
+    ledger.record([cut("1", "3", cycle=6, version_ms=4000)], [])
+    assert (in_cycles(ledger), deleted(ledger)) == ({"1", "3"}, {"1"})
+
+
 # --- the end of a pass ---
 
 
