@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from bridge.ledger.store import Ledger
@@ -48,4 +47,4 @@ def files(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def mode(path: Path) -> int:
-    return os.stat(path).st_mode & 0o7777
+    return path.stat().st_mode & 0o7777

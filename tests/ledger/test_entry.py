@@ -104,7 +104,8 @@ def test_what_was_found_missing_stands_nowhere_and_keeps_its_version() -> None:
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_what_was_found_counts_beside_a_rejection(order: int) -> None:
-    both = after(NINE, *[rejected(NINE), Stored("7", 900, b"other", slot(8))][::order])
+    events: list[Outcome | Stored] = [rejected(NINE), Stored("7", 900, b"other", slot(8))]
+    both = after(NINE, *events[::order])
     assert both.places == (slot(8),)
     assert both.rejection is not None
 
