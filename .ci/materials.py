@@ -12,16 +12,13 @@ from typing import Any
 
 LOCK = Path("requirements.lock")
 WITH_PYTHON = {"pip"}  # comes with an environment, and is never among its pins; sqlite-utils names it
-UNREACHABLE = re.compile(
-    r"ConnectionError|ConnectTimeout|ReadTimeout|ServiceError|HTTPError|ProxyError|SSLError"
-)
+UNREACHABLE = re.compile(r"ConnectionError|ConnectTimeout|ReadTimeout|ServiceError|HTTPError|ProxyError|SSLError")
 
 
 def verdict(report: dict[str, Any]) -> tuple[int, list[str]]:
     """Return the exit status and the sentences that pip-audit's report comes to."""
     found = [
-        f"{each['name']} {each['version']}: {flaw['id']}, "
-        f"mended in {', '.join(flaw['fix_versions']) or 'no version'}"
+        f"{each['name']} {each['version']}: {flaw['id']}, mended in {', '.join(flaw['fix_versions']) or 'no version'}"
         for each in report["dependencies"]
         for flaw in each.get("vulns", [])
     ]

@@ -1,3 +1,3 @@
-"""Courtbridge keeps Wingfield's courts in step with the bookings of Launch27."""
+"""Courtbridge keeps Wingfield's courts in sync with the bookings of Launch27."""
 
-__version__ = "1.0.0"
+__version__ = "0.2.0"

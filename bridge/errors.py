@@ -9,8 +9,7 @@
         ├── Unavailable          75  no answer, 5xx, 429 to the end, or no answer of the API's
         └── Rejected               1  this one request was answered 4xx
             ├── NotFound             the thing asked for is not there
-            ├── AccessDenied         it is there, and not for us
-            └── (Wingfield's own)    one class for each ``error.type``, in ``wingfield.py``
+            └── AccessDenied         it is there, and not for us
 
 Messages say place, value and remedy, and never hold a secret, an e-mail address or a sentence of a
 service's own (it could name people).
@@ -21,6 +20,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class ExitStatus(enum.IntEnum):
@@ -68,12 +68,16 @@ class Problem:
 
 
 class ConfigError(BridgeError):
-    """The configuration is wrong; ``problems`` has everything that was found, not just the first."""
+    """The configuration is wrong; ``problems`` has everything that was found, not just the first.
+
+    ``files`` are those that were read or looked for: an edit of one of them may put it right.
+    """
 
     exit_status = ExitStatus.CONFIG
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], *, files: Iterable[Path] = ()) -> None:
         self.problems = tuple(problems)
+        self.files = tuple(files)
         super().__init__("\n".join(map(str, self.problems)))
 
 

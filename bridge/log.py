@@ -13,10 +13,7 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from bridge.lean import without
-
-with without("rich"):  # which it would import whether or not something is drawn
-    import structlog
+import structlog
 
 if TYPE_CHECKING:
     from structlog.typing import Processor
@@ -120,21 +117,16 @@ class _Forward(logging.Handler):
 
 
 def _processors(out: TextIO) -> list[Processor]:
-    common: list[Processor] = [structlog.processors.add_log_level]
+    level = structlog.processors.add_log_level
     if out.isatty():
         stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
         plain = structlog.dev.plain_traceback
-        return [*common, stamp, _without_controls, structlog.dev.ConsoleRenderer(exception_formatter=plain)]
+        return [level, stamp, _without_controls, structlog.dev.ConsoleRenderer(exception_formatter=plain)]
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    error = structlog.processors.format_exc_info
     render = structlog.processors.JSONRenderer(ensure_ascii=False)
-    processors: list[Processor] = [
-        *common,
-        stamp,
-        structlog.processors.format_exc_info,
-        _with_the_event_first,
-        render,
-    ]
-    return [*processors, _with_priority] if _is_journal(out) else processors
+    lines: list[Processor] = [level, stamp, error, _with_the_event_first, render]
+    return [*lines, _with_priority] if _is_journal(out) else lines
 
 
 def _is_journal(out: TextIO) -> bool:

@@ -86,9 +86,7 @@ def _choices(field: Mapping[str, Any]) -> set[str]:
     """Return every text the field's content goes by, folded: a choice by id, label, value or other."""
     found: set[str] = set()
     for item in _items(field):
-        parts = (
-            [item.get(key) for key in ("id", "label", "value", "other")] if isinstance(item, dict) else [item]
-        )
+        parts = [item.get(key) for key in ("id", "label", "value", "other")] if isinstance(item, dict) else [item]
         found |= _texts(parts)
     return found
 
@@ -147,15 +145,11 @@ class Mapper:
         rules = [_Rule.of(court) for court in courts]
         self._anywhere = [rule for rule in rules if not rule.service_ids]
         self._named = frozenset[int]().union(*(rule.service_ids for rule in rules))
-        self._by_service = {
-            number: [rule for rule in rules if number in rule.service_ids] for number in self._named
-        }
+        self._by_service = {number: [rule for rule in rules if number in rule.service_ids] for number in self._named}
         self._fields = frozenset(rule.field for rule in rules if rule.field is not None)
         self._titles = _titles(courts)
         self._configured = mapping.service_minutes
-        self._listed = {
-            number: service.minutes for number, service in catalogue.items() if service.minutes is not None
-        }
+        self._listed = {number: service.minutes for number, service in catalogue.items() if service.minutes is not None}
         self._default = mapping.default_minutes
         self._participant_fields = tuple(dict.fromkeys(map(_folded, mapping.participant_fields)))
         self._fallback = usable_address((mapping.fallback_email or "").strip())
@@ -225,15 +219,11 @@ class Mapper:
             return sum(filter(None, own))
         if (whole := booking.minutes) is not None:
             return whole
-        lengths = [
-            known or self._listed.get(service.id) for known, service in zip(own, services, strict=True)
-        ]
+        lengths = [known or self._listed.get(service.id) for known, service in zip(own, services, strict=True)]
         total = sum(filter(None, lengths))
         unknown = lengths.count(None) if every_counts else int(not total)
         if unknown and self._default is None:
-            lacking = {
-                service.id for length, service in zip(lengths, services, strict=True) if length is None
-            }
+            lacking = {service.id for length, service in zip(lengths, services, strict=True) if length is None}
             return _no_length(lacking)
         return total + unknown * (self._default or 0)
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from bridge.sandbox import Sandbox
 from tests import unclosed
+from tests.support.builders import EMAIL, PASSWORD
+from tests.support.club import Club
+from tests.support.configuration import configuration, introduction
+from tests.support.configuration import write_config as write_config_file
 
 unclosed.install()
 
-EMAIL, PASSWORD = "club@example.com", "correct-horse-battery"
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "club(**options): how the fixture `club` is set up; as for `Club`")
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +27,14 @@ def _every_connection_is_closed() -> Iterator[None]:
     with unclosed.watched() as left:
         yield
     assert not left, "opened, and closed by nobody:\n" + "\n".join(left)
+
+
+@pytest.fixture
+async def club(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Club]:
+    """A club in the running event loop; ``@pytest.mark.club(accounts=2)`` sets it up otherwise."""
+    options = {name: value for mark in request.node.iter_markers("club") for name, value in mark.kwargs.items()}
+    async with Club(tmp_path, **options) as club:
+        yield club
 
 
 @pytest.fixture
@@ -38,31 +52,11 @@ def write_config(sandbox: Sandbox, tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes config.toml for the sandbox, with some of its lines replaced."""
 
     def write(replace: dict[str, str] | None = None, *, more: str = "") -> Path:
-        rules = [
-            f'[[courts]]\nname = "Court {number}"\ncourt_id = "{court_id}"\nservice_ids = [{number}]\n'
-            for number, court_id in enumerate(sandbox.wingfield.courts, 1)
-        ]
-        text = f"""\
-[launch27]
-base_url = "{sandbox.launch27.url}"
-reads_per_second = 1000.0
-read_burst = 1000
-[[launch27.accounts]]
-email = "{EMAIL}"
-password = "{PASSWORD}"
-[wingfield]
-base_url = "{sandbox.wingfield.url}"
-external_service_id = "{sandbox.wingfield.service_id}"
-token = "{sandbox.wingfield.token}"
-{more}
-{"".join(rules)}"""
+        text = configuration(introduction(sandbox.launch27, sandbox.wingfield), more=[more])
         for old, new in (replace or {}).items():
             assert old in text
             text = text.replace(old, new)
-        path = tmp_path / "config.toml"
-        path.write_text(text)
-        path.chmod(0o600)
-        return path
+        return write_config_file(tmp_path / "config.toml", text)
 
     return write
 

@@ -134,10 +134,7 @@ def test_clients_lines_are_laid_aside_until_they_are_taken() -> None:
     log.info("pass_finished")
     assert [line["event"] for line in lines(out)] == ["pass_finished"]
     taken = aside.take()
-    assert taken == [
-        {"event": "request_retried", "service": "Launch27"},
-        {"event": "login_refused", "account": 1},
-    ]
+    assert taken == [{"event": "request_retried", "service": "Launch27"}, {"event": "login_refused", "account": 1}]
     assert aside.take() == []
     with aside.letting_through():
         log.warning(**taken[0])

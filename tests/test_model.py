@@ -11,17 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge import model
-from bridge.model import (
-    ABSENT,
-    CyclePlace,
-    Identity,
-    Slot,
-    Stored,
-    fingerprint,
-    from_ms,
-    isoformat,
-    to_ms,
-)
+from bridge.model import ABSENT, CyclePlace, Identity, Slot, Stored, fingerprint, from_ms, isoformat, to_ms
 from tests.support.builders import NOON, PLAYER, booking, delete, known, never_sent, put, slot
 
 zones = st.sampled_from([UTC, timezone(timedelta(hours=5.75))])
@@ -53,9 +43,7 @@ def test_milliseconds_come_back_as_they_went(ms: int) -> None:
         (NOON.astimezone(timezone(timedelta(hours=1))), "2026-11-20T12:00:00Z"),
     ],
 )
-def test_an_instant_is_written_in_utc_with_milliseconds_only_where_there_are_any(
-    instant: datetime, text: str
-) -> None:
+def test_an_instant_is_written_in_utc_with_milliseconds_only_where_there_are_any(instant: datetime, text: str) -> None:
     assert isoformat(instant) == text
 
 
@@ -166,9 +154,7 @@ def test_a_booking_that_may_have_been_created_counts_as_bridged(lost: Stored, ex
 
 
 @pytest.mark.parametrize(("place", "is_out"), [((True,), True), ((False,), False), ((), False)])
-def test_only_the_one_at_which_a_cycle_was_cut_is_temporarily_deleted(
-    place: tuple[bool, ...], is_out: bool
-) -> None:
+def test_only_the_one_at_which_a_cycle_was_cut_is_temporarily_deleted(place: tuple[bool, ...], is_out: bool) -> None:
     cycle = CyclePlace(1, slot(), *place) if place else None
     assert known(cycle=cycle).is_temporarily_deleted is is_out
 

@@ -54,13 +54,13 @@ class Options(argparse.Namespace):
 
     def find_config(self) -> Path:
         """Return the configuration file. Raises ConfigError where there is none."""
-        from bridge.config.schema import find_config
+        from bridge.config.paths import find_config
 
         return find_config(self.config, os.environ)
 
     def load_config(self, **require: bool) -> Config:
         """Return the configuration; ``require_courts=False`` and the like as for ``bridge.config``."""
-        from bridge.config.schema import load_config
+        from bridge.config.loading import load_config
 
         return load_config(self.find_config(), os.environ, **require)
 
@@ -70,9 +70,7 @@ def parse(argv: Sequence[str] | None) -> Options:
     parser = _parser()
     options = parser.parse_args(argv, Options())
     if options.command and (options.is_pass or options.allow_mass_delete):
-        parser.error(
-            f"--once, --dry-run and --allow-mass-delete belong to a pass, not to {options.command!r}"
-        )
+        parser.error(f"--once, --dry-run and --allow-mass-delete belong to a pass, not to {options.command!r}")
     if options.allow_mass_delete and not options.is_pass:
         parser.error("--allow-mass-delete is for one pass: say --once (or --dry-run) too")
     if options.json and not options.command and not options.is_pass:
@@ -96,9 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     one = parser.add_argument_group("one pass, instead of the daemon")
     one.add_argument("--once", action="store_true", help="run one pass, then exit")
     one.add_argument("--dry-run", action="store_true", help="print what a pass would write; write nothing")
-    one.add_argument(
-        "--allow-mass-delete", action="store_true", help="let this one pass delete more than the limits"
-    )
+    one.add_argument("--allow-mass-delete", action="store_true", help="let this one pass delete more than the limits")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, what in _COMMANDS.items():
         command = commands.add_parser(name, help=what, description=what, allow_abbrev=False)

@@ -17,7 +17,8 @@ from zoneinfo import available_timezones
 from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.config.schema import Config, is_there
+from bridge.config.paths import is_there
+from bridge.config.schema import Config
 from bridge.errors import (
     ConfigError,
     CredentialsRefused,
@@ -76,12 +77,7 @@ class Findings:
 def findings_json(findings: Findings) -> dict[str, Any]:
     """Return a check as ``check --json`` prints it."""
     problems = [{"place": problem.place, "message": problem.message} for problem, _ in findings.problems]
-    return {
-        "ok": not problems,
-        "problems": problems,
-        "warnings": findings.warnings,
-        "checked": findings.checked,
-    }
+    return {"ok": not problems, "problems": problems, "warnings": findings.warnings, "checked": findings.checked}
 
 
 def report(findings: Findings) -> None:
@@ -99,9 +95,7 @@ def report(findings: Findings) -> None:
 
 
 async def _look(config: Config, findings: Findings) -> None:
-    findings.checked.append(
-        f"configuration {config.path}: {output.several(len(config.courts), 'court rule')}"
-    )
+    findings.checked.append(f"configuration {config.path}: {output.several(len(config.courts), 'court rule')}")
     findings.warnings.extend(config.warnings)
     async with connected(config) as services:
         look = _Look(config, services, findings)
@@ -138,8 +132,7 @@ class _Look:
             findings.wrong("launch27.timezone", message, ExitStatus.CONFIG)
         elif settings.timezone and zone != settings.timezone:
             findings.warnings.append(
-                f"launch27.timezone: is {zone}, and Launch27 says {settings.timezone}; "
-                "remove it unless you know better"
+                f"launch27.timezone: is {zone}, and Launch27 says {settings.timezone}; remove it unless you know better"
             )
         if settings.status in _ASLEEP:
             findings.warnings.append(f"launch27: the account's status is {settings.status}")

@@ -141,9 +141,7 @@ def sides_json(sides: Sides) -> dict[str, Any]:
 
 def report(sides: Sides) -> None:
     """Tell both sides, with the blocks to paste."""
-    courts = [
-        (court.name, court.id, court.facility_name, court.external_court_name or "") for court in sides.courts
-    ]
+    courts = [(court.name, court.id, court.facility_name, court.external_court_name or "") for court in sides.courts]
     services = [
         (str(number), service.name, "" if service.minutes is None else f"{service.minutes} min")
         for number, service in sorted(sides.services.items())

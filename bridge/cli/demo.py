@@ -12,18 +12,18 @@ import textwrap
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.cli.demo_club import COURTS, EMAIL, PASSWORD, SATURDAY, STEPS, ZONE, Club
 from bridge.cli.once import counts
-from bridge.config.schema import Config, load_config
+from bridge.config.loading import load_config
+from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
-from bridge.model import Held, Write, isoformat
+from bridge.model import Held, Write
 from bridge.sandbox import Sandbox
+from bridge.sandbox.saturday import COURTS, EMAIL, PASSWORD, SATURDAY, STEPS, ZONE, Club, expected, stored
 from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.run import Synchronizer
@@ -70,12 +70,7 @@ async def _demo(path: Path) -> ExitStatus:
         with Ledger.open(config.sync.state, config.identity) as ledger:
             async with connected(config) as services:
                 synchronizer = Synchronizer(
-                    config,
-                    services,
-                    ledger,
-                    LogNarrator(),
-                    clock=lambda: club.now,
-                    stop=asyncio.Event(),
+                    config, services, ledger, LogNarrator(), clock=lambda: club.now, stop=asyncio.Event()
                 )
                 await _take_steps(club, synchronizer, services)
     return verdict(club)
@@ -127,10 +122,10 @@ def _print_held(club: Club, held: Iterable[Held]) -> None:
 def _print_day(club: Club) -> None:
     """Print the day as Wingfield has it."""
     day: dict[int, dict[str, str]] = {}
-    for id_, stored in sorted(club.wingfield.bookings.items()):
-        start, end = (datetime.fromisoformat(stored[key]) for key in ("startDate", "endDate"))
+    for id_, entry in sorted(club.wingfield.bookings.items()):
+        start, end = (datetime.fromisoformat(entry[key]) for key in ("startDate", "endDate"))
         row = day.setdefault(start.astimezone(ZONE).hour, {})
-        row[stored["courtId"]] = f"{club.name_of(id_)} {_hours(start, end)}"
+        row[entry["courtId"]] = f"{club.name_of(id_)} {_hours(start, end)}"
     rows = [(f"{hour:02}:00", *(day[hour].get(id_, "") for id_ in COURTS.values())) for hour in sorted(day)]
     output.table("Wingfield now", ("from", *(f"Court {number}" for number in COURTS)), rows)
 
@@ -141,13 +136,10 @@ def _hours(start: datetime, end: datetime) -> str:
 
 # --- whether it worked ---
 
-_COMPARED = ("courtId", "startDate", "endDate", "participants")
-
 
 def verdict(club: Club) -> ExitStatus:
     """Compare both services, say how they compare, and return the exit status."""
-    wanted = expected(club)
-    there = {id_: {key: entry[key] for key in _COMPARED} for id_, entry in club.wingfield.bookings.items()}
+    wanted, there = expected(club), stored(club)
     differ = sorted(id_ for id_ in wanted.keys() | there.keys() if wanted.get(id_) != there.get(id_))
     requests = club.wingfield.log
     rejected = sum(entry.status >= 400 for entry in requests)
@@ -155,22 +147,7 @@ def verdict(club: Club) -> ExitStatus:
     if differ:
         output.line(f"NOT in sync; these differ: {', '.join(differ)}. This is a bug.", "red")
         return ExitStatus.ATTENTION
-    output.line(
-        f"In sync: Wingfield has the {len(there)} court bookings of Launch27, as they are there.", "green"
-    )
+    output.line(f"In sync: Wingfield has the {len(there)} court bookings of Launch27, as they are there.", "green")
     output.line(f"{len(requests)} requests to Wingfield, {rejected} of them rejected.")
     output.line('Next: copy config.example.toml to config.toml, edit it, and run "courtbridge check".')
     return ExitStatus.OK
-
-
-def expected(club: Club) -> dict[str, dict[str, Any]]:
-    """Return what Wingfield should have: the active bookings of exactly one court."""
-    wanted = {}
-    for number, raw in club.launch27.bookings.items():
-        own = [service for service in raw["services"] if service["id"] in COURTS]
-        if raw["active"] and len(own) == 1:
-            start = datetime.fromisoformat(raw["service_date"])
-            end = start + timedelta(minutes=own[0]["hourly"]["minutes"])
-            content = (COURTS[own[0]["id"]], isoformat(start), isoformat(end), [{"email": raw["email"]}])
-            wanted[str(number)] = dict(zip(_COMPARED, content, strict=True))
-    return wanted

@@ -73,20 +73,11 @@ def _narrator(options: Options, stack: ExitStack) -> LogNarrator:
 # --- the pass, and signals ---
 
 
-async def run_pass(
-    options: Options, config: Config, ledger: Ledger, narrator: LogNarrator
-) -> PassResult | None:
+async def run_pass(options: Options, config: Config, ledger: Ledger, narrator: LogNarrator) -> PassResult | None:
     """Return how the pass went; None when it had to be cut off after a signal."""
     stop = asyncio.Event()
     async with connected(config) as services:
-        synchronizer = Synchronizer(
-            config,
-            services,
-            ledger,
-            narrator,
-            clock=lambda: datetime.now(UTC),
-            stop=stop,
-        )
+        synchronizer = Synchronizer(config, services, ledger, narrator, clock=lambda: datetime.now(UTC), stop=stop)
         task = asyncio.create_task(
             synchronizer.run_pass(allow_mass_delete=options.allow_mass_delete, dry_run=options.dry_run)
         )

@@ -171,12 +171,7 @@ def counts_json(record: PassRecord) -> dict[str, int]:
 def held_json(held: Iterable[Held]) -> list[dict[str, str]]:
     """Return held bookings as the interface shows them."""
     return [
-        {
-            "id": entry.id,
-            "reason": entry.reason,
-            "detail": entry.detail,
-            "since": isoformat(from_ms(entry.since_ms)),
-        }
+        {"id": entry.id, "reason": entry.reason, "detail": entry.detail, "since": isoformat(from_ms(entry.since_ms))}
         for entry in held
     ]
 

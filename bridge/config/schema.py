@@ -1,69 +1,79 @@
-"""The vocabulary of the configuration, and where it is found: what the rest of the bridge reads.
-
-How the file is read and checked is ``config_file.py``'s, which is only imported where a file is loaded.
-"""
+"""The configuration: models that say what the file may hold, and are what the rest of the bridge reads."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import os
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from bridge.errors import ConfigError, Problem
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
+
+from bridge.config.secrets import Secret
+from bridge.config.values import (
+    Address,
+    IdPrefix,
+    Ids,
+    Interval,
+    Minutes,
+    Name,
+    Names,
+    ServiceId,
+    StateFile,
+    TimeZone,
+    Url,
+    Window,
+    between,
+    uuid,
+)
 from bridge.model import Identity
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+
+class Table(BaseModel):
+    """A table of the file: frozen, as strict about types as TOML is, and never showing what it was given."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
-class Secret:
-    """Text that never shows itself: not in ``repr``, not in a log, not in an error."""
+class Account(Table):
+    """One Launch27 login whose bookings are bridged."""
 
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """Return the text itself, for the one place that sends it."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret(…)"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and self._value == other._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One Launch27 login whose bookings are bridged. ``number`` counts from 1, as in the file."""
-
-    number: int
-    email: str = field(repr=False)
+    email: Address = Field(repr=False)
     password: Secret
-    key: str
-    """A fingerprint of the address: what the state and the logs know the account by."""
+    _number: int = PrivateAttr(1)
+
+    @property
+    def number(self) -> int:
+        """Its place in the file, counted from 1."""
+        return self._number
+
+    @cached_property
+    def key(self) -> str:
+        """A fingerprint of the address: what the state and the logs know the account by."""
+        return account_key(self.email)
 
 
-@dataclass(frozen=True, slots=True)
-class Launch27Config:
-    base_url: str
-    accounts: tuple[Account, ...]
-    role: str = "customer"
-    timezone: str | None = None
-    page_size: int = 100
-    reads_per_second: float = 2.0
-    read_burst: int = 30
+def _numbered(accounts: tuple[Account, ...]) -> tuple[Account, ...]:
+    for number, account in enumerate(accounts, 1):
+        account._number = number  # noqa: SLF001 -- only who holds them all knows it
+    return accounts
+
+
+class Launch27Config(Table):
+    """Where bookings are read, by whom, and how fast."""
+
+    base_url: Url
+    accounts: Annotated[tuple[Account, ...], Field(strict=False, min_length=1), AfterValidator(_numbered)]
+    role: Literal["customer", "staff"] = "customer"
+    timezone: TimeZone | None = None
+    page_size: Annotated[int, between(1, 1000)] = 100
+    reads_per_second: Annotated[float, between(0.01, 1000)] = 2.0
+    read_burst: Annotated[int, between(1, 10_000)] = 30
 
     @property
     def host(self) -> str:
@@ -75,58 +85,66 @@ class Launch27Config:
         return host if parts.port in (None, usual) else f"{host}:{parts.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class WingfieldConfig:
-    base_url: str
-    external_service_id: str
+class WingfieldConfig(Table):
+    """Where court bookings are written, and as which external service."""
+
+    base_url: Url
+    external_service_id: Annotated[str, uuid("copy the one Wingfield gave you with the token")]
     token: Secret
-    concurrency: int = 8
+    concurrency: Annotated[int, between(1, 64)] = 8
 
 
-@dataclass(frozen=True, slots=True)
-class SyncConfig:
-    state: Path
-    interval: timedelta = timedelta(minutes=1)
-    past: timedelta = timedelta(days=1)
-    future: timedelta = timedelta(days=60)
-    max_delete_count: int = 5
-    max_delete_fraction: float = 0.2
+class SyncConfig(Table):
+    """How often and for which days the two are compared, what may be deleted, and where the state is."""
+
+    state: StateFile
+    interval: Interval = timedelta(minutes=1)
+    past: Window = timedelta(days=1)
+    future: Window = timedelta(days=60)
+    max_delete_count: Annotated[int, between(0, 1_000_000)] = 5
+    max_delete_fraction: Annotated[float, between(0, 1)] = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class MappingConfig:
-    default_minutes: int | None = None
+class MappingConfig(Table):
+    """What a court booking is made of where a booking alone does not say it."""
+
+    default_minutes: Minutes | None = None
     updated_at_field: str = "updated_at"
-    participant_fields: tuple[str, ...] = ()
-    fallback_email: str | None = field(default=None, repr=False)
-    id_prefix: str = ""
-    service_minutes: dict[int, int] = field(default_factory=dict)
+    participant_fields: Names = ()
+    fallback_email: Annotated[Address, AfterValidator(str.lower)] | None = Field(None, repr=False)
+    id_prefix: IdPrefix = ""
+    service_minutes: dict[ServiceId, Minutes] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class CourtRule:
+class CourtRule(Table):
     """One ``[[courts]]`` block: every condition given must hold; a list holds with any of its values."""
 
-    court_id: str
+    court_id: Annotated[str, uuid('copy it from "courtbridge courts"')]
     name: str = ""
-    service_ids: frozenset[int] = frozenset()
-    location_ids: frozenset[int] = frozenset()
-    team_ids: frozenset[int] = frozenset()
-    custom_field: str | None = None
-    custom_values: tuple[str, ...] = ()
+    service_ids: Ids = frozenset()
+    location_ids: Ids = frozenset()
+    team_ids: Ids = frozenset()
+    custom_field: Name | None = None
+    custom_values: Annotated[Names, Field(min_length=1)] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
-    """The whole configuration, as valid as it can be known without asking anybody."""
+class Tables(Table):
+    """All that the file may hold."""
 
-    path: Path
     launch27: Launch27Config
     wingfield: WingfieldConfig
     sync: SyncConfig
-    mapping: MappingConfig
-    courts: tuple[CourtRule, ...]
+    mapping: MappingConfig = MappingConfig()
+    courts: Annotated[tuple[CourtRule, ...], Field(strict=False)] = ()
+
+
+class Config(Tables):
+    """The whole configuration, as valid as it can be known without asking anybody."""
+
+    path: Path
     warnings: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    """Every file that was read or looked for: an edit of one of them may change this configuration."""
 
     @property
     def identity(self) -> Identity:
@@ -134,97 +152,21 @@ class Config:
         return Identity(self.launch27.host, self.wingfield.external_service_id, self.mapping.id_prefix)
 
 
-# ---------------------------------------------------------------------- where things are
-
-SYSTEM_CONFIG = Path("/etc/courtbridge/config.toml")
-SYSTEM_STATE = Path("/var/lib/courtbridge")
-STATE_NAME = "courtbridge.db"
-
-
-def find_config(explicit: str | Path | None, environ: Mapping[str, str]) -> Path:
-    """Return the configuration file to use: ``explicit``, $COURTBRIDGE_CONFIG, ./config.toml, or /etc's.
-
-    The first two are wishes: where one is given, nothing else is tried. Raises ConfigError with every place
-    that was looked at.
-    """
-    if explicit is not None:
-        places, remedy = [Path(explicit)], "give --config the path of your configuration"
-    elif named := environ.get("COURTBRIDGE_CONFIG"):
-        places, remedy = [Path(named)], "set $COURTBRIDGE_CONFIG to the path of your configuration"
-    else:
-        places = [Path("config.toml"), SYSTEM_CONFIG]
-        remedy = "start from config.example.toml, or say where it is with --config or $COURTBRIDGE_CONFIG"
-    for place in places:
-        if is_there(place):
-            return place
-    from bridge.config.loading import quoted_path
-
-    looked = ", ".join(
-        "./config.toml" if place == Path("config.toml") else quoted_path(place) for place in places
-    )
-    raise ConfigError([Problem("", f"no configuration found (looked at {looked}); {remedy}")])
-
-
-def is_there(path: Path) -> bool:
-    """Whether something has that name; what may not be looked at counts: reading it says why."""
-    try:
-        path.stat()
-    except PermissionError:
-        return True
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def config_path_state(path: Path, environ: Mapping[str, str]) -> Path:
-    """Return where the state of the configuration at ``path`` is kept, unless ``sync.state`` says otherwise.
-
-    The path is taken as it is written: a link in /etc/courtbridge counts as a file there, because the units
-    see it so.
-    """
-    if directory := environ.get("STATE_DIRECTORY", "").partition(":")[0]:
-        return Path(directory, STATE_NAME)
-    written = Path(os.path.normpath(path.absolute()))
-    if written == SYSTEM_CONFIG:
-        return SYSTEM_STATE / STATE_NAME
-    if written.parent == SYSTEM_CONFIG.parent and written.suffix == ".toml":
-        return SYSTEM_STATE / written.stem / STATE_NAME
-    return path.absolute().parent / STATE_NAME
-
-
-def load_config(
-    path: Path, environ: Mapping[str, str], *, require_courts: bool = True, require_secrets: bool = True
-) -> Config:
-    """Return the configuration in the TOML file at ``path``, its secrets fetched.
-
-    Without ``require_courts`` the ``[[courts]]`` are not looked at, and the result has none: for the command
-    that helps to write them. Without ``require_secrets`` no secret is fetched, and all are empty: for
-    ``status``, which asks no service and may run where the daemon's secrets are out of reach.
-
-    Raises ConfigError with everything that is wrong, never just the first.
-    """
-    from bridge.config.loading import load
-
-    return load(path, environ, require_courts=require_courts, require_secrets=require_secrets)
-
-
 # ---------------------------------------------------------------------- comparing two configurations
 
 
 def changed_keys(old: Config, new: Config) -> list[str]:
     """Return the places that differ (``sync.interval``, ``courts[1].service_ids``), never the values."""
-    return list(_differences(old, new, ""))
-
-
-_NO_KEYS = frozenset({"path", "warnings", "number", "key"})
+    return [
+        place for name in Tables.model_fields for place in _differences(getattr(old, name), getattr(new, name), name)
+    ]
 
 
 def _differences(old: object, new: object, place: str) -> Iterator[str]:
-    if is_dataclass(old) and is_dataclass(new):
-        for name in (each.name for each in fields(old) if each.name not in _NO_KEYS):
-            below = f"{place}.{name}" if place else name
-            yield from _differences(getattr(old, name), getattr(new, name), below)
-    elif isinstance(old, tuple) and isinstance(new, tuple) and any(map(is_dataclass, (*old, *new))):
+    if isinstance(old, Table) and isinstance(new, Table):
+        for name in type(old).model_fields:
+            yield from _differences(getattr(old, name), getattr(new, name), f"{place}.{name}")
+    elif isinstance(old, tuple) and isinstance(new, tuple) and isinstance((*old, *new, None)[0], Table):
         for index, pair in enumerate(itertools.zip_longest(old, new)):
             yield from _differences(*pair, f"{place}[{index}]")
     elif old != new:
@@ -236,11 +178,11 @@ def mapping_fingerprint(config: Config) -> str:
 
     No secret goes into it, and neither do names that are only for people, nor the order of the rules.
     """
-    mapping, launch27, wingfield = config.mapping, config.launch27, config.wingfield
-    content = {
+    launch27, wingfield = config.launch27, config.wingfield
+    content: Mapping[str, object] = {
         "launch27": [launch27.base_url, launch27.role, launch27.timezone],
         "wingfield": [wingfield.base_url, wingfield.external_service_id],
-        "mapping": {each.name: getattr(mapping, each.name) for each in fields(mapping)},
+        "mapping": config.mapping.model_dump(),
         "courts": sorted(json.dumps([rule.court_id, *_conditions_of(rule)]) for rule in config.courts),
     }
     return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()

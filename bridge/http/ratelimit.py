@@ -77,7 +77,7 @@ def _number(text: str | None) -> float | None:
 class RateLimiter:
     """Decides when the next request may leave, first come, first served.
 
-    ``clock`` returns seconds that only grow, ``sleep`` waits for seconds; neither is called while there are
+    ``clock`` is a monotonic clock in seconds, ``sleep`` waits for seconds; neither is called while there are
     tokens. Each request that was let through is ended with :meth:`answered`.
     """
 
@@ -86,18 +86,13 @@ class RateLimiter:
         reads_per_second: float | None = None,
         read_burst: int = 1,
         *,
-        writes_per_second: float | None = None,
-        write_burst: int = 1,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._clock = clock
         self._sleep = sleep
         self._held_until = 0.0
-        self._buckets: dict[Kind, _Bucket] = {
-            "read": _Bucket(reads_per_second, read_burst),
-            "write": _Bucket(writes_per_second, write_burst),
-        }
+        self._buckets: dict[Kind, _Bucket] = {"read": _Bucket(reads_per_second, read_burst), "write": _Bucket(None, 1)}
 
     def try_acquire(self, kind: Kind) -> bool:
         """Take a token if there is one and nobody waits for it."""

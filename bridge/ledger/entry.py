@@ -6,19 +6,7 @@ write that was rejected, or never sent, leaves nothing behind in Wingfield.
 
 from __future__ import annotations
 
-from bridge.model import (
-    ABSENT,
-    CyclePlace,
-    Ending,
-    Known,
-    Outcome,
-    Rejection,
-    Slot,
-    Stored,
-    Verb,
-    Write,
-    to_ms,
-)
+from bridge.model import ABSENT, CyclePlace, Ending, Known, Outcome, Rejection, Slot, Stored, Verb, Write, to_ms
 
 
 def sighted(id_: str, known: Known | None, content: bytes, now_ms: int) -> Known:
@@ -46,9 +34,7 @@ def intended(known: Known | None, write: Write) -> Known:
     others = (lost for lost in known.unsettled if lost.version_ms != write.version_ms)
     unsettled = sorted((*others, write.stored), key=lambda lost: lost.version_ms)
     return known._replace(
-        intended_version_ms=write.version_ms,
-        intended_fingerprint=write.fingerprint,
-        unsettled=tuple(unsettled),
+        intended_version_ms=write.version_ms, intended_fingerprint=write.fingerprint, unsettled=tuple(unsettled)
     )
 
 

@@ -23,74 +23,57 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 
-def _version_1(db: Database) -> None:
-    db.table("meta").create({"name": str, "value": str}, pk="name", not_null={"value"}, strict=True)
-    db.table("bookings").create(
-        {
-            "id": str,
-            "account": str,
-            "acked_version_ms": int,
-            "acked_fingerprint": bytes,
-            "court_id": str,
-            "start_ms": int,
-            "end_ms": int,
-            "intended_version_ms": int,
-            "intended_fingerprint": bytes,
-            "seen_fingerprint": bytes,
-            "seen_ms": int,
-            "gone_ms": int,
-            "asked_ms": int,
-            "allowed": int,
-        },
-        pk="id",
-        not_null={
-            "account",
-            "acked_fingerprint",
-            "intended_fingerprint",
-            "seen_fingerprint",
-            "seen_ms",
-            "allowed",
-        },
-        strict=True,
-    )
-    place = {"court_id": str, "start_ms": int, "end_ms": int}
-    db.table("intents").create(
-        {"booking_id": str, "version_ms": int, "fingerprint": bytes, **place},
-        pk=("booking_id", "version_ms"),
-        not_null={"fingerprint"},
-        strict=True,
-    )
-    db.table("refusals").create(
+_PLACE = {"court_id": str, "start_ms": int, "end_ms": int}
+_COUNTS = dict.fromkeys(("seen", "created", "updated", "deleted", "unchanged", "ignored", "held"), int)
+_BOOKING = {
+    "id": str,
+    "account": str,
+    "acked_version_ms": int,
+    "acked_fingerprint": bytes,
+    **_PLACE,
+    "intended_version_ms": int,
+    "intended_fingerprint": bytes,
+    "seen_fingerprint": bytes,
+    "seen_ms": int,
+    "gone_ms": int,
+    "asked_ms": int,
+    "allowed": int,
+}
+_ACCOUNT = {"account": str, "number": int, "listed_ms": int, "listed_count": int, "source_updated_ms": int}
+_PASS = {"id": int, "started_ms": int, "duration_ms": int, "outcome": str, **_COUNTS, "withheld": str}
+
+_TABLES_1: tuple[tuple[str, dict[str, type], tuple[str, ...], set[str]], ...] = (
+    # name, columns, primary key, columns that may be null
+    ("meta", {"name": str, "value": str}, ("name",), set()),
+    ("bookings", _BOOKING, ("id",), {"acked_version_ms", "intended_version_ms", "gone_ms", "asked_ms", *_PLACE}),
+    (
+        "intents",
+        {"booking_id": str, "version_ms": int, "fingerprint": bytes, **_PLACE},
+        ("booking_id", "version_ms"),
+        set(_PLACE),
+    ),
+    (
+        "refusals",
         {"booking_id": str, "fingerprint": bytes, "reason": str, "config": str, "at_ms": int},
-        pk="booking_id",
-        not_null={"fingerprint", "reason", "config", "at_ms"},
-        strict=True,
-    )
-    db.table("rings").create(
-        {"booking_id": str, "ring": int, "taken_out": int, **place},
-        pk="booking_id",
-        not_null={"ring", "taken_out", *place},
-        strict=True,
-    )
-    db.table("held").create(
+        ("booking_id",),
+        set(),
+    ),
+    ("rings", {"booking_id": str, "ring": int, "taken_out": int, **_PLACE}, ("booking_id",), set()),
+    (
+        "held",
         {"booking_id": str, "nth": int, "reason": str, "detail": str, "since_ms": int},
-        pk=("booking_id", "nth"),
-        not_null={"reason", "detail", "since_ms"},
-        strict=True,
-    )
-    db.table("accounts").create(
-        {"account": str, "number": int, "listed_ms": int, "listed_count": int, "source_updated_ms": int},
-        pk="account",
-        not_null={"number"},
-        strict=True,
-    )
-    counts = dict.fromkeys(("seen", "created", "updated", "deleted", "unchanged", "ignored", "held"), int)
-    db.table("passes").create(
-        {"id": int, "started_ms": int, "duration_ms": int, "outcome": str, **counts, "withheld": str},
-        pk="id",
-        not_null={"started_ms", "duration_ms", "outcome", *counts, "withheld"},
-        strict=True,
-    )
+        ("booking_id", "nth"),
+        set(),
+    ),
+    ("accounts", _ACCOUNT, ("account",), {"listed_ms", "listed_count", "source_updated_ms"}),
+    ("passes", _PASS, ("id",), set()),
+)
+
+
+def _version_1(db: Database) -> None:
+    for name, columns, key, nullable in _TABLES_1:
+        not_null = set(columns) - set(key) - nullable
+        db.table(name).create(columns, pk=key[0] if len(key) == 1 else key, not_null=not_null, strict=True)
 
 
 def _version_2(db: Database) -> None:

@@ -46,9 +46,7 @@ _BOOKING = (
 )
 _BOOKING_COLUMNS = _BOOKING.count(",") + 1
 _WATERMARK = "account, number, listed_ms, listed_count, source_updated_ms"
-_COUNTS = (
-    "started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored, held, withheld"
-)
+_COUNTS = "started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored, held, withheld"
 
 
 def _insert(table: str, columns: str) -> str:
@@ -112,9 +110,7 @@ class Ledger:
         return cls._prepared(connection, source, identity)
 
     @classmethod
-    def _prepared(
-        cls, connection: sqlite3.Connection, source: str, identity: Identity, *pragmas: str
-    ) -> Ledger:
+    def _prepared(cls, connection: sqlite3.Connection, source: str, identity: Identity, *pragmas: str) -> Ledger:
         ledger = cls(connection, source)
         try:
             with translated(source):
@@ -239,9 +235,7 @@ class Ledger:
             id_ = outcome.id if isinstance(outcome, Stored) else outcome.write.id
             if (known := now(id_)) is not None:
                 changed[id_] = (
-                    entry.read_back(known, outcome)
-                    if isinstance(outcome, Stored)
-                    else entry.ended(known, outcome)
+                    entry.read_back(known, outcome) if isinstance(outcome, Stored) else entry.ended(known, outcome)
                 )
         for write in intents:
             changed[write.id] = entry.intended(now(write.id), write)

@@ -46,9 +46,7 @@ def fate(known: Known, reading: Reading, now_ms: int) -> Fate:
     """Return what is done about a known booking that is in no listing (the table above)."""
     if known.last_end_ms and known.last_end_ms <= reading.first_ms and not known.is_temporarily_deleted:
         return Fate.FORGET
-    owner_is_read = (
-        known.account in reading.complete if known.account in reading.accounts else reading.is_complete
-    )
+    owner_is_read = known.account in reading.complete if known.account in reading.accounts else reading.is_complete
     if not owner_is_read:
         return Fate.LEAVE
     if not known.is_bridged and not known.is_temporarily_deleted:

@@ -18,19 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
-from bridge.model import (
-    ABSENT,
-    CourtBooking,
-    CyclePlace,
-    Deletion,
-    Held,
-    Known,
-    Plan,
-    Slot,
-    Verb,
-    Write,
-    fingerprint,
-)
+from bridge.model import ABSENT, CourtBooking, CyclePlace, Deletion, Held, Known, Plan, Slot, Verb, Write, fingerprint
 from bridge.planning import order
 from bridge.planning.settlement import settle, waits
 from bridge.planning.situation import FOREIGN, Situation, overlap
@@ -75,10 +63,7 @@ def _sort(situation: Situation) -> tuple[dict[str, CourtBooking], dict[str, Held
 
 
 def _restore(
-    situation: Situation,
-    standing: order.Occupancy,
-    movers: dict[str, CourtBooking],
-    rejected: Mapping[str, Held],
+    situation: Situation, standing: order.Occupancy, movers: dict[str, CourtBooking], rejected: Mapping[str, Held]
 ) -> tuple[dict[str, CourtBooking], dict[str, str]]:
     """Settle; where a temporarily deleted booking cannot be put where it belongs, its cycle moves back.
 
@@ -123,10 +108,7 @@ def _old_places(situation: Situation, places: Mapping[str, CyclePlace]) -> Itera
 
 
 def _held(
-    situation: Situation,
-    rejected: Mapping[str, Held],
-    goals: Mapping[str, CourtBooking],
-    blocked: Mapping[str, str],
+    situation: Situation, rejected: Mapping[str, Held], goals: Mapping[str, CourtBooking], blocked: Mapping[str, str]
 ) -> list[Held]:
     """Return every booking that does not get what the source wants, with what is in the way in the end."""
     displaced = (id_ for id_, goal in goals.items() if goal.slot != situation.desired[id_].slot)

@@ -123,9 +123,7 @@ class Settlement:
         return self._immovable_in_the_way(id_) is None and all(other == id_ for other in wanted)
 
 
-def settle(
-    situation: Situation, standing: order.Occupancy, movers: Mapping[str, CourtBooking]
-) -> dict[str, str]:
+def settle(situation: Situation, standing: order.Occupancy, movers: Mapping[str, CourtBooking]) -> dict[str, str]:
     """Return the movers that are blocked, each with what is in its way.
 
     A cycle is broken only if none of it was rejected lately: a booking that is not ours may be in the way.
@@ -151,9 +149,7 @@ def settle(
         stuck.update(dict.fromkeys(rejected, FOREIGN))
 
 
-def waits(
-    situation: Situation, standing: order.Occupancy, moving: Mapping[str, CourtBooking]
-) -> dict[str, list[str]]:
+def waits(situation: Situation, standing: order.Occupancy, moving: Mapping[str, CourtBooking]) -> dict[str, list[str]]:
     """Return, for each booking that is written, those that must have left its target before."""
     graph: dict[str, list[str]] = {id_: [] for id_ in situation.deletions}
     for id_, booking in moving.items():

@@ -1,8 +1,8 @@
 """Everything that can go wrong between a request and its answer, injected on purpose.
 
 A :class:`Fault` waits in ``world.faults`` for requests it matches, lets the first ``after`` of them by,
-strikes the next ``times`` and is spent. Faults count separately, so a schedule is one fault for each
-place in it.
+strikes the next ``times`` and is spent. Faults count separately. A new kind is a function and its line in
+:data:`KINDS`; what it needs to know is a field of :class:`Fault`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -134,16 +134,6 @@ class Faults:
         fault = Fault(kind, **details)
         self._faults = [*self._faults, fault]
         return fault
-
-    def schedule(self, kinds: Iterable[str | None], **details: Unpack[Details]) -> list[Fault]:
-        """Give the coming requests one kind each, in order; None lets one by."""
-        faults = [Fault(kind, **details) if kind is not None else None for kind in kinds]
-        for place, fault in enumerate(faults):
-            if fault is not None:
-                fault.after = place
-        planned = [fault for fault in faults if fault is not None]
-        self._faults = [*self._faults, *planned]
-        return planned
 
     def clear(self) -> None:
         """Take every fault away, and let go what hangs."""

@@ -50,10 +50,6 @@ def generate(
 def _places(bookings: int, courts: int, days: int) -> list[tuple[int, int, int]]:
     """Return court, day and hour of each booking, court by court first, then day by day."""
     return [
-        (
-            number % courts + 1,
-            number // courts % days,
-            (_OPENS_AT + number // (courts * days)) % _HOURS,
-        )
+        (number % courts + 1, number // courts % days, (_OPENS_AT + number // (courts * days)) % _HOURS)
         for number in range(bookings)
     ]

@@ -1,7 +1,7 @@
 """Launch27, simulated: its bookings, accounts, settings and rate limits, and the documented endpoints.
 
 Where the documentation is silent the simulation chooses, and says so: errors other than a log-in's have
-``{"message": …}``; the count is ``{"count": n}``; a listing without ``limit`` has twenty bookings; a query
+``{"message": …}``; a listing without ``limit`` has twenty bookings; a query
 that cannot be read is 422.
 """
 
@@ -57,7 +57,6 @@ class _Behind:
     owner: str | None = None
     forecasted: bool = False
     hidden: bool = False
-    cancelled_ms: int | None = None
     instant: float = 0.0
     day: date | None = None
 
@@ -73,8 +72,6 @@ class _Query:
     ascending: bool
     completed: bool | None
     forecasted: bool
-    cancelled: bool
-    text: str
 
 
 class Launch27(Service):
@@ -126,25 +123,11 @@ class Launch27(Service):
     # --- the world, for tests and the demo -------------------------------------------------------------
 
     def add_account(
-        self,
-        email: str,
-        password: str,
-        *,
-        kind: Kind = "customer",
-        customer_id: int | None = None,
-        token_lifetime_seconds: float = MONTH_SECONDS,
-        otp: str | None = None,
+        self, email: str, password: str, *, kind: Kind = "customer", token_lifetime_seconds: float = MONTH_SECONDS
     ) -> Account:
         """Let somebody log in; ``kind`` decides which listings are theirs to read."""
         with self.lock:
-            return self.logins.add(
-                email,
-                password,
-                kind=kind,
-                customer_id=customer_id,
-                token_lifetime_seconds=token_lifetime_seconds,
-                otp=otp,
-            )
+            return self.logins.add(email, password, kind=kind, token_lifetime_seconds=token_lifetime_seconds)
 
     def expire_tokens(self) -> None:
         """Make every bearer given out so far answer 401."""
@@ -195,16 +178,13 @@ class Launch27(Service):
 
     def cancel(self, number: int) -> None:
         """Take a booking out of the listings; by id it is there, with ``active`` false."""
-        with self.lock:
-            self._known(number).cancelled_ms = self.now_ms
-            self.edit(number, active=False)
+        self.edit(number, active=False)
 
     def restore(self, number: int) -> None:
         """Bring a cancelled or vanished booking back under its id."""
         with self.lock:
             if number in self._vanished:
                 self.bookings[number] = self._vanished.pop(number)
-            self._known(number).cancelled_ms = None
             self.edit(number, active=True)
 
     def vanish(self, number: int) -> None:
@@ -318,11 +298,11 @@ class Launch27(Service):
         behind, raw = self._behind[number], self.bookings[number]
         if behind.hidden or not _may_see(behind, query) or (behind.forecasted and not query.forecasted):
             return False
-        if query.cancelled != (_flag(raw, "active") is False):
+        if _flag(raw, "active") is False:
             return False
         if query.completed is not None and query.completed != (_flag(raw, "completed") is True):
             return False
-        return _within(behind.day, query) and _mentions(raw, query.text)
+        return _within(behind.day, query)
 
     def _page(self, query: _Query, offset: int, limit: int) -> bytes:
         listed = self._listed(query)
@@ -337,11 +317,12 @@ class Launch27(Service):
         encoded = self._encoded.get((number, staff))
         if encoded is None:
             raw = self.bookings[number]
-            encoded = encode(self._for_staff(number, raw) if staff and isinstance(raw, dict) else raw)
+            encoded = encode(self._for_staff(raw) if staff and isinstance(raw, dict) else raw)
             self._encoded[number, staff] = encoded
         return encoded
 
-    def _for_staff(self, number: int, raw: dict[str, Any]) -> dict[str, Any]:
+    @staticmethod
+    def _for_staff(raw: dict[str, Any]) -> dict[str, Any]:
         """Return a booking as staff see it. Source: Launch27, Staff."""
         view = {key: value for key, value in raw.items() if key not in {"email", "name", "phone"}}
         name = raw.get("name")
@@ -351,9 +332,6 @@ class Launch27(Service):
             user["email"] = raw["email"]
         view.setdefault("user", user)
         view.setdefault("booking_status", _status(raw))
-        cancelled_ms = self._behind[number].cancelled_ms
-        if raw.get("active") is False and cancelled_ms is not None:
-            view.setdefault("cancellation", {"date": instant_text(cancelled_ms)})
         return view
 
     # --- the endpoints ---------------------------------------------------------------------------------
@@ -367,7 +345,6 @@ class Launch27(Service):
                 self.route(f"{base}/settings", self._settings, "GET"),
                 self.route(f"{base}/booking/services", self._catalogue, "GET"),
                 self.route(f"{base}/customer/bookings", self._customer_listing, "GET"),
-                self.route(f"{base}/customer/bookings/count", self._customer_count, "GET"),
                 self.route(f"{base}/customer/bookings/{{id:int}}", self._customer_booking, "GET"),
                 self.route(f"{base}/staff/bookings", self._staff_listing, "GET"),
                 self.route(f"{base}/staff/bookings/{{id:int}}", self._staff_booking, "GET"),
@@ -428,9 +405,6 @@ class Launch27(Service):
         limit = limit if self.max_page is None else min(limit, self.max_page)
         return Response(self._page(query, offset, limit), media_type="application/json")
 
-    def _customer_count(self, request: Request, _body: bytes) -> Response:
-        return json_response({"count": len(self._listed(self._query(request, staff=False)))})
-
     def _customer_booking(self, request: Request, _body: bytes) -> Response:
         return self._booking(request, staff=False)
 
@@ -469,8 +443,6 @@ class Launch27(Service):
             ascending=_choice(sent, "sort", ("desc", "asc")) == "asc",
             completed=None if completed == not_completed else completed,
             forecasted=staff and "exclude_forecasted" not in options,
-            cancelled=staff and sent.get("filter") == "cancelled",
-            text=sent.get("query", "").casefold(),
         )
 
 
@@ -487,12 +459,6 @@ def _within(day: date | None, query: _Query) -> bool:
     if day is None:
         return True
     return (query.first is None or query.first <= day) and (query.last is None or day <= query.last)
-
-
-def _mentions(raw: Json, text: str) -> bool:
-    return not text or any(
-        text in str(_flag(raw, key) or "").casefold() for key in ("name", "email", "phone")
-    )
 
 
 def _flag(raw: Json, key: str) -> Json:

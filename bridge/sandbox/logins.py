@@ -27,13 +27,12 @@ _TYPES: dict[Kind, str] = {"customer": "Tenant::Customer", "staff": "Tenant::Sta
 
 @dataclass(slots=True)
 class Account:
-    """Somebody who may log in. ``otp`` is the one-time token that is wanted, if any."""
+    """Somebody who may log in."""
 
     email: str
     password: str = field(repr=False)
     kind: Kind
     id: int
-    otp: str | None
     token_lifetime_seconds: float
 
 
@@ -63,18 +62,10 @@ class Logins:
         self._numbers = itertools.count(1)
 
     def add(
-        self,
-        email: str,
-        password: str,
-        *,
-        kind: Kind = "customer",
-        customer_id: int | None = None,
-        token_lifetime_seconds: float = MONTH_SECONDS,
-        otp: str | None = None,
+        self, email: str, password: str, *, kind: Kind = "customer", token_lifetime_seconds: float = MONTH_SECONDS
     ) -> Account:
         """Let somebody log in; a second time with the same address changes them."""
-        number = len(self._accounts) + 501 if customer_id is None else customer_id
-        account = Account(email, password, kind, number, otp, token_lifetime_seconds)
+        account = Account(email, password, kind, len(self._accounts) + 501, token_lifetime_seconds)
         self._accounts[email.casefold()] = account
         return account
 
@@ -85,7 +76,7 @@ class Logins:
 
     def log_in(self, sent: Json) -> dict[str, Any]:
         """Return the answer to a login; raise :class:`Failure` with 401, 403 or 422."""
-        email, password, token = _credentials(sent)
+        email, password = _credentials(sent)
         now = self._clock()
         attempts = self._attempts.setdefault(email.casefold(), _Attempts())
         if now < attempts.locked_until:
@@ -94,11 +85,6 @@ class Logins:
         if account is None or account.password != password:
             attempts.failed(now)
             raise Failure(_message(401, "Invalid email or password."))
-        if account.otp is not None and token is None:
-            raise Failure(_message(403, "A one-time token is required."))
-        if account.otp is not None and token != account.otp:
-            attempts.failed(now)
-            raise Failure(_message(401, "Invalid token."))
         attempts.wrong = []
         return self._welcome(account, now)
 
@@ -131,7 +117,7 @@ def _message(status: int, text: str) -> Response:
     return json_response({"message": text}, status)
 
 
-def _credentials(sent: Json) -> tuple[str, str, str | None]:
+def _credentials(sent: Json) -> tuple[str, str]:
     wrong = Failure(_message(422, "email and password are required; token has six digits."))
     if not isinstance(sent, dict):
         raise wrong
@@ -140,7 +126,7 @@ def _credentials(sent: Json) -> tuple[str, str, str | None]:
         raise wrong
     if token is not None and not (isinstance(token, str) and _ONE_TIME_TOKEN.fullmatch(token)):
         raise wrong
-    return email, password, token
+    return email, password
 
 
 def _jwt(claims: dict[str, Any]) -> str:

@@ -99,10 +99,7 @@ def one_of(*choices: str) -> Check:
 
 
 def checked(
-    sent: Mapping[str, Any],
-    required: Mapping[str, Check],
-    optional: Mapping[str, Check],
-    path: tuple[Any, ...] = (),
+    sent: Mapping[str, Any], required: Mapping[str, Check], optional: Mapping[str, Check], path: tuple[Any, ...] = ()
 ) -> dict[str, Any]:
     """Return what the checks make of ``sent``; raise :class:`SchemaError` with every issue."""
     checks = {**required, **optional}
@@ -146,11 +143,7 @@ def upsert(body: bytes) -> Upsert:
         {},
     )
     return Upsert(
-        values["courtId"],
-        values["startDate"],
-        values["endDate"],
-        values["externalUpdatedAt"],
-        values["participants"],
+        values["courtId"], values["startDate"], values["endDate"], values["externalUpdatedAt"], values["participants"]
     )
 
 

@@ -1,7 +1,7 @@
 """Wingfield's Partner API, simulated: court bookings by our ids, courts, mappings and user relations.
 
 Where the documentation is silent the simulation chooses, and says so: a deleted booking's version is
-remembered (``remembers_tombstones``), and a deleted id is free again only for a newer version; participants
+remembered, and a deleted id is free again only for a newer version; participants
 in another order are another content; ``from`` and ``to`` pick the bookings that have a moment between
 them; a facility's courts are a bare list (``facility_courts_paged``); unknown query keys break the schema.
 """
@@ -26,10 +26,7 @@ from bridge.sandbox.wire import Clock, Failure, Service, encode, instant_ms, ins
 SERVICE_ID = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
 BEARER = "tok_ext_v1_sandbox"
 FACILITY_ID = "5f0c3a5e-8a52-4d6c-9f5e-1d4d4a0e7b11"
-COURTS = {
-    "79ae2927-a9bc-46ed-8f9e-079af32b7616": "Court 1",
-    "2b1e6c1d-3f0a-4a52-8c1b-6a6d1f9f2c02": "Court 2",
-}
+COURTS = {"79ae2927-a9bc-46ed-8f9e-079af32b7616": "Court 1", "2b1e6c1d-3f0a-4a52-8c1b-6a6d1f9f2c02": "Court 2"}
 """The courts a world has when it is not told which."""
 
 _STATUS = {
@@ -82,9 +79,7 @@ def refuse(kind: str, message: str = "", issues: Sequence[schema.Issue] | None =
     raise Failure(_error(_STATUS[kind], kind, message, issues))
 
 
-def _error(
-    status: int, kind: str, message: str = "", issues: Sequence[schema.Issue] | None = None
-) -> Response:
+def _error(status: int, kind: str, message: str = "", issues: Sequence[schema.Issue] | None = None) -> Response:
     error: dict[str, Any] = {"type": kind, "message": message or kind.replace("_", " ").capitalize()}
     if issues is not None:
         error["issues"] = list(issues)
@@ -157,7 +152,6 @@ class Wingfield(Service):
         self.service_id = service_id.lower()
         self.token = token
         self.scopes = {"user": "write", "organization": "write", "court-booking": "write"}
-        self.remembers_tombstones = True
         self.facility_courts_paged = False
         self.bookings: dict[str, dict[str, Any]] = {}
         self.tombstones: dict[str, int] = {}
@@ -203,12 +197,7 @@ class Wingfield(Service):
             self._occupancy.remove(*self._strangers.pop(handle))
 
     def add_relation(
-        self,
-        user_id: str,
-        email: str,
-        *,
-        status: str = "ACCEPTED",
-        external_user_id: str | None = None,
+        self, user_id: str, email: str, *, status: str = "ACCEPTED", external_user_id: str | None = None
     ) -> None:
         """Relate a user to the external service; only an ``ACCEPTED`` one may be a participant."""
         with self.lock:
@@ -276,9 +265,7 @@ class Wingfield(Service):
         self._ordered = None
         self._pages.clear()
 
-    def _shown(
-        self, external_id: str, wanted: schema.Upsert, created_ms: int, updated_ms: int
-    ) -> dict[str, Any]:
+    def _shown(self, external_id: str, wanted: schema.Upsert, created_ms: int, updated_ms: int) -> dict[str, Any]:
         return {
             "externalServiceId": self.service_id,
             "externalCourtBookingId": external_id,
@@ -392,7 +379,7 @@ class Wingfield(Service):
         return wanted == before
 
     def _check_tombstone(self, external_id: str, version_ms: int) -> None:
-        deleted_ms = self.tombstones.get(external_id) if self.remembers_tombstones else None
+        deleted_ms = self.tombstones.get(external_id)
         if deleted_ms is not None and version_ms < deleted_ms:
             refuse("stale_write")
         if deleted_ms is not None and version_ms == deleted_ms:
@@ -408,7 +395,7 @@ class Wingfield(Service):
             refuse("stale_write")
         if stored is not None:
             self._forget(external_id)
-        if known_ms is not None and self.remembers_tombstones:
+        if known_ms is not None:
             self.tombstones[external_id] = version_ms
         return json_response({})
 
@@ -435,9 +422,7 @@ class Wingfield(Service):
         found = self._order()
         tests = [(_TESTS[name], value) for name, value in asked.items() if name in _TESTS]
         if tests:
-            found = [
-                each for each in found if all(test(each, self._stored[each], value) for test, value in tests)
-            ]
+            found = [each for each in found if all(test(each, self._stored[each], value) for test, value in tests)]
         first = asked.get("offset", 0)
         shown = (self._stored[each].encoded for each in found[first : first + asked.get("limit", 50)])
         return b'{"items":[' + b",".join(shown) + b'],"totalCount":%d}' % len(found)
@@ -457,9 +442,7 @@ class Wingfield(Service):
         if any(court.id in self.denied_courts for court in courts):
             refuse("organization_access_denied")
         shown = [self._court_shown(court) for court in courts]
-        return json_response(
-            {"items": shown, "totalCount": len(shown)} if self.facility_courts_paged else shown
-        )
+        return json_response({"items": shown, "totalCount": len(shown)} if self.facility_courts_paged else shown)
 
     def _court_shown(self, court: Court) -> dict[str, Any]:
         mapping = self.mappings.get(court.id)

@@ -223,9 +223,7 @@ class Shell:
         if not self._service.faults.pending:
             return None
         request = exchange.request
-        return self._service.faults.take(
-            request.method, request.url.path, request.query_params.get("offset", "")
-        )
+        return self._service.faults.take(request.method, request.url.path, request.query_params.get("offset", ""))
 
 
 async def _whole_body(receive: Receive) -> bytes | None:
@@ -318,9 +316,7 @@ class Exchange:
         await self.send(reply.body, last=True)
 
     async def start(self, reply: Reply) -> None:
-        await self._send(
-            {"type": "http.response.start", "status": reply.status, "headers": list(reply.headers)}
-        )
+        await self._send({"type": "http.response.start", "status": reply.status, "headers": list(reply.headers)})
 
     async def send(self, chunk: bytes, *, last: bool = False) -> None:
         await self._send({"type": "http.response.body", "body": chunk, "more_body": not last})

@@ -23,12 +23,12 @@ class Notifier:
     ``watchdog_seconds`` is how often systemd wants a sign of life, None where it wants none.
     """
 
-    def __init__(self, address: str | None, watchdog_seconds: float | None = None) -> None:
+    def __init__(self, address: str = "", watchdog_seconds: float | None = None) -> None:
         self.watchdog_seconds = watchdog_seconds
         self._address = _socket_address(address)
         self._unsent: deque[bytes] = deque(maxlen=_KEPT)
         self._socket: socket.socket | None = None
-        if self._address is not None:
+        if self._address:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
             # A blocking socket whose buffer is full would freeze the event loop, and the watchdog would bite.
             self._socket.setblocking(False)
@@ -36,12 +36,7 @@ class Notifier:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
         """Return the notifier that ``$NOTIFY_SOCKET``, ``$WATCHDOG_USEC`` and ``$WATCHDOG_PID`` ask for."""
-        return cls(environ.get("NOTIFY_SOCKET"), _watchdog_seconds(environ))
-
-    @property
-    def has_unsent(self) -> bool:
-        """Whether systemd has fallen behind in reading."""
-        return bool(self._unsent)
+        return cls(environ.get("NOTIFY_SOCKET", ""), _watchdog_seconds(environ))
 
     def ready(self, status: str) -> None:
         """Say that the service works (again, after a reload), and what goes on."""
@@ -66,7 +61,7 @@ class Notifier:
 
     def flush(self) -> None:
         """Send what could not be sent before."""
-        while self._unsent and self._socket is not None and self._address is not None:
+        while self._unsent and self._socket is not None:
             try:
                 self._socket.sendto(self._unsent[0], self._address)
             except BlockingIOError:
@@ -92,13 +87,11 @@ def _status(text: str) -> str:
     return "STATUS=" + " ".join(text.split())
 
 
-def _socket_address(address: str | None) -> str | None:
-    """Return where to send to: a path, or a name in the abstract namespace (written with an "@")."""
-    if address is None or len(address) < 2:
-        return None
-    if address.startswith("@"):
-        return "\0" + address[1:]
-    return address if address.startswith("/") else None
+def _socket_address(address: str) -> str:
+    """Return where to send to: a path, or a name in the abstract namespace (written with an "@"); else ""."""
+    if len(address) < 2 or address[0] not in "/@":
+        return ""
+    return address.replace("@", "\0", 1) if address.startswith("@") else address
 
 
 def _watchdog_seconds(environ: Mapping[str, str]) -> float | None:

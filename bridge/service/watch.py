@@ -6,45 +6,42 @@ works on every file system, and a file that does not exist yet is no special cas
 
 from __future__ import annotations
 
-import os
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 SETTLED_SECONDS = 1.0
 """How long a file must have been left alone: a half-written one may be valid, with half of its courts."""
 
-_Stamp = tuple[int, int, int, int, int] | None
+_Stamp = tuple[int, ...] | None
+_UNKNOWN: _Stamp = ()
 
 
 class Watch:
     """Watches files, named by path; each may be missing."""
 
-    def __init__(self, paths: Iterable[Path], settled_seconds: float = SETTLED_SECONDS) -> None:
+    def __init__(self, settled_seconds: float = SETTLED_SECONDS) -> None:
         self._settled_seconds = settled_seconds
-        self._paths = tuple(paths)
-        self._taken = self._seen = self._stamps()
+        self._taken: dict[Path, _Stamp] = {}
+        self._seen: dict[Path, _Stamp] = {}
         self._seen_since = 0.0
 
     def look(self, now: float) -> bool:
         """Return whether there is an edit that is not taken yet, and is finished.
 
-        ``now`` is in seconds of a clock that only grows.
+        ``now`` is in seconds of a monotonic clock.
         """
-        stamps = self._stamps()
+        stamps = {path: _stamp(path) for path in self._taken}
         if stamps != self._seen:
             self._seen, self._seen_since = stamps, now
             return False
         return stamps != self._taken and now - self._seen_since >= self._settled_seconds
 
     def take(self, paths: Iterable[Path]) -> None:
-        """Take note that ``paths`` are read from now on. Called before reading, so that no edit is lost."""
-        self._paths = tuple(paths)
-        self._taken = self._seen = self._stamps()
+        """Watch ``paths`` from now on, which were read after the last ``look``: no edit since is lost.
 
-    def _stamps(self) -> tuple[_Stamp, ...]:
-        return tuple(map(_stamp, self._paths))
+        One that was not watched while it was read counts as edited: reading it once more costs nothing.
+        """
+        self._taken = {path: self._seen.get(path, _UNKNOWN) for path in paths}
 
 
 def _stamp(path: Path) -> _Stamp:
@@ -54,42 +51,3 @@ def _stamp(path: Path) -> _Stamp:
     except (OSError, ValueError):
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
-def files_of(config: Path, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return the files that make up a configuration: itself, and wherever its secrets may lie.
-
-    A secret is looked for in several places; all of them count, so that one that appears is noticed too.
-    (What systemd put into ``$CREDENTIALS_DIRECTORY`` stays as it is until the unit is restarted.)
-    """
-    directories = [config.absolute().parent]
-    if credentials := environ.get("CREDENTIALS_DIRECTORY"):
-        directories.insert(0, Path(credentials))
-    home = environ.get("HOME", "~")
-    secrets = (
-        directory / (home + name[1:] if name.startswith("~/") else name)
-        for name in _secret_names(config)
-        for directory in directories
-    )
-    return tuple(dict.fromkeys((config, *secrets)))
-
-
-def _secret_names(config: Path) -> Iterator[str]:
-    try:
-        document = tomllib.loads(config.read_bytes().decode("utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
-        return
-    launch27 = _table(document.get("launch27"))
-    accounts = launch27.get("accounts")
-    yield from _text(_table(document.get("wingfield")).get("token_file"))
-    for account in accounts if isinstance(accounts, list) else ():
-        yield from _text(_table(account).get("password_file"))
-
-
-def _table(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: object) -> Iterator[str]:
-    if isinstance(value, str) and value and "\0" not in value and not os.fsencode(value).endswith(b"/"):
-        yield value

@@ -71,11 +71,7 @@ class _Run:
     """One plan under way."""
 
     def __init__(
-        self,
-        executor: Executor,
-        writes: Sequence[Write],
-        known: Mapping[str, Known],
-        ledger_thread: ThreadPoolExecutor,
+        self, executor: Executor, writes: Sequence[Write], known: Mapping[str, Known], ledger_thread: ThreadPoolExecutor
     ) -> None:
         self._executor = executor
         self._writes = list(writes)

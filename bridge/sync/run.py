@@ -1,6 +1,6 @@
 """One pass, from the listings of Launch27 to the courts of Wingfield: the whole story on one page.
 
-read      every account's listing, mapped as it comes                   launch27/reader.py, mapping.py
+read      every account's listing, mapped as it comes                   sync/reader.py, mapping.py
 adopt     with a new ledger only: what Wingfield already has            sync/adoption.py
 look up   whatever is bridged and no longer listed, by its id           sync/deletions.py
 guard     too many deletes are withheld                                 planning/deletes.py
@@ -18,7 +18,7 @@ from datetime import datetime
 from time import monotonic
 
 from bridge.config.schema import Config, mapping_fingerprint
-from bridge.launch27.reader import Reader
+from bridge.sync.reader import Reader
 from bridge.ledger.store import Ledger
 from bridge.model import from_ms, to_ms
 from bridge.planning.deletes import Guard
@@ -113,9 +113,7 @@ class Synchronizer:
     def _situation(self, this: Pass) -> Situation:
         """Return what the next plan depends on; what failed in this pass stays where it is."""
         stuck = dict.fromkeys((*this.tally.rejected, *this.tally.unanswered), FOREIGN)
-        return Situation(
-            this.reading.desired, dict(this.known), this.deletions, self.fingerprint, this.now_ms, stuck
-        )
+        return Situation(this.reading.desired, dict(this.known), this.deletions, self.fingerprint, this.now_ms, stuck)
 
     async def _execute(self, this: Pass) -> None:
         """Execute the plan; where a rejection or a cycle has changed what is possible, plan again."""

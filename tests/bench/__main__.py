@@ -19,6 +19,7 @@ from statistics import median
 from typing import Any
 
 from tests.bench.processes import Cost, World, measure, middle, world
+from tests.support.configuration import configuration, write_config
 
 CONCURRENCY = 8
 PAGE = 100
@@ -71,7 +72,7 @@ class Bench:
         return cost
 
     def once(self, name: str, sandbox: World) -> Cost:
-        """Run one pass of the bridge; it must end in step."""
+        """Run one pass of the bridge; it must end in sync."""
         command: list[str | Path] = [*self.bridge, "--once", "--json", "--config", self.config]
         cost, printed = sandbox.serving(command, self.log)
         result = json.loads(printed)
@@ -102,8 +103,7 @@ class Bench:
         """Run a sandbox, with a configuration for it and no state yet."""
         with world(bookings) as sandbox:
             self.forget()
-            self.config.write_text(configuration(sandbox.introduction))
-            self.config.chmod(0o600)
+            write_config(self.config, configured(sandbox.introduction))
             yield sandbox
 
     def warm_up(self, sandbox: World) -> None:
@@ -191,9 +191,7 @@ class Bench:
                 self.once(f"first pass, {bookings} bookings", sandbox)
                 for _ in range(self.rounds):
                     self.once(f"quiet pass, {bookings} bookings", sandbox)
-        few, lots = (
-            middle(self.costs[f"quiet pass, {bookings} bookings"]) for bookings in (self.bookings, many)
-        )
+        few, lots = (middle(self.costs[f"quiet pass, {bookings} bookings"]) for bookings in (self.bookings, many))
         growth = lots.cpu_seconds / few.cpu_seconds
         self.figure(f"quiet pass, {many} over {self.bookings} bookings, CPU", growth, "×", 4.2)
         peak = max(cost.peak_mib for name, costs in self.costs.items() if str(many) in name for cost in costs)
@@ -207,9 +205,7 @@ class Bench:
         found = [json.loads(measure(command, self.log)[1]) for _ in range(self.rounds)]
         seconds = [median(each[str(size)] for each in found) for size in sizes]
         self.figure(f"planning {many} bookings, {many // 10} of which cross", seconds[2], "s", 1)
-        self.figure(
-            f"planning {many} over {many // 4} bookings (n log n: 4.7)", seconds[2] / seconds[0], "×", 6
-        )
+        self.figure(f"planning {many} over {many // 4} bookings (n log n: 4.7)", seconds[2] / seconds[0], "×", 6)
 
     @property
     def _commands(self) -> dict[str, list[str | Path]]:
@@ -246,38 +242,18 @@ _STAGES: dict[str, Callable[[Bench], None]] = {
 }
 
 
-def configuration(world: dict[str, Any]) -> str:
+def configured(world: dict[str, Any]) -> str:
     """Return the bridge's configuration for a sandbox without rate limits."""
-    courts = "".join(
-        f'[[courts]]\ncourt_id = "{court}"\nservice_ids = [{number}]\n'
-        for number, court in enumerate(world["courts"], 1)
+    return configuration(
+        world,
+        launch27=[f"page_size = {PAGE}"],
+        wingfield=[f"concurrency = {CONCURRENCY}"],
+        more=['[sync]\nstate = "state.db"', "[mapping]\ndefault_minutes = 60"],
     )
-    return f"""
-[launch27]
-base_url = "{world["launch27_url"]}"
-page_size = {PAGE}
-reads_per_second = 1000
-read_burst = 10000
-[[launch27.accounts]]
-email = "{world["email"]}"
-password = "{world["password"]}"
-[wingfield]
-base_url = "{world["wingfield_url"]}"
-external_service_id = "{world["service_id"]}"
-token = "{world["token"]}"
-concurrency = {CONCURRENCY}
-[sync]
-state = "state.db"
-[mapping]
-default_minutes = 60
-{courts}"""
 
 
 def _table(bench: Bench) -> str:
-    lines = [
-        "| runs (medians) | CPU s | wall s | peak MiB | requests | sandbox busy |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines = ["| runs (medians) | CPU s | wall s | peak MiB | requests | sandbox busy |", "|---|---|---|---|---|---|"]
     for name, costs in bench.costs.items():
         cost = middle(costs)
         lines.append(
@@ -296,17 +272,11 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--bookings", type=int, default=5000, metavar="N")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--delay-ms", type=float, default=50, help="before every answer, in the delayed first pass"
-    )
+    parser.add_argument("--delay-ms", type=float, default=50, help="before every answer, in the delayed first pass")
     parser.add_argument("--listing-delay-ms", type=float, default=200, help="and in the delayed listing")
-    parser.add_argument(
-        "--only", action="append", choices=_STAGES, help="this stage; may be given several times"
-    )
+    parser.add_argument("--only", action="append", choices=_STAGES, help="this stage; may be given several times")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
-    parser.add_argument(
-        "--bridge", default=f"{sys.executable} -m bridge", help="the command that is measured"
-    )
+    parser.add_argument("--bridge", default=f"{sys.executable} -m bridge", help="the command that is measured")
     return parser.parse_args()
 
 

@@ -45,11 +45,7 @@ class Floor:
 
     async def listing(self) -> list[Json]:
         today = datetime.now(UTC).date()
-        window = {
-            "from": str(today - timedelta(days=1)),
-            "to": str(today + timedelta(days=60)),
-            "sort": "asc",
-        }
+        window = {"from": str(today - timedelta(days=1)), "to": str(today + timedelta(days=60)), "sort": "asc"}
         bookings: list[Json] = []
 
         async def page(offset: int) -> None:
@@ -85,9 +81,7 @@ class Floor:
         bookings = await self.listing()
         puts, swaps = self.job["puts"], self.job["swaps"]
         if puts == "all":
-            await self.wingfield.get(
-                self.bookings_url, params={"limit": 100, "offset": 0}, headers=self.token
-            )
+            await self.wingfield.get(self.bookings_url, params={"limit": 100, "offset": 0}, headers=self.token)
             puts = [booking["id"] for booking in bookings]
         by_id = {booking["id"]: booking for booking in bookings}
         writes = [functools.partial(self.put, by_id[id_], self.version_ms) for id_ in puts]

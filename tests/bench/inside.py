@@ -1,6 +1,6 @@
 """Quiet passes inside one long-lived process, start-up left out: the CPU of each, and what the ledger writes.
 
-Takes the path of a configuration whose state is in step, a floor's job, and how many passes. Prints the CPU
+Takes the path of a configuration whose state is in sync, a floor's job, and how many passes. Prints the CPU
 milliseconds of the median pass and of the floor's, and the transactions of a pass.
 """
 
@@ -17,7 +17,8 @@ from pathlib import Path
 from statistics import median
 
 from bridge import log as logs
-from bridge.config.schema import Config, load_config
+from bridge.config.loading import load_config
+from bridge.config.schema import Config
 from bridge.ledger.store import Ledger
 from bridge.sync.clients import connected
 from bridge.sync.narrator import LogNarrator
@@ -40,9 +41,7 @@ async def main(config: Config, job: Json, passes: int) -> None:
         async with connected(config) as services, floor(job) as floor_pass:
             bridge = Synchronizer(
                 config,
-                services.launch27,
-                services.sessions,
-                services.wingfield,
+                services,
                 ledger,
                 LogNarrator(lasting=True),
                 clock=lambda: datetime.now(UTC),

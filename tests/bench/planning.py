@@ -9,50 +9,35 @@ import gc
 import json
 import sys
 import time
-from datetime import UTC, datetime, timedelta
 
-from bridge.model import CourtBooking, Known, Slot, fingerprint, to_ms
-from bridge.planning.planner import Situation, make_plan
+from bridge.model import to_ms
+from bridge.planning.planner import make_plan
+from bridge.planning.situation import Situation
+from tests.support.builders import NOON, booking, known, slot
 
 COURTS = 40
 TIMES = 3
-START = datetime(2026, 11, 20, tzinfo=UTC)
-PLAYERS = ("player@example.com",)
 
 
 def situation(bookings: int, moving: int) -> Situation:
-    """Return a full calendar in which ``moving`` bookings change places: pairs, and rings of up to seven."""
+    """Return a full calendar in which ``moving`` bookings change places: cycles of two to seven."""
     hours = bookings // COURTS + 1
-    places = {
-        str(1000 + n): Slot(
-            f"court {n // hours}", START + timedelta(hours=n % hours), START + timedelta(hours=n % hours + 1)
-        )
-        for n in range(bookings)
-    }
+    places = {str(1000 + n): slot(n % hours, n // hours) for n in range(bookings)}
     step = bookings // moving
     movers = list(places)[: step * moving : step]
     targets = dict(places)
     size = 2
     while movers:
-        ring, movers = movers[:size], movers[size:]
-        targets.update(zip(ring, (places[id_] for id_ in (*ring[1:], ring[0])), strict=True))
+        cycle, movers = movers[:size], movers[size:]
+        targets.update(zip(cycle, (places[id_] for id_ in (*cycle[1:], cycle[0])), strict=True))
         size = size + 1 if size < 7 else 2
     return Situation(
-        {id_: _booking(id_, slot) for id_, slot in targets.items()},
-        {id_: _known(id_, slot) for id_, slot in places.items()},
+        {id_: booking(id_, place) for id_, place in targets.items()},
+        {id_: known(id_, place) for id_, place in places.items()},
         {},
         "",
-        to_ms(START),
+        to_ms(NOON),
     )
-
-
-def _booking(id_: str, slot: Slot) -> CourtBooking:
-    return CourtBooking(id_, slot, PLAYERS, None, fingerprint(slot, PLAYERS))
-
-
-def _known(id_: str, slot: Slot) -> Known:
-    content, start_ms, end_ms = fingerprint(slot, PLAYERS), to_ms(slot.start), to_ms(slot.end)
-    return Known(id_, "", 1, content, slot.court_id, start_ms, end_ms, 1, content, content, 1)
 
 
 def _planned(given: Situation, moving: int) -> float:

@@ -86,9 +86,7 @@ class World:
         if stats["errors"]:
             raise SystemExit(f"the sandbox answered {', '.join(stats['errors'])}")
         served = stats["cpu_seconds"] - before
-        whole = Cost(
-            cost.cpu_seconds, cost.wall_seconds, cost.peak_mib, served, stats["requests"], stats["pages"]
-        )
+        whole = Cost(cost.cpu_seconds, cost.wall_seconds, cost.peak_mib, served, stats["requests"], stats["pages"])
         return whole, printed
 
 

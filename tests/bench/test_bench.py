@@ -11,7 +11,7 @@ import pytest
 
 from bridge.sandbox import Sandbox, server
 from tests.bench import planning
-from tests.bench.__main__ import Figure, configuration
+from tests.bench.__main__ import Figure, configured
 from tests.bench.floor import floor
 from tests.bench.world import Worlds
 
@@ -67,10 +67,10 @@ def test_the_worlds_can_be_told_what_to_do_in_json(worlds: Worlds) -> None:
     worlds.delay(5)
     assert worlds.wingfield.delay_seconds == 0.005
     assert json.loads(json.dumps(worlds.introduction()))["courts"] == worlds.courts
-    assert configuration(worlds.introduction()).count("[[courts]]") == len(worlds.courts)
+    assert configured(worlds.introduction()).count("[[courts]]") == len(worlds.courts)
 
 
-def test_the_planner_is_given_rings() -> None:
+def test_the_planner_is_given_cycles() -> None:
     given = planning.situation(400, 40)
     assert planning._planned(given, 40) > 0
     assert sum(given.desired[id_].slot != known.slot for id_, known in given.known.items()) == 40

@@ -9,16 +9,18 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 from zoneinfo import ZoneInfo
 
 from bridge.sandbox import Launch27, Sandbox, Wingfield, generate
+from tests.support.builders import EMAIL, PASSWORD
+from tests.support.configuration import introduction
 
 COURTS = 40
 DAYS = 30
-EMAIL, PASSWORD = "club@example.com", "club-secret"
 
 
 class Worlds:
@@ -53,16 +55,13 @@ class Worlds:
         pairs = [[a, b] for a, b in zip(self.ids[::step], self.ids[step // 2 :: step], strict=False)]
         pairs = pairs[: round(len(self.ids) * share / 2)]
         for one, other in pairs:
-            theirs, others = (
-                {
-                    name: dict.__getitem__(self.launch27.bookings[id_], name)
-                    for name in ("service_date", "services")
-                }
-                for id_ in (one, other)
-            )
-            self.launch27.edit(one, **json.loads(json.dumps(others)))
-            self.launch27.edit(other, **json.loads(json.dumps(theirs)))
+            ours, theirs = (self.place_of(id_) for id_ in (one, other))
+            self.launch27.edit(one, **theirs)
+            self.launch27.edit(other, **ours)
         return pairs
+
+    def place_of(self, id_: int) -> dict[str, Any]:
+        return {name: deepcopy(self.launch27.bookings[id_][name]) for name in ("service_date", "services")}
 
     def delay(self, milliseconds: float) -> None:
         """Wait so long before every answer."""
@@ -85,15 +84,7 @@ class Worlds:
 
     def introduction(self) -> dict[str, Any]:
         """Return what a client needs to know."""
-        return {
-            "launch27_url": self.launch27.url,
-            "wingfield_url": self.wingfield.url,
-            "service_id": self.wingfield.service_id,
-            "email": EMAIL,
-            "password": PASSWORD,
-            "token": self.wingfield.token,
-            "courts": self.courts,
-        }
+        return introduction(self.launch27, self.wingfield)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import structlog
 
 from bridge.cli.main import main
 from tests.cli.calls import Ran, Run, restored_signals
-from tests.conftest import EMAIL, PASSWORD
+from tests.support.builders import EMAIL, PASSWORD
 
 
 @pytest.fixture

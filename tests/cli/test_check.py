@@ -8,7 +8,7 @@ import pytest
 
 from bridge.sandbox import Sandbox
 from tests.cli.calls import COURT_1, COURT_2, Run, WriteConfig, writes
-from tests.conftest import PASSWORD
+from tests.support.builders import PASSWORD
 
 
 def test_a_check_without_problems_exits_0_and_lists_what_it_looked_at(
@@ -38,12 +38,7 @@ def test_a_check_lists_every_problem_at_once(run: Run, sandbox: Sandbox, write_c
     config.with_name("courtbridge.db").write_text("no database at all" * 100)
     ran = run("check", "--json", "--config", config)
     assert ran.code == 78
-    assert ran.places == [
-        "launch27.timezone",
-        "courts[0].service_ids",
-        "courts[1].court_id",
-        "sync.state",
-    ]
+    assert ran.places == ["launch27.timezone", "courts[0].service_ids", "courts[1].court_id", "sync.state"]
     assert "no service 77" in ran.json["problems"][1]["message"]
     assert "frozen" in ran.json["warnings"][0]
     assert "no service 88" in ran.json["warnings"][1]
@@ -61,12 +56,7 @@ def test_a_check_lists_every_problem_at_once(run: Run, sandbox: Sandbox, write_c
     ],
 )
 def test_a_check_names_what_is_wrong_and_the_credentials_that_are_refused(
-    run: Run,
-    sandbox: Sandbox,
-    write_config: WriteConfig,
-    replace: dict[str, str],
-    code: int,
-    places: list[str],
+    run: Run, sandbox: Sandbox, write_config: WriteConfig, replace: dict[str, str], code: int, places: list[str]
 ) -> None:
     token = sandbox.wingfield.token
     config = write_config({old.replace("TOKEN", token): new for old, new in replace.items()})
@@ -89,9 +79,7 @@ def test_a_check_says_once_that_a_service_is_down(run: Run, sandbox: Sandbox, co
 def test_a_check_warns_of_what_it_may_not_see(run: Run, sandbox: Sandbox, write_config: WriteConfig) -> None:
     config = write_config({"reads_per_second": 'timezone = "Europe/Paris"\nreads_per_second'})
     sandbox.wingfield.scopes["organization"] = "none"
-    sandbox.launch27.faults.add(
-        "status", times=None, status=404, match=lambda _, path: path.endswith("/services")
-    )
+    sandbox.launch27.faults.add("status", times=None, status=404, match=lambda _, path: path.endswith("/services"))
     ran = run("check", "--json", "--config", config)
     assert ran.code == 0
     assert [warning.partition(" ")[0] for warning in ran.json["warnings"]] == [
@@ -104,9 +92,7 @@ def test_a_check_warns_of_what_it_may_not_see(run: Run, sandbox: Sandbox, write_
 def test_a_check_tells_a_court_that_is_denied_from_services_that_fail(
     run: Run, sandbox: Sandbox, config_file: Path
 ) -> None:
-    sandbox.wingfield.faults.add(
-        "status", times=None, status=403, match=lambda _, path: path.endswith(COURT_1)
-    )
+    sandbox.wingfield.faults.add("status", times=None, status=403, match=lambda _, path: path.endswith(COURT_1))
     sandbox.wingfield.faults.add("redirect", times=None, match=lambda _, path: path.endswith(COURT_2))
     sandbox.launch27.faults.add("redirect", match=lambda _, path: path.endswith("/services"))
     ran = run("check", "--json", "--config", config_file)
@@ -116,10 +102,11 @@ def test_a_check_tells_a_court_that_is_denied_from_services_that_fail(
 def test_a_court_of_an_organization_that_gave_no_access_needs_a_person(
     run: Run, sandbox: Sandbox, config_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bridge.wingfield.client import OrganizationAccessDenied, Wingfield
+    from bridge.errors import AccessDenied
+    from bridge.wingfield.client import Wingfield
 
     async def denied(_: Wingfield, __: str) -> None:
-        raise OrganizationAccessDenied("Wingfield", "the court's organization has not given access")
+        raise AccessDenied("Wingfield", "the court's organization has not given access")
 
     monkeypatch.setattr(Wingfield, "court", denied)
     ran = run("check", "--json", "--config", config_file)

@@ -12,12 +12,10 @@ from bridge.launch27.wire import CatalogueService
 from bridge.sandbox import Sandbox
 from bridge.wingfield.client import Court
 from tests.cli.calls import COURT_1, COURT_2, Run, WriteConfig, book
-from tests.conftest import PASSWORD
+from tests.support.builders import PASSWORD
 
 
-def test_courts_prints_blocks_that_make_a_valid_configuration(
-    run: Run, sandbox: Sandbox, config_file: Path
-) -> None:
+def test_courts_prints_blocks_that_make_a_valid_configuration(run: Run, sandbox: Sandbox, config_file: Path) -> None:
     text = config_file.read_text()
     config_file.write_text(text[: text.index("[[courts]]")])
     facility = next(iter(sandbox.wingfield.courts.values())).facility_id
@@ -40,10 +38,7 @@ def test_courts_are_found_in_mappings_and_bookings(run: Run, sandbox: Sandbox, c
     }
     ran = run("courts", "--json", "--config", config_file)
     assert ran.code == 0
-    assert [(court["id"], court["service_ids"]) for court in ran.json["courts"]] == [
-        (COURT_1, [1]),
-        (COURT_2, [2]),
-    ]
+    assert [(court["id"], court["service_ids"]) for court in ran.json["courts"]] == [(COURT_1, [1]), (COURT_2, [2])]
     assert [service["id"] for service in ran.json["services"]] == [1, 2, 9]
 
 
@@ -70,9 +65,7 @@ def test_courts_shows_the_one_side_when_the_other_is_refused(
     assert "Wingfield: the token was refused" in ran.out
 
 
-def test_courts_shows_what_it_can_when_launch27_is_down(
-    run: Run, sandbox: Sandbox, config_file: Path
-) -> None:
+def test_courts_shows_what_it_can_when_launch27_is_down(run: Run, sandbox: Sandbox, config_file: Path) -> None:
     sandbox.launch27.faults.add("redirect", times=None)
     assert run("courts", "--config", config_file).code == 75
 
@@ -100,7 +93,7 @@ def test_a_service_fits_a_court_by_its_name(court: str, service: str, fits: bool
 
 
 def test_a_service_that_fits_two_courts_is_guessed_for_neither() -> None:
-    halls = [Court(id_, "Court 1", "f", "Club", None, None) for id_ in ("a", "b")]
+    halls = [Court(id=id_, name="Court 1") for id_ in ("a", "b")]
     assert courts.Sides(halls, {1: CatalogueService("Court 1", None)}).guesses == {"a": [], "b": []}
 
 
@@ -108,7 +101,7 @@ def test_names_from_the_services_can_neither_break_the_block_nor_steer_a_termina
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     name = 'Court "1"\\ \x1b[31m\nhacked = true \U0001f3be\x7f'
-    sides = courts.Sides([Court(COURT_1, name, "", "", None, None)], {1: CatalogueService(name, 45)})
+    sides = courts.Sides([Court(id=COURT_1, name=name)], {1: CatalogueService(name, 45)})
     printed = courts.blocks(sides)
     assert tomllib.loads(printed) == {"courts": [{"name": name, "court_id": COURT_1, "service_ids": [1]}]}
     courts.report(sides)

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from bridge.cli import demo
-from bridge.cli.demo_club import STEPS, Club
+from bridge.sandbox.saturday import STEPS, Club
 from bridge.cli.main import main
 from bridge.errors import ExitStatus
 from bridge.model import Verb, Write
@@ -24,7 +24,7 @@ def watch(event, arguments):
     if event == "socket.getaddrinfo" and arguments[0] not in ("127.0.0.1", "localhost"):
         print("asked for", arguments[0], file=sys.stderr)
 sys.addaudithook(watch)
-from bridge.cli.demo_club import STEPS, Club
+from bridge.sandbox.saturday import STEPS, Club
 from bridge.cli.main import main
 sys.exit(main(["demo"]))
 """
@@ -56,12 +56,8 @@ def test_the_demo_ends_in_sync_and_tells_each_pass(capsys: pytest.CaptureFixture
         assert part in said.out
 
 
-def test_the_demo_sends_nothing_off_loopback_and_says_the_same_every_time(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-c", WATCHED], capture_output=True, text=True, timeout=60, check=True
-    )
+def test_the_demo_sends_nothing_off_loopback_and_says_the_same_every_time(capsys: pytest.CaptureFixture[str]) -> None:
+    ran = subprocess.run([sys.executable, "-c", WATCHED], capture_output=True, text=True, timeout=60, check=True)
     assert ran.stderr == ""
     main(["demo"])
     assert capsys.readouterr().out == ran.stdout
@@ -78,9 +74,7 @@ def test_the_demo_exits_1_when_wingfield_has_not_what_launch27_says(
     assert "these differ: 1016, 1017." in capsys.readouterr().out
 
 
-def test_a_booking_nobody_knows_has_no_name_and_a_delete_may_have_no_place(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_booking_nobody_knows_has_no_name_and_a_delete_may_have_no_place(capsys: pytest.CaptureFixture[str]) -> None:
     demo._print_writes(Club(), [Write(Verb.DELETE, "1", None, (), b"", 0, "gone")])
     assert re.search(r"^  delete +1 +gone$", capsys.readouterr().out, re.MULTILINE)
 

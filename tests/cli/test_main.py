@@ -19,18 +19,8 @@ from bridge.cli import output, status
 from bridge.cli.arguments import LEVELS
 from bridge.cli.main import main
 from bridge.sandbox import Sandbox
-from tests.cli.calls import (
-    COURT_1,
-    COURT_2,
-    Ran,
-    Run,
-    WriteConfig,
-    book,
-    on_a_terminal,
-    process,
-    start,
-)
-from tests.conftest import EMAIL, PASSWORD
+from tests.cli.calls import COURT_1, COURT_2, Ran, Run, WriteConfig, book, on_a_terminal, process, start
+from tests.support.builders import EMAIL, PASSWORD
 
 # --- arguments ---
 
@@ -100,9 +90,7 @@ def test_options_stand_before_or_after_the_command(run: Run, config_file: Path, 
     assert run(*arguments.format(config_file).split()).json["bookings"] == 0
 
 
-def test_without_a_command_it_is_the_daemon(
-    run: Run, config_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_command_it_is_the_daemon(run: Run, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     called = []
 
     def daemon(path: Path, **more: Any) -> int:
@@ -122,7 +110,7 @@ def test_an_interruption_before_anything_began_leaves_no_traceback(
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("SIGTERM ends what Ctrl-C ends")
 
-    monkeypatch.setattr("bridge.config.schema.find_config", interrupted)
+    monkeypatch.setattr("bridge.config.paths.find_config", interrupted)
     assert run(*arguments.split()) == Ran(code, "", "")
 
 
@@ -204,9 +192,7 @@ def test_a_broken_pipe_anywhere_else_leaves_no_traceback(
 
 
 def test_problems_are_told_in_words_on_a_terminal(write_config: WriteConfig) -> None:
-    code, shown = on_a_terminal(
-        "--once", "--config", write_config({COURT_1: "court-one", COURT_2: "\\u0007"})
-    )
+    code, shown = on_a_terminal("--once", "--config", write_config({COURT_1: "court-one", COURT_2: "\\u0007"}))
     assert code == 78
     lines = shown.splitlines()
     assert lines[0].startswith('courtbridge: courts[0].court_id: "court-one" is no')

@@ -15,7 +15,7 @@ import pytest
 
 from bridge.cli import once
 from bridge.cli.arguments import Options
-from bridge.config.schema import load_config
+from bridge.config.loading import load_config
 from bridge.errors import ExitStatus, Unavailable
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
@@ -35,7 +35,7 @@ from tests.cli.calls import (
     start,
     writes,
 )
-from tests.conftest import EMAIL, PASSWORD
+from tests.support.builders import EMAIL, PASSWORD
 
 
 def is_put(method: str, _path: str) -> bool:
@@ -83,9 +83,7 @@ def test_a_held_booking_exits_1_with_its_reason(run: Run, sandbox: Sandbox, conf
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", held["since"])
 
 
-def test_the_summary_names_what_is_held_and_what_failed(
-    run: Run, sandbox: Sandbox, config_file: Path
-) -> None:
+def test_the_summary_names_what_is_held_and_what_failed(run: Run, sandbox: Sandbox, config_file: Path) -> None:
     book(sandbox, email="")
     book(sandbox, 1)
     sandbox.wingfield.faults.add("redirect", times=None, match=is_put, location="/elsewhere")
@@ -144,9 +142,7 @@ def test_a_damaged_state_exits_74(run: Run, config_file: Path) -> None:
         assert [line["event"] for line in ran.log] == ["state_unusable"]
 
 
-def test_a_refused_password_exits_77_and_is_nowhere(
-    run: Run, sandbox: Sandbox, write_config: WriteConfig
-) -> None:
+def test_a_refused_password_exits_77_and_is_nowhere(run: Run, sandbox: Sandbox, write_config: WriteConfig) -> None:
     config = write_config({PASSWORD: "hunter2-hunter2"})
     ran = run("--once", "--json", "--config", config)
     assert (ran.code, ran.json["outcome"]) == (77, "refused")
@@ -216,9 +212,7 @@ def test_a_dry_run_says_what_a_pass_would_write_and_writes_nothing_anywhere(
     assert all(line["dry_run"] for line in ran.log)
 
 
-def test_a_dry_run_before_the_first_pass_leaves_no_file(
-    run: Run, sandbox: Sandbox, config_file: Path
-) -> None:
+def test_a_dry_run_before_the_first_pass_leaves_no_file(run: Run, sandbox: Sandbox, config_file: Path) -> None:
     book(sandbox)
     ran = run("--dry-run", "--config", config_file)
     assert [path.name for path in config_file.parent.iterdir()] == ["config.toml"]
@@ -261,9 +255,7 @@ def test_a_delete_without_a_known_place_and_withheld_deletes_are_shown_as_they_a
 # --- signals ---
 
 
-def test_sigterm_ends_a_pass_with_what_is_in_flight_stored_and_75(
-    sandbox: Sandbox, config_file: Path
-) -> None:
+def test_sigterm_ends_a_pass_with_what_is_in_flight_stored_and_75(sandbox: Sandbox, config_file: Path) -> None:
     for hour in range(20):
         book(sandbox, hour)
     hang = sandbox.wingfield.faults.add("hang", match=is_put, after=3)

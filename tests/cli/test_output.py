@@ -54,9 +54,7 @@ def test_a_line_stays_one_line_however_narrow_the_terminal(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
-def test_what_could_steer_a_terminal_is_made_visible(
-    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO
-) -> None:
+def test_what_could_steer_a_terminal_is_made_visible(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO) -> None:
     monkeypatch.setattr(sys, "stdout", stream)
     output.line("a\x1b[2Jb")
     output.table("", ("c",), [("d\x9be",)])
@@ -80,9 +78,7 @@ def test_held_bookings_are_shown_as_the_interface_says() -> None:
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError(), OSError(28, "No space left on device")])
-def test_a_reader_that_has_gone_is_no_error_and_a_full_disk_is(
-    monkeypatch: pytest.MonkeyPatch, error: OSError
-) -> None:
+def test_a_reader_that_has_gone_is_no_error_and_a_full_disk_is(monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
     class Broken(io.StringIO):
         def flush(self) -> None:
             raise error

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from bridge.cli import status
-from bridge.config.schema import load_config
+from bridge.config.loading import load_config
 from bridge.errors import AlreadyRunning, StateError
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
 from bridge.model import Held, PassRecord, Watermark, to_ms
 from bridge.sandbox import Sandbox
 from tests.cli.calls import Run, WriteConfig, book
-from tests.conftest import PASSWORD
+from tests.support.builders import PASSWORD
 
 
 def test_status_before_the_first_pass_says_so(run: Run, config_file: Path) -> None:
@@ -38,9 +38,7 @@ def test_status_before_the_first_pass_says_so(run: Run, config_file: Path) -> No
 def test_status_needs_no_secret_and_no_court_and_asks_nobody(
     run: Run, sandbox: Sandbox, write_config: WriteConfig
 ) -> None:
-    config = write_config(
-        {f'password = "{PASSWORD}"': 'password_file = "nowhere"', "[[courts]]": "[[other]]"}
-    )
+    config = write_config({f'password = "{PASSWORD}"': 'password_file = "nowhere"', "[[courts]]": "[[other]]"})
     text = config.read_text()
     config.write_text(text[: text.index("[[other]]")])
     assert run("status", "--config", config).code == 0
@@ -92,14 +90,12 @@ def test_the_process_that_runs_is_the_one_that_has_the_lock_as_the_kernel_says(t
     assert status.running(state) is None
 
 
-def test_a_state_out_of_reach_is_said_in_a_sentence(
-    config_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def denied(*_: Any) -> bool:
+def test_a_state_out_of_reach_is_said_in_a_sentence(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
     config = load_config(config_file, {})
-    monkeypatch.setattr(Path, "exists", denied)
+    monkeypatch.setattr(Path, "stat", denied)
     with pytest.raises(StateError, match="Permission denied; call courtbridge as a user who may read"):
         Ledger.snapshot(config.sync.state, config.identity)
 
@@ -135,9 +131,7 @@ def test_the_status_tells_all_the_ledger_knows(capsys: pytest.CaptureFixture[str
         assert part in text
 
 
-def test_a_bridge_without_a_finished_pass_is_running_all_the_same(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_bridge_without_a_finished_pass_is_running_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     status.report(replace(STATUS, passes=()), NOW)
     text = capsys.readouterr().out
     assert text.startswith("No pass has finished yet")

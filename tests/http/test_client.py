@@ -19,10 +19,11 @@ import httpx
 import pytest
 import structlog
 
-from bridge.config.schema import Secret
+from bridge.config.secrets import Secret
 from bridge.errors import ConfigError, Rejected, Unavailable
-from bridge.http import client as http_module
-from bridge.http.client import Backoff, Call, Http, Response, Timeouts, retry_after
+from bridge.http import connections
+from bridge.http.client import Backoff, Call, Http, Response, Timeouts
+from bridge.http.failures import retry_after
 from bridge.http.ratelimit import RateLimiter
 from bridge.sandbox import Sandbox
 
@@ -62,12 +63,16 @@ def client(server: Callable[[httpx.Request], Any], **more: Any) -> Http:
     return Http("Launch27", "https://acme.test/latest", transport=httpx.MockTransport(server), **more)
 
 
-async def unavailable(http: Http, call: Call = GET, check: Callable[[Response], Any] = read_json) -> str:
+async def trouble_of(http: Http, call: Call = GET) -> Unavailable:
     with pytest.raises(Unavailable) as caught:
-        await http.request(call, check)
+        await http.request(call, read_json)
     assert caught.value.__context__ is None
     assert caught.value.__cause__ is None
-    return str(caught.value)
+    return caught.value
+
+
+async def unavailable(http: Http, call: Call = GET) -> str:
+    return str(await trouble_of(http, call))
 
 
 async def until(true: Callable[[], object]) -> None:
@@ -128,25 +133,14 @@ async def test_what_check_refuses_goes_to_the_caller_untouched() -> None:
     assert len(server.asked) == 1
 
 
-async def test_packed_answers_are_unpacked() -> None:
-    packed = httpx.Response(200, headers={"content-encoding": "gzip"}, content=gzip.compress(b'{"a": 1}'))
-
+@pytest.mark.parametrize(("content", "asked"), [(gzip.compress(b'{"ok": true}'), 1), (b"not gzip at all", 2)])
+async def test_packed_answers_are_unpacked_or_else_tried_again(content: bytes, asked: int) -> None:
     async def answer(_request: httpx.Request) -> httpx.Response:
-        return httpx.Response(
-            200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(gzip.compress(b'{"a": 1}'))
-        )
+        return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(content))
 
-    assert packed.json() == {"a": 1}
-    assert await client(answer).request(GET, read_json) == {"a": 1}
-
-
-async def test_an_answer_that_cannot_be_unpacked_is_tried_again() -> None:
-    async def broken(_request: httpx.Request) -> httpx.Response:
-        return httpx.Response(
-            200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"not gzip at all")
-        )
-
-    assert await client(Server(broken, OK)).request(GET, read_json) == {"ok": True}
+    server = Server(answer, OK)
+    assert await client(server).request(GET, read_json) == {"ok": True}
+    assert len(server.asked) == asked
 
 
 def test_repr_shows_the_address_and_no_secret() -> None:
@@ -163,25 +157,26 @@ def test_reads_and_writes_are_told_apart() -> None:
 
 # --- What is tried again ------------------------------------------------------------------------------
 
-RETRIED: list[tuple[Answer, str]] = [
-    (httpx.ConnectError("x"), "could not connect"),
-    (httpx.ConnectTimeout("x"), "could not connect within 5 s"),
-    (httpx.ReadTimeout("x"), "timed out reading: nothing came for 15 s"),
-    (httpx.WriteTimeout("x"), "timed out writing: nothing was taken for 15 s"),
-    (httpx.ReadError("x"), "the connection broke off"),
-    (httpx.RemoteProtocolError("x"), "the connection broke off"),
-    (httpx.ProxyError("x"), "the proxy refused to connect"),
-    (httpx.Response(500), "answered 500"),
-    (httpx.Response(503, html="<p>"), "answered 503"),
-    (httpx.Response(429), "answered 429"),
-    (httpx.Response(200, html="<p>hello"), "the answer (status 200) is not what the API promises"),
-    (httpx.Response(200, content=b'{"half": '), "the answer (status 200) is not what the API promises"),
-    (httpx.Response(404, html="<p>"), "the answer (status 404) is not what the API promises"),
+NOT_PROMISED = "is not what the API promises"
+RETRIED: list[tuple[Answer, str, str]] = [
+    (httpx.ConnectError("x"), "could not connect", "connect"),
+    (httpx.ConnectTimeout("x"), "could not connect within 5 s", "connect"),
+    (httpx.ReadTimeout("x"), "timed out reading: nothing came for 15 s", "timeout"),
+    (httpx.WriteTimeout("x"), "timed out writing: nothing was taken for 15 s", "timeout"),
+    (httpx.ReadError("x"), "the connection broke off", "connection"),
+    (httpx.RemoteProtocolError("x"), "the connection broke off", "connection"),
+    (httpx.ProxyError("x"), "the proxy refused to connect", "proxy"),
+    (httpx.Response(500), "answered 500", "status 500"),
+    (httpx.Response(503, html="<p>"), "answered 503", "status 503"),
+    (httpx.Response(429), "answered 429", "status 429"),
+    (httpx.Response(200, html="<p>hello"), f"the answer (status 200) {NOT_PROMISED}", "not the API's"),
+    (httpx.Response(200, content=b'{"half": '), f"the answer (status 200) {NOT_PROMISED}", "not the API's"),
+    (httpx.Response(404, html="<p>"), f"the answer (status 404) {NOT_PROMISED}", "not the API's"),
 ]
 
 
-@pytest.mark.parametrize(("trouble", "words"), RETRIED)
-async def test_passing_trouble_is_tried_again(trouble: Answer, words: str) -> None:
+@pytest.mark.parametrize(("trouble", "words", "_kind"), RETRIED)
+async def test_passing_trouble_is_tried_again(trouble: Answer, words: str, _kind: str) -> None:
     server = Server(trouble, OK)
     with structlog.testing.capture_logs() as logs:
         assert await client(server).request(GET, read_json) == {"ok": True}
@@ -200,11 +195,14 @@ async def test_passing_trouble_is_tried_again(trouble: Answer, words: str) -> No
     }
 
 
-@pytest.mark.parametrize(("trouble", "words"), RETRIED)
-async def test_lasting_trouble_ends_after_four_tries(trouble: Answer, words: str) -> None:
+@pytest.mark.parametrize(("trouble", "words", "kind"), RETRIED)
+async def test_lasting_trouble_ends_after_four_tries_and_keeps_its_kind(trouble: Answer, words: str, kind: str) -> None:
     server = Server(trouble)
-    assert await unavailable(client(server)) == f"Launch27: {words} (4 tries)"
+    http = client(server)
+    error = await trouble_of(http)
+    assert (str(error), error.kind) == (f"Launch27: {words} (4 tries)", kind)
     assert len(server.asked) == 4
+    assert (await trouble_of(http)).kind == kind
 
 
 @pytest.mark.parametrize(
@@ -212,10 +210,7 @@ async def test_lasting_trouble_ends_after_four_tries(trouble: Answer, words: str
     [
         (socket.gaierror(-2, "Name or service not known"), "could not connect: its name is not known"),
         (ConnectionRefusedError(111, "refused"), "could not connect: connection refused"),
-        (
-            ExceptionGroup("all", [ConnectionRefusedError(111, "refused")]),
-            "could not connect: connection ref",
-        ),
+        (ExceptionGroup("all", [ConnectionRefusedError(111, "refused")]), "could not connect: connection ref"),
         (ssl.SSLError(1, "WRONG_VERSION_NUMBER"), "could not agree on TLS"),
     ],
 )
@@ -231,22 +226,17 @@ async def test_a_wrong_certificate_is_not_tried_again() -> None:
     trouble.__cause__ = ssl.SSLCertVerificationError(1, "failed")
     trouble.__cause__.verify_message = "certificate has expired"
     server = Server(trouble)
-    assert await unavailable(client(server)) == (
-        "Launch27: its certificate is not valid: certificate has expired"
-    )
+    assert await unavailable(client(server)) == ("Launch27: its certificate is not valid: certificate has expired")
     assert len(server.asked) == 1
 
 
-async def test_a_redirect_is_neither_followed_nor_told() -> None:
-    server = Server(httpx.Response(302, headers={"location": "https://evil.test/?token=hush"}))
-    message = await unavailable(client(server))
-    assert message == "Launch27: answers with a redirect (status 302); is base_url right?"
+@pytest.mark.parametrize("location", ["https://evil.test/?token=hush", "https://[nonsense"])
+async def test_a_redirect_is_neither_followed_nor_told(location: str) -> None:
+    server = Server(httpx.Response(302, headers={"location": location}))
+    error = await trouble_of(client(server))
+    assert str(error) == "Launch27: answers with a redirect (status 302); is base_url right?"
+    assert error.kind == "redirect"
     assert len(server.asked) == 1
-
-
-async def test_a_redirect_to_nonsense_is_just_a_redirect() -> None:
-    server = Server(httpx.Response(301, headers={"location": "https://[nonsense"}))
-    assert "redirect" in await unavailable(client(server))
 
 
 async def test_what_cannot_get_better_ends_the_tries() -> None:
@@ -296,7 +286,7 @@ async def test_an_answer_that_trickles_ends() -> None:
 
 
 async def test_a_body_beyond_the_limit_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_module, "BODY_LIMIT_BYTES", 1024**2)
+    monkeypatch.setattr(connections, "BODY_LIMIT_BYTES", 1024**2)
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -407,9 +397,7 @@ async def test_a_service_that_cannot_be_reached_is_not_asked_again_until_the_nex
     assert await http.request(GET, read_json) == {"ok": True}
 
 
-@pytest.mark.parametrize(
-    "trouble", [httpx.Response(500), httpx.ReadError("x"), httpx.Response(200, text="?")]
-)
+@pytest.mark.parametrize("trouble", [httpx.Response(500), httpx.ReadError("x"), httpx.Response(200, text="?")])
 async def test_three_requests_that_gave_up_in_a_row_are_enough(trouble: Answer) -> None:
     server = Server(trouble)
     http = client(server, backoff=Backoff(tries=1))
@@ -433,7 +421,7 @@ async def test_requests_in_back_off_give_up_when_the_service_is_down() -> None:
     server = Server(httpx.Response(500), httpx.ConnectError("x"))
     http = client(server, backoff=Backoff(first=60, longest=60))
     waiting = asyncio.create_task(unavailable(http))
-    await until(lambda: http._waits)
+    await until(lambda: http._gate._waiting)
     http._backoff = Backoff(tries=1)
     await unavailable(http)
 
@@ -443,20 +431,21 @@ async def test_requests_in_back_off_give_up_when_the_service_is_down() -> None:
 async def test_a_second_wake_up_call_is_harmless() -> None:
     http = client(Server(httpx.Response(500)), backoff=Backoff(first=60, longest=60))
     waiting = asyncio.create_task(unavailable(http))
-    await until(lambda: http._waits)
-    http.stop()
-    http.stop()
+    await until(lambda: http._gate._waiting)
+    for _ in range(3):
+        http.stop()
+        await asyncio.sleep(0)
     assert "stopping" in await waiting
 
 
 async def test_cancelling_a_request_in_back_off_cancels_it() -> None:
     http = client(Server(httpx.Response(500)), backoff=Backoff(first=60, longest=60))
     waiting = asyncio.create_task(http.request(GET, read_json))
-    await until(lambda: http._waits)
+    await until(lambda: http._gate._waiting)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert not http._waits
+    assert not http._gate._waiting
 
 
 # --- Stopping -----------------------------------------------------------------------------------------
@@ -467,18 +456,10 @@ async def test_stopping_lets_what_is_in_flight_finish_and_nothing_else_begin() -
     http = client(Server(held))
     flying = asyncio.create_task(http.request(GET, read_json))
     await held.arrived.wait()
-    assert http.in_flight == 1
-
     http.stop()
     assert await unavailable(http) == "Launch27: not asked: the bridge is stopping"
-    idle = asyncio.create_task(http.idle())
-    await asyncio.sleep(0)
-    assert not idle.done()
-
     held.release.set()
     assert await flying == {"ok": True}
-    await idle
-    assert http.in_flight == 0
 
 
 async def test_what_failed_in_flight_is_not_retried_when_stopping() -> None:
@@ -508,7 +489,7 @@ async def test_who_waits_for_the_limiter_gives_up_when_stopping() -> None:
     server = Server(OK)
     http = client(server, limiter=limiter)
     waiting = asyncio.create_task(unavailable(http))
-    await until(lambda: http._waits)
+    await until(lambda: http._gate._waiting)
     http.stop()
 
     assert "stopping" in await waiting
@@ -517,32 +498,34 @@ async def test_who_waits_for_the_limiter_gives_up_when_stopping() -> None:
 
 async def test_no_more_requests_are_in_flight_than_agreed() -> None:
     held = Held()
-    http = client(Server(held), concurrency=2)
+    server = Server(held)
+    http = client(server, concurrency=2)
     tasks = [asyncio.create_task(http.request(GET, read_json)) for _ in range(5)]
     await held.arrived.wait()
     for _ in range(10):
         await asyncio.sleep(0)
-    assert http.in_flight == 2
+    assert len(server.asked) == 2
     held.release.set()
     await asyncio.gather(*tasks)
 
 
-async def test_a_cancelled_request_is_no_longer_in_flight() -> None:
+async def test_a_cancelled_request_makes_room_for_another() -> None:
     held = Held()
-    http = client(Server(held))
+    server = Server(held, OK)
+    http = client(server, concurrency=1)
     task = asyncio.create_task(http.request(GET, read_json))
     await held.arrived.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await http.idle()
+    assert await http.request(GET, read_json) == {"ok": True}
 
 
 # --- Connections --------------------------------------------------------------------------------------
 
 
 async def test_tls_is_set_up_once_and_only_where_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    http_module._tls.cache_clear()
+    connections._tls.cache_clear()
     made: list[ssl.SSLContext] = []
     create = httpx.create_ssl_context
 
@@ -553,7 +536,7 @@ async def test_tls_is_set_up_once_and_only_where_it_is_used(monkeypatch: pytest.
     monkeypatch.setattr(httpx, "create_ssl_context", counted)
     for url in ("http://127.0.0.1:1", "https://a.test", "https://b.test"):
         await Http("x", url).aclose()
-    assert http_module._tls().verify_mode is ssl.CERT_REQUIRED
+    assert connections._tls().verify_mode is ssl.CERT_REQUIRED
     assert len(made) == 1
 
 
@@ -575,7 +558,7 @@ def test_a_proxy_of_the_environment_is_used_but_never_for_loopback(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("https_proxy", "http://proxy.test:3128")
     monkeypatch.setenv("no_proxy", "direct.test")
-    assert (http_module._proxy(httpx.URL(url)) is not None) is proxied
+    assert (connections._proxy(httpx.URL(url)) is not None) is proxied
 
 
 def test_a_proxy_that_cannot_be_used_is_a_wrong_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -592,7 +575,7 @@ def test_the_libraries_own_chatter_is_off() -> None:
 
 
 def test_a_run_without_trouble_does_not_import_stamina() -> None:
-    code = "import sys, bridge.http; sys.exit('stamina' in sys.modules or 'structlog' in sys.modules)"
+    code = "import sys, bridge.http.client; sys.exit('stamina' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -629,7 +612,7 @@ async def test_real_trouble_is_overcome(sandbox: Sandbox, kind: str) -> None:
 async def test_real_trouble_that_stays_has_its_words(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, kind: str, words: str
 ) -> None:
-    monkeypatch.setattr(http_module, "BODY_LIMIT_BYTES", 1024**2)
+    monkeypatch.setattr(connections, "BODY_LIMIT_BYTES", 1024**2)
     sandbox.launch27.faults.add(kind, times=None, interval_seconds=0.01, location="https://evil.test")
     timeouts = Timeouts(read=0.05, total=0.1 if kind == "trickle" else 30.0)
     http = Http("Launch27", sandbox.launch27.url, timeouts=timeouts, backoff=Backoff(tries=1))

@@ -110,11 +110,7 @@ class Server:
     ),
 )
 def test_the_server_never_has_to_answer_429(
-    size: int,
-    ttl_ms: int,
-    ticks: bool,
-    guess: tuple[float, int],
-    requests: list[tuple[float, float, float, bool]],
+    size: int, ttl_ms: int, ticks: bool, guess: tuple[float, int], requests: list[tuple[float, float, float, bool]]
 ) -> None:
     time = FakeTime()
     server = Server(time, size, ttl_ms, ticks)

@@ -20,10 +20,7 @@ def main() -> int:
     said = parser.parse_args()
     print(f"seed {said.seed}, {said.rounds} rounds", flush=True)
     began = time.monotonic()
-    with (
-        tempfile.TemporaryDirectory(prefix="courtbridge-kills-") as folder,
-        job(Path(folder), said.seed) as kills,
-    ):
+    with tempfile.TemporaryDirectory(prefix="courtbridge-kills-") as folder, job(Path(folder), said.seed) as kills:
         try:
             for number in range(1, said.rounds + 1):
                 kills.round()

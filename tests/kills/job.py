@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections import Counter
@@ -15,10 +14,10 @@ from typing import Any
 
 from bridge.sandbox import Fault, Launch27, Sandbox, Wingfield
 from tests.kills.nursery import Bridge, Nursery
+from tests.support.builders import COURT_IDS, COURTS, EMAIL, PASSWORD
+from tests.support.club import WRITES, is_write, service
+from tests.support.configuration import configuration, introduction, write_config
 
-EMAIL, PASSWORD = "club@example.com", "correct-horse-battery"
-COURTS = {f"00000000-0000-4000-8000-00000000000{n}": f"Court {n}" for n in (1, 2, 3)}
-COURT_IDS = tuple(COURTS)
 HALF_HOURS = 28
 PATIENCE_SECONDS = 60.0
 
@@ -49,9 +48,7 @@ class Job:
     counts: Counter[str] = field(default_factory=Counter)
     usual_seconds: float = 0.3
     morning: datetime = field(
-        default_factory=lambda: (
-            datetime.now(UTC).replace(hour=6, minute=0, second=0, microsecond=0) + timedelta(days=2)
-        )
+        default_factory=lambda: datetime.now(UTC).replace(hour=6, minute=0, second=0, microsecond=0) + timedelta(days=2)
     )
 
     # --- the source ---
@@ -72,9 +69,8 @@ class Job:
         return None
 
     def fields(self, place: Place) -> dict[str, Any]:
-        minutes = 30 * (place.end - place.first)
-        service = {"id": place.court, "name": "Court", "hourly": {"quantity": 1, "minutes": minutes}}
-        return {"service_date": self.morning + timedelta(minutes=30 * place.first), "services": [service]}
+        start = self.morning + timedelta(minutes=30 * place.first)
+        return {"service_date": start, "services": [service(place.court, 30 * (place.end - place.first))]}
 
     def new(self) -> None:
         place = self.free_place()
@@ -95,14 +91,14 @@ class Job:
                 self.put(number, place)
 
     def rotate(self) -> None:
-        """Two to six of one length change places in a circle."""
+        """Two to six of one length change places in a cycle."""
         lengths = Counter(place.end - place.first for place in self.places.values())
         if lengths:
             length = self.chance.choice(sorted(lengths))
             same = sorted(n for n, place in self.places.items() if place.end - place.first == length)
-            ring = self.chance.sample(same, min(len(same), self.chance.randint(2, 6)))
-            places = [self.places[number] for number in ring]
-            for number, place in zip(ring, places[1:] + places[:1], strict=True):
+            cycle = self.chance.sample(same, min(len(same), self.chance.randint(2, 6)))
+            places = [self.places[number] for number in cycle]
+            for number, place in zip(cycle, places[1:] + places[:1], strict=True):
                 self.put(number, place)
 
     def cancel(self) -> None:
@@ -147,12 +143,10 @@ class Job:
     def fault(self, how: str) -> Fault:
         if how == "before a read":
             return self.launch27.faults.add("hang", after=self.chance.randrange(6))
-        return self.wingfield.faults.add(
-            how, after=self.chance.randrange(7), match=lambda method, _: method in {"PUT", "DELETE"}
-        )
+        return self.wingfield.faults.add(how, after=self.chance.randrange(7), match=is_write)
 
     def clear_pass(self) -> None:
-        """Let a pass run undisturbed; it has to end with everything in step."""
+        """Let a pass run undisturbed; it has to end with everything in sync."""
         began = time.monotonic()
         bridge = self.start()
         assert bridge.wait(PATIENCE_SECONDS), "the pass does not end"
@@ -173,51 +167,42 @@ class Job:
         before = len(self.writes())
         self.clear_pass()
         assert len(self.writes()) == before, "a further pass writes"
-        self.has_no_refusal()
+        self.has_no_rejection()
         self.versions_rise_with_content()
         self.counts["rounds"] += 1
 
-    def wanted(self) -> dict[str, tuple[str, str, str, list[str]]]:
+    def wanted(self) -> dict[str, Any]:
+        return {str(number): self.wanted_of(number, place) for number, place in self.places.items()}
+
+    def wanted_of(self, number: int, place: Place) -> dict[str, Any]:
         return {
-            str(number): (
-                COURT_IDS[place.court - 1],
-                self.moment(place.first),
-                self.moment(place.end),
-                [self.players[number]],
-            )
-            for number, place in self.places.items()
+            "courtId": COURT_IDS[place.court - 1],
+            "startDate": self.moment(place.first),
+            "endDate": self.moment(place.end),
+            "participants": [{"email": self.players[number]}],
         }
 
     def moment(self, half_hour: int) -> str:
-        return (self.morning + timedelta(minutes=30 * half_hour)).strftime("%Y-%m-%dT%H:%M")
+        return (self.morning + timedelta(minutes=30 * half_hour)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def there(self) -> dict[str, tuple[str, str, str, list[str]]]:
-        return {
-            id_: (
-                stored["courtId"],
-                stored["startDate"][:16],
-                stored["endDate"][:16],
-                [participant["email"] for participant in stored["participants"]],
-            )
-            for id_, stored in self.wingfield.bookings.items()
-        }
+    def there(self) -> dict[str, Any]:
+        names = ("courtId", "startDate", "endDate", "participants")
+        return {id_: {name: stored[name] for name in names} for id_, stored in self.wingfield.bookings.items()}
 
     def writes(self) -> list[Any]:
-        return [entry for entry in self.wingfield.log if entry.method in {"PUT", "DELETE"}]
+        return [entry for entry in self.wingfield.log if entry.method in WRITES]
 
-    def has_no_refusal(self) -> None:
+    def has_no_rejection(self) -> None:
         """No stale version, no conflict; and no overlap, since the source never had one."""
-        refused = {entry.error_type for entry in self.writes() if entry.error_type}
-        assert not {each for each in refused if not each.startswith("fault:")}, refused
+        rejected = {entry.error_type for entry in self.writes() if entry.error_type}
+        assert not {each for each in rejected if not each.startswith("fault:")}, rejected
 
     def versions_rise_with_content(self) -> None:
-        last: dict[str, tuple[str, str]] = {}
+        last: dict[str | None, tuple[datetime, Any]] = {}
         for entry in self.writes():
-            body = dict(entry.body if isinstance(entry.body, dict) else json.loads(entry.body or "{}"))
-            version = str(body.pop("externalUpdatedAt", ""))
-            content = json.dumps(body, sort_keys=True)
-            before = last.get(entry.id, ("", ""))
-            moment = version.replace("Z", "") if "." in version else version.replace("Z", ".000")
+            content = dict(entry.body)
+            moment = datetime.fromisoformat(content.pop("externalUpdatedAt"))
+            before = last.get(entry.id, (datetime.min.replace(tzinfo=UTC), None))
             assert moment > before[0] or (moment, content) == before, f"booking {entry.id}"
             last[entry.id] = moment, content
 
@@ -230,32 +215,7 @@ def job(folder: Path, seed: int) -> Iterator[Job]:
     for number in (1, 2, 3):
         launch27.add_service(number, f"Court {number}")
     with Sandbox.in_thread(launch27, wingfield), Nursery(folder / "said.log") as nursery:
-        made = Job(random.Random(seed), folder, launch27, wingfield, nursery)
-        write_config(made)
-        yield made
-
-
-def write_config(made: Job) -> None:
-    rules = "".join(
-        f'[[courts]]\ncourt_id = "{court_id}"\nservice_ids = [{number}]\n'
-        for number, court_id in enumerate(COURT_IDS, 1)
-    )
-    path = made.folder / "config.toml"
-    path.touch(0o600)
-    path.write_text(
-        f"""\
-[launch27]
-base_url = "{made.launch27.url}"
-page_size = 7
-reads_per_second = 1000.0
-read_burst = 1000
-[[launch27.accounts]]
-email = "{EMAIL}"
-password = "{PASSWORD}"
-[wingfield]
-base_url = "{made.wingfield.url}"
-external_service_id = "{made.wingfield.service_id}"
-token = "{made.wingfield.token}"
-concurrency = 3
-{rules}"""
-    )
+        world = introduction(launch27, wingfield)
+        text = configuration(world, launch27=["page_size = 7"], wingfield=["concurrency = 3"])
+        write_config(folder / "config.toml", text)
+        yield Job(random.Random(seed), folder, launch27, wingfield, nursery)

@@ -18,17 +18,19 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.config.schema import Account, Launch27Config, Secret
+from bridge.config.schema import Account, Launch27Config
+from bridge.config.secrets import Secret
 from bridge.errors import AccessDenied, CredentialsRefused, NotFound, Unavailable
 from bridge.http.client import Backoff, Http
-from bridge.launch27.client import Launch27, Session
+from bridge.launch27.client import Launch27
+from bridge.launch27.session import Session
 from bridge.launch27.wire import SourceBooking, Unreadable
 from bridge.sandbox import Launch27 as SimulatedLaunch27
 from bridge.sandbox import Sandbox
 
 ADDRESS = "club@example.com"
 PASSWORD = "hush-hush"
-ACCOUNT = Account(1, ADDRESS, Secret(PASSWORD), "key")
+ACCOUNT = Account(email=ADDRESS, password=Secret(PASSWORD))
 FIRST, LAST = date(2026, 11, 19), date(2027, 1, 19)
 QUICK = Backoff(first=0.001, longest=0.002, jitter=0.0)
 HTML = httpx.Response(404, html="<html>nginx")
@@ -97,7 +99,7 @@ class World:
 
 
 def connect(world: World, **config: Any) -> tuple[Launch27, Session]:
-    settings = Launch27Config("https://acme.test/latest", (ACCOUNT,), **config)
+    settings = Launch27Config(base_url="https://acme.test/latest", accounts=(ACCOUNT,), **config)
     http = Http("Launch27", settings.base_url, backoff=QUICK, transport=httpx.MockTransport(world))
     return Launch27(http, settings), Session(ACCOUNT)
 
@@ -192,8 +194,7 @@ async def test_a_login_that_meets_a_web_page_is_neither_refused_nor_tried_again(
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [{}, [], {"bearer": None}, {"bearer": ""}, {"bearer": "two words"}, {"bearer": "line\nbreak"}],
+    "answer", [{}, [], {"bearer": None}, {"bearer": ""}, {"bearer": "two words"}, {"bearer": "line\nbreak"}]
 )
 async def test_a_login_without_a_usable_token_is_no_login(answer: Any) -> None:
     launch27, session = connect(World(login=always(httpx.Response(200, json=answer))))
@@ -223,9 +224,7 @@ async def test_the_catalogue_is_read() -> None:
 
 
 @pytest.mark.parametrize(("status", "error"), [(403, AccessDenied), (404, NotFound)])
-async def test_a_catalogue_that_is_not_shown_is_no_fault_of_the_service(
-    status: int, error: type[Exception]
-) -> None:
+async def test_a_catalogue_that_is_not_shown_is_no_fault_of_the_service(status: int, error: type[Exception]) -> None:
     launch27, session = connect(World(special=always(httpx.Response(status, json={}))))
     with pytest.raises(error):
         await launch27.catalogue(session)
@@ -330,9 +329,7 @@ def test_a_quiet_listing_costs_its_pages_and_one_more(count: int, cap: int, page
     page_size=st.integers(1, 12),
     expected=st.none() | st.integers(0, 140),
 )
-def test_everything_is_found_whatever_was_expected(
-    count: int, cap: int, page_size: int, expected: int | None
-) -> None:
+def test_everything_is_found_whatever_was_expected(count: int, cap: int, page_size: int, expected: int | None) -> None:
     world = World(numbered(count), cap=cap)
     found = asyncio.run(read(world, expected, page_size=page_size))
     assert set(found) == set(ids(count))
@@ -372,7 +369,7 @@ async def test_several_pages_are_read_side_by_side() -> None:
         flying -= 1
         return await world(request)
 
-    config = Launch27Config("https://acme.test/latest", (ACCOUNT,))
+    config = Launch27Config(base_url="https://acme.test/latest", accounts=(ACCOUNT,))
     http = Http("Launch27", config.base_url, transport=httpx.MockTransport(slow))
     pages = Launch27(http, config).listing(Session(ACCOUNT), FIRST, LAST, expected=60)
     assert len([each async for page in pages for each in page]) == 60
@@ -413,7 +410,7 @@ async def test_a_server_that_ignores_offset_is_found_out(content: list[Any], exp
 
 
 async def test_a_listing_without_end_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.launch27.client.MOST_PAGES", 50)
+    monkeypatch.setattr("bridge.launch27.listing.MOST_PAGES", 50)
     world = World()
 
     def endless(request: httpx.Request) -> httpx.Response | None:
@@ -479,12 +476,10 @@ async def test_against_the_simulated_service() -> None:
             service_date=f"2026-12-{day % 28 + 1:02}T10:00:00Z", services=[1], minutes=60, email=ADDRESS
         )
     async with Sandbox(launch27=simulated) as sandbox:
-        config = Launch27Config(sandbox.launch27.url, (ACCOUNT,), role="staff")
+        config = Launch27Config(base_url=sandbox.launch27.url, accounts=(ACCOUNT,), role="staff")
         launch27, session = Launch27.connect(config), Session(ACCOUNT)
         simulated.faults.add("lose", match=lambda _method, path: path.endswith("/bookings"))
-        found = [
-            each.id async for page in launch27.listing(session, FIRST, LAST, expected=45) for each in page
-        ]
+        found = [each.id async for page in launch27.listing(session, FIRST, LAST, expected=45) for each in page]
         simulated.expire_tokens()
         one = await launch27.booking(session, found[0])
         gone = await launch27.booking(session, "999999")

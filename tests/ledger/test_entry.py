@@ -155,9 +155,7 @@ def test_a_rejection_outlives_only_the_detours_of_a_cycle(write: Write, is_forgo
     ],
     ids=["cut", "perhaps cut", "not cut", "cut rejected", "put", "put rejected", "there", "missing"],
 )
-def test_one_is_temporarily_deleted_until_it_stands_again_or_never_left(
-    event: Outcome | Stored, is_out: bool
-) -> None:
+def test_one_is_temporarily_deleted_until_it_stands_again_or_never_left(event: Outcome | Stored, is_out: bool) -> None:
     out = after(NINE, ended(NINE), cut("7"))
     out = entry.in_cycle(out, 5, slot(9), is_cut=True)
     assert after(event, before=out).is_temporarily_deleted is is_out

@@ -16,9 +16,7 @@ from tests.ledger.states import US, mode, stand
 
 
 @pytest.mark.parametrize("opening", [Ledger.open, Ledger.snapshot])
-def test_a_file_that_is_no_database_is_rejected_with_the_way_out(
-    path: Path, opening: Callable[..., Ledger]
-) -> None:
+def test_a_file_that_is_no_database_is_rejected_with_the_way_out(path: Path, opening: Callable[..., Ledger]) -> None:
     path.write_bytes(b"this is no database, but it is long enough to be looked at " * 40)
     with pytest.raises(StateError, match=r"damaged.*move it away"):
         opening(path, US)

@@ -38,8 +38,7 @@ details = st.fixed_dictionaries(
         "allowed": st.integers(0, 1),
         "gone_ms": st.none() | versions,
         "unsettled": st.lists(versions, unique=True).map(sorted),
-        "rejection": st.none()
-        | st.builds(Rejection, st.just(b"y"), st.just("odd"), st.just("cfg"), versions),
+        "rejection": st.none() | st.builds(Rejection, st.just(b"y"), st.just("odd"), st.just("cfg"), versions),
         "cycle": st.none() | st.builds(CyclePlace, st.integers(1, 2), slots, st.booleans()),
     }
 )
@@ -61,9 +60,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
     st.builds(lambda found: lambda ledger: ledger.adopt(found), st.lists(stored | missing, max_size=3)),
     st.builds(
         lambda entries, gone: (
-            lambda ledger: ledger.finish(
-                a_pass(), [Held("1", "odd", "")], [], entries=entries, forgotten=gone
-            )
+            lambda ledger: ledger.finish(a_pass(), [Held("1", "odd", "")], [], entries=entries, forgotten=gone)
         ),
         entries,
         st.sets(ids, max_size=2),

@@ -36,9 +36,7 @@ def test_a_second_process_is_told_which_one_it_is_and_a_killed_one_never_blocks(
         assert json.loads(lock_path(path).read_text())["pid"] == os.getpid()
 
 
-def test_a_state_can_be_locked_again_and_the_lock_ends_with_its_block_also_where_that_fails(
-    path: Path,
-) -> None:
+def test_a_state_can_be_locked_again_and_the_lock_ends_with_its_block_also_where_that_fails(path: Path) -> None:
     for _ in range(3):
         with suppress(ZeroDivisionError), lock(path):
             raise ZeroDivisionError
@@ -59,8 +57,5 @@ def test_the_lock_of_one_state_is_none_of_another(path: Path) -> None:
 
 def test_a_file_in_the_place_of_the_folder_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "folder").touch()
-    with (
-        pytest.raises(StateError, match="a folder that can be written"),
-        lock(tmp_path / "folder" / "courtbridge.db"),
-    ):
+    with pytest.raises(StateError, match="a folder that can be written"), lock(tmp_path / "folder" / "courtbridge.db"):
         pass

@@ -12,18 +12,7 @@ import pytest
 from bridge.errors import StateError
 from bridge.ledger.schema import VERSION
 from bridge.ledger.store import Ledger
-from bridge.model import (
-    CyclePlace,
-    Held,
-    Identity,
-    Known,
-    PassRecord,
-    Rejection,
-    Slot,
-    Stored,
-    Watermark,
-    from_ms,
-)
+from bridge.model import CyclePlace, Held, Identity, Known, PassRecord, Rejection, Slot, Stored, Watermark, from_ms
 from tests.ledger.states import US, a_pass
 
 SCHEMA_1 = (Path(__file__).parent / "data" / "schema_1.sql").read_text()
@@ -55,8 +44,7 @@ def says_what_it_said(ledger: Ledger) -> None:
     second = Known("1002", "aa", 5000, b"\x02", "c2", *times, 6000, b"\x03", b"\x03", 6000, 6500, 6500, 1)
     assert ledger.known == {
         "1001": first._replace(
-            rejection=Rejection(b"\x04", "court_not_found", "cfg", 5500),
-            cycle=CyclePlace(7, at(1, 2), is_deleted=True),
+            rejection=Rejection(b"\x04", "court_not_found", "cfg", 5500), cycle=CyclePlace(7, at(1, 2), is_deleted=True)
         ),
         "1002": second._replace(unsettled=(Stored("1002", 6000, b"\x03", at(2, 2.5)),)),
     }
@@ -104,9 +92,7 @@ def test_a_newer_state_is_rejected_with_the_way_out_and_left_as_it_is(path: Path
     Ledger.open(path, US).close()
     with closing(sqlite3.connect(path)) as raw:
         raw.execute(f"PRAGMA user_version = {VERSION + 1}")
-    with pytest.raises(
-        StateError, match=f"newer Courtbridge \\(schema {VERSION + 1}, .*upgrade Courtbridge, or move"
-    ):
+    with pytest.raises(StateError, match=f"newer Courtbridge \\(schema {VERSION + 1}, .*upgrade Courtbridge, or move"):
         Ledger.open(path, US)
     with closing(sqlite3.connect(path)) as raw:
         assert raw.execute("PRAGMA user_version").fetchone() == (VERSION + 1,)

@@ -13,7 +13,8 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,20 +24,16 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from bridge.config.schema import CourtRule
 from bridge.errors import ExitStatus
 from bridge.launch27.wire import Parser, SourceBooking
 from bridge.mapping import Mapper
-from bridge.model import CourtBooking, Held, Slot, to_ms
+from bridge.model import CourtBooking, Held, Slot, from_ms, to_ms
 from bridge.sync.result import PassResult
-from tests.support.club import COURT_IDS, EMAIL, NOON, SECOND, Club
+from tests.support.builders import COURT_IDS, DAY, EMAIL, NOON, SECOND
+from tests.support.club import Club, counts, reasons
 
 EXAMPLES = int(os.environ.get("COURTBRIDGE_EXAMPLES", "40"))
 SHRINK = "COURTBRIDGE_SHRINK" in os.environ
@@ -51,6 +48,17 @@ kinds = st.sampled_from(
 )
 
 
+def edits(**fields: st.SearchStrategy[Any]) -> Callable[..., None]:
+    """Return a rule that edits fields of some booking."""
+
+    @rule(number=numbers, fields=st.fixed_dictionaries(fields))
+    def edited(self: Bridge, number: int, fields: dict[str, Any]) -> None:
+        if (id_ := self.pick(number)) is not None:
+            self.club.launch27.edit(id_, **fields)
+
+    return edited
+
+
 class Bridge(RuleBasedStateMachine):
     """Rules are what a world does to a bridge; the last one is what the bridge promises."""
 
@@ -63,11 +71,8 @@ class Bridge(RuleBasedStateMachine):
 
     @initialize(times=st.booleans(), accounts=st.integers(1, 2))
     def open(self, times: bool, accounts: int) -> None:
-        async def start() -> Club:
-            club = Club(self.folder, modification_times=times, accounts=accounts)
-            return await club.__aenter__()
-
-        self.club = self.runner.run(start())
+        self.club = Club(self.folder, modification_times=times, accounts=accounts)
+        self.runner.run(self.club.__aenter__())
 
     def teardown(self) -> None:
         if hasattr(self, "club"):
@@ -92,8 +97,7 @@ class Bridge(RuleBasedStateMachine):
 
     @rule(number=numbers, court=courts, hour=hours, minutes=lengths)
     def moved(self, number: int, court: int, hour: int, minutes: int) -> None:
-        id_ = self.pick(number)
-        if id_ is not None:
+        if (id_ := self.pick(number)) is not None:
             self.club.move(id_, court, hour, minutes)
 
     @rule(picks=st.lists(numbers, min_size=2, max_size=5))
@@ -122,38 +126,13 @@ class Bridge(RuleBasedStateMachine):
         if (id_ := self.pick(number)) is not None:
             self.club.launch27.vanish(id_)
 
-    @rule(number=numbers)
-    def touched(self, number: int) -> None:
-        if (id_ := self.pick(number)) is not None:
-            self.club.launch27.edit(id_, customer_notes="please sweep the lines")
-
-    @rule(number=numbers, email=st.sampled_from(["player@example.com", "other@example.com", "nobody", None]))
-    def other_player(self, number: int, email: str | None) -> None:
-        if (id_ := self.pick(number)) is not None:
-            self.club.launch27.edit(id_, email=email)
-
-    @rule(
-        number=numbers,
-        damage=st.sampled_from([{"service_date": "soon"}, {"services": None}, {"services": 7}]),
-    )
-    def malformed(self, number: int, damage: dict[str, Any]) -> None:
-        if (id_ := self.pick(number)) is not None:
-            self.club.launch27.edit(id_, **damage)
-
-    @rule(number=numbers)
-    def no_court(self, number: int) -> None:
-        if (id_ := self.pick(number)) is not None:
-            self.club.launch27.edit(id_, services=[9])
-
-    @rule(number=numbers)
-    def two_courts(self, number: int) -> None:
-        if (id_ := self.pick(number)) is not None:
-            self.club.launch27.edit(id_, services=[1, 2])
-
-    @rule(number=numbers, days=st.integers(12, 30))
-    def beyond_the_window(self, number: int, days: int) -> None:
-        if (id_ := self.pick(number)) is not None:
-            self.club.launch27.edit(id_, service_date=NOON + timedelta(days=days))
+    touched = edits(customer_notes=st.just("please sweep the lines"))
+    other_player = edits(email=st.sampled_from(["player@example.com", "other@example.com", "nobody", None]))
+    unreadable_date = edits(service_date=st.just("soon"))
+    malformed_services = edits(services=st.sampled_from([None, 7]))
+    no_court = edits(services=st.just([9]))
+    two_courts = edits(services=st.just([1, 2]))
+    beyond_the_window = edits(service_date=st.integers(12, 30).map(lambda days: NOON + days * DAY))
 
     @rule(number=numbers, hidden=st.booleans())
     def slipped_between_pages(self, number: int, hidden: bool) -> None:
@@ -173,16 +152,16 @@ class Bridge(RuleBasedStateMachine):
     @rule(number=st.integers(0, 3))
     def court_unmapped(self, number: int) -> None:
         full = Club(self.folder).rules
-        self.club.rules = full if number == 0 else tuple(r for i, r in enumerate(full, 1) if i != number)
+        self.club.rules = tuple(rule for i, rule in enumerate(full, 1) if i != number)
 
     @rule(court=courts, other=courts)
     def court_remapped(self, court: int, other: int) -> None:
         rules = list(self.club.rules)
-        if len(rules) == 3:
+        if len(rules) == 3 and court != other:
             a, b = rules[court - 1], rules[other - 1]
             ids = a.service_ids, b.service_ids
-            rules[court - 1] = type(a)(a.court_id, service_ids=ids[1])
-            rules[other - 1] = type(b)(b.court_id, service_ids=ids[0] if court != other else ids[1])
+            rules[court - 1] = CourtRule(court_id=a.court_id, service_ids=ids[1])
+            rules[other - 1] = CourtRule(court_id=b.court_id, service_ids=ids[0])
             self.club.rules = tuple(rules)
 
     @rule(accounts=st.integers(1, 2))
@@ -197,12 +176,8 @@ class Bridge(RuleBasedStateMachine):
 
     @rule(court=courts, hour=hours)
     def stranger(self, court: int, hour: int) -> None:
-        start = NOON + timedelta(hours=hour)
-        try:
-            handle = self.club.wingfield.add_stranger(COURT_IDS[court - 1], start, start + timedelta(hours=1))
-        except ValueError:
-            return
-        self.strangers.append(handle)
+        with suppress(ValueError):  # somebody else has it
+            self.strangers.append(self.club.stranger(COURT_IDS[court - 1], hour))
 
     @precondition(lambda self: self.strangers)
     @rule(number=numbers)
@@ -215,11 +190,7 @@ class Bridge(RuleBasedStateMachine):
         details: dict[str, Any] = {"location": "http://127.0.0.1:9/"} if kind == "redirect" else {}
         world.faults.add(kind, after=after, times=times, **details)
 
-    @rule(
-        status=st.sampled_from([429, 500, 503, 401, 403, 404]),
-        after=st.integers(0, 8),
-        on_target=st.booleans(),
-    )
+    @rule(status=st.sampled_from([429, 500, 503, 401, 403, 404]), after=st.integers(0, 8), on_target=st.booleans())
     def error(self, status: int, after: int, on_target: bool) -> None:
         world = self.club.wingfield if on_target else self.club.launch27
         if status < 429 and not on_target:
@@ -246,68 +217,52 @@ class Bridge(RuleBasedStateMachine):
 
     @rule()
     def state_lost(self) -> None:
-        self.runner.run(self.club.close())
-        self.club.lose_state()
+        self.runner.run(self.club.lose_state())
 
     @rule()
     def clear_pass(self) -> None:
         """What is promised."""
         club = self.club
-        club.launch27.faults.clear()
-        club.wingfield.faults.clear()
+        club.clear_faults()
         before = len(club.wingfield.log)
         result = self.runner.run(club.run(allow=True))
         self.is_right(result)
         conflicts = {"stale_write", "version_conflict"}
-        assert not conflicts & {entry[4] for entry in club.wingfield.log[before:]}
-        writes = len([entry for entry in club.writes if entry[3] == 200])
+        assert not conflicts & {entry.error_type for entry in club.wingfield.log[before:]}
+        writes = [entry.status for entry in club.writes].count(200)
         again = self.runner.run(club.run(allow=True))
-        assert len([entry for entry in club.writes if entry[3] == 200]) == writes, (
-            "a further pass writes nothing"
-        )
-        assert self.reasons(again) <= self.reasons(result)
-
-    @staticmethod
-    def reasons(result: PassResult) -> set[tuple[str, str]]:
-        return {(held.id, held.reason) for held in result.held}
+        assert [entry.status for entry in club.writes].count(200) == writes, "a further pass writes nothing"
+        assert reasons(again).items() <= reasons(result).items()
 
     def is_right(self, result: PassResult) -> None:
         assert result.status in (ExitStatus.OK, ExitStatus.ATTENTION), result.errors
-        record = result.record
-        parts = record.created + record.updated + record.unchanged + record.ignored + record.held
-        assert record.seen == parts
+        counts(result)  # seen is their sum
         wanted, frozen = self.mapped()
         there = {id_: self.stored(id_) for id_ in self.club.wingfield.bookings}
         overlapping = {held.id for held in result.held if held.reason == "court_booking_overlap"}
         for id_, booking in wanted.items():
             if id_ in overlapping:
                 self.is_in_the_way(id_, booking.slot, wanted, there)
-            elif not (
-                self.may_be_stale(booking.slot) and (id_ not in there or self.may_be_stale(there[id_][0]))
-            ):
+            elif not (self.may_be_stale(booking.slot) and (id_ not in there or self.may_be_stale(there[id_][0]))):
                 assert there.get(id_) == (booking.slot, booking.participants), f"{id_} is wrong"
         for id_, (slot, _) in there.items():
             assert id_ in wanted or id_ in frozen or self.may_be_stale(slot), f"{id_} is left over"
 
     def may_be_stale(self, slot: Slot) -> bool:
-        """Beyond the window a booking is asked for once a day; before it, it is history."""
+        """Beyond the window a booking is looked up once a day; before it, it is history."""
         first = (self.club.now - timedelta(days=2)).replace(hour=23)
         last = (self.club.now + timedelta(days=10)).replace(hour=0)
         return slot.start < first + timedelta(days=1) or slot.start > last
 
-    def is_in_the_way(
-        self, id_: str, slot: Slot, wanted: dict[str, CourtBooking], there: dict[str, Any]
-    ) -> None:
+    def is_in_the_way(self, id_: str, slot: Slot, wanted: dict[str, CourtBooking], there: dict[str, Any]) -> None:
         ours = any(other != id_ and place.overlaps(slot) for other, (place, _) in there.items())
-        theirs = self.club.wingfield._occupancy.overlaps(
-            slot.court_id, to_ms(slot.start), to_ms(slot.end), own=id_
-        )
-        rings = any(other != id_ and booking.slot.overlaps(slot) for other, booking in wanted.items())
-        assert ours or theirs or rings, f"{id_} is held for no reason"
+        theirs = self.club.wingfield._occupancy.overlaps(slot.court_id, to_ms(slot.start), to_ms(slot.end), own=id_)
+        wanted_by_others = any(other != id_ and booking.slot.overlaps(slot) for other, booking in wanted.items())
+        assert ours or theirs or wanted_by_others, f"{id_} is held for no reason"
 
     def stored(self, id_: str) -> tuple[Slot, tuple[str, ...]]:
         stored = self.club.wingfield._stored[id_].wanted
-        start, end = self.club.at(stored.start_ms), self.club.at(stored.end_ms)
+        start, end = from_ms(stored.start_ms), from_ms(stored.end_ms)
         return Slot(stored.court_id, start, end), tuple(p.email or "" for p in stored.participants)
 
     def mapped(self) -> tuple[dict[str, CourtBooking], set[str]]:

@@ -172,8 +172,7 @@ def test_the_objection_says_how_many_of_how_many_and_both_limits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("deletes", "bridged", "withheld"),
-    [(1, 1, False), (1, 2, False), (1, 3, True), (1, 39, True), (0, 39, False)],
+    ("deletes", "bridged", "withheld"), [(1, 1, False), (1, 2, False), (1, 3, True), (1, 39, True), (0, 39, False)]
 )
 def test_an_entirely_empty_listing_is_not_believed_from_three_bookings_on(
     deletes: int, bridged: int, withheld: bool

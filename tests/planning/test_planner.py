@@ -16,17 +16,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bridge.model import (
-    ABSENT,
-    CourtBooking,
-    CyclePlace,
-    Deletion,
-    Known,
-    Plan,
-    Rejection,
-    Stored,
-    Verb,
-)
+from bridge.model import ABSENT, CourtBooking, CyclePlace, Deletion, Known, Plan, Rejection, Stored, Verb
 from bridge.planning.planner import make_plan
 from bridge.planning.situation import FOREIGN, REJECTION_LASTS_MS, Situation, rejection_detail
 from tests.planning.graphs import fewest
@@ -182,9 +172,7 @@ def test_where_some_are_rejected_all_temporarily_deleted_ones_are_back_in_the_sa
 
 @SOME
 @given(SEEDS, st.integers(2, 12))
-def test_whatever_happens_to_one_write_of_a_cycle_its_old_places_stay_free_for_it(
-    seed: int, count: int
-) -> None:
+def test_whatever_happens_to_one_write_of_a_cycle_its_old_places_stay_free_for_it(seed: int, count: int) -> None:
     """Nothing outside moves in before the cycle is done, so it can always go back the way it came."""
     chance = random.Random(seed)
     before = places_of(chance, count + 6, mixed=False)
@@ -357,9 +345,7 @@ def test_one_whose_answer_is_missing_stands_at_both_its_places() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) and " " in value else "",
 )
-def test_a_write_says_what_changed_and_waits_for_none(
-    known: Known, wanted: CourtBooking, verb: Verb, why: str
-) -> None:
+def test_a_write_says_what_changed_and_waits_for_none(known: Known, wanted: CourtBooking, verb: Verb, why: str) -> None:
     (write,) = plan([wanted], [known]).writes
     assert (write.verb, write.why, write.after) == (verb, why, ())
 
@@ -369,9 +355,7 @@ def test_a_write_says_what_changed_and_waits_for_none(
     [(LOST_MOVE, booking(1, NINE[2]), 2000), (DELETED, booking(1, NINE[1]), 1001)],
     ids=["lost: the same version", "back again: a higher one"],
 )
-def test_a_write_that_is_repeated_keeps_its_version(
-    known: Known, wanted: CourtBooking, version_ms: int
-) -> None:
+def test_a_write_that_is_repeated_keeps_its_version(known: Known, wanted: CourtBooking, version_ms: int) -> None:
     assert [write.version_ms for write in plan([wanted], [known]).writes] == [version_ms]
 
 
@@ -379,12 +363,7 @@ def test_a_write_that_is_repeated_keeps_its_version(
 
 BLOCKED: dict[str, tuple[list[CourtBooking], list[Known], dict[str, str | None], list[str]]] = {
     "its place is taken by one that stays": ([booking(2, slot(9.5))], [ONE], {"2": "1"}, []),
-    "in a chain behind one that stays": (
-        [booking(0, slot(1)), booking(1, slot(2))],
-        ROW[:3],
-        {"0": "1", "1": "2"},
-        [],
-    ),
+    "in a chain behind one that stays": ([booking(0, slot(1)), booking(1, slot(2))], ROW[:3], {"0": "1", "1": "2"}, []),
     "of a cycle that cannot be finished: 2 would reach into 4": (
         [booking(1, NINE[2]), booking(2, slot(9, hours=2))],
         [ONE, TWO, standing(4, slot(10))],
@@ -450,13 +429,9 @@ def rejected(reason: str = "court_not_found", *, at_ms: int = NOW_MS, config: st
         pytest.param(rejected("stale_write"), True, id="a stale write"),
         pytest.param(rejected("version_conflict"), True, id="a version conflict"),
         pytest.param(rejected("a_word_of_tomorrow"), False, id="for an unknown reason"),
+        pytest.param(rejected()._replace(unsettled=LOST_MOVE.unsettled), True, id="but its place is in doubt"),
         pytest.param(
-            rejected()._replace(unsettled=LOST_MOVE.unsettled), True, id="but its place is in doubt"
-        ),
-        pytest.param(
-            ONE._replace(rejection=Rejection(b"other", "court_not_found", "cfg", NOW_MS)),
-            True,
-            id="but other content",
+            ONE._replace(rejection=Rejection(b"other", "court_not_found", "cfg", NOW_MS)), True, id="but other content"
         ),
     ],
 )

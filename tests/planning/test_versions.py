@@ -57,9 +57,7 @@ def test_a_version_follows_from_what_is_known_and_wanted(
     assert next_version(row, content, basis_ms) == version_ms
 
 
-@pytest.mark.parametrize(
-    ("row", "first_ms"), [(None, 1000), (known(seen=(300, A)), 300), (known(seen=(300, B)), 1000)]
-)
+@pytest.mark.parametrize(("row", "first_ms"), [(None, 1000), (known(seen=(300, A)), 300), (known(seen=(300, B)), 1000)])
 def test_the_first_sight_of_content_is_remembered(row: Known | None, first_ms: int) -> None:
     assert first_sight_ms(row, A, 1000) == first_ms
 
@@ -71,9 +69,7 @@ def test_a_modification_time_of_the_source_goes_before_the_first_sight() -> None
 
 
 @pytest.mark.parametrize(("found_ms", "version_ms"), [(600, 701), (700, 701), (701, 701), (900, 900)])
-def test_a_delete_goes_under_the_moment_it_was_found_gone_or_above_the_highest(
-    found_ms: int, version_ms: int
-) -> None:
+def test_a_delete_goes_under_the_moment_it_was_found_gone_or_above_the_highest(found_ms: int, version_ms: int) -> None:
     assert deletion_version(LOST, found_ms) == version_ms
 
 
@@ -150,10 +146,7 @@ class Life(RuleBasedStateMachine):
         content = wanted.fingerprint
         if row is not None and row.stands_as(content):
             return None
-        version_ms, sighted_ms = (
-            booking_version(row, wanted, self.now_ms),
-            first_sight_ms(row, content, self.now_ms),
-        )
+        version_ms, sighted_ms = (booking_version(row, wanted, self.now_ms), first_sight_ms(row, content, self.now_ms))
         return Write(Verb.UPDATE, "7", wanted.slot, (), content, version_ms, "new", sighted_ms=sighted_ms)
 
     def apply(self, version: int, content: bytes) -> None:

@@ -1,13 +1,10 @@
-"""Everything that goes wrong between a request and its answer, and what becomes of a pass then."""
+"""Faults: what goes wrong between a request and its answer is tried again, or left for the next pass."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, closing
-from datetime import datetime
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
@@ -15,34 +12,27 @@ from typing import Any
 
 import pytest
 
-from bridge.errors import ExitStatus, StateError
+from bridge.errors import ExitStatus
 from bridge.http.client import Backoff, Call, Http, Timeouts
-from bridge.model import to_ms
 from bridge.sandbox import Fault, Launch27, Wingfield
-from tests.support.club import COURT_IDS, EMAIL, SECOND, Club, counts, reasons
+from tests.support.builders import ONE, THREE, TWO
+from tests.support.club import Club, Matcher, is_delete, is_listing, keys
 
-ONE, TWO, THREE = COURT_IDS
 IMPATIENT = Timeouts(connect=0.2, read=0.2, write=0.2, total=0.4)
-
-
-@pytest.fixture
-async def club(tmp_path: Path) -> AsyncIterator[Club]:
-    async with Club(tmp_path) as club:
-        club.patience = IMPATIENT
-        yield club
+BOTH = pytest.mark.parametrize("world", ["launch27", "wingfield"])
+pytestmark = pytest.mark.club(patience=IMPATIENT)
 
 
 # --- where a request can be struck ---
 
-Matcher = Callable[[str, str], bool]
 STAGES: dict[str, tuple[str, Matcher]] = {
     "login": ("launch27", lambda _, path: path.endswith("/login")),
     "settings": ("launch27", lambda _, path: path.endswith("/settings")),
     "catalogue": ("launch27", lambda _, path: path.endswith("/booking/services")),
-    "listing": ("launch27", lambda _, path: path.endswith("/customer/bookings")),
-    "question": ("launch27", lambda _, path: "/customer/bookings/" in path),
+    "listing": ("launch27", is_listing),
+    "look-up": ("launch27", lambda _, path: "/customer/bookings/" in path),
     "upsert": ("wingfield", lambda method, _: method == "PUT"),
-    "delete": ("wingfield", lambda method, _: method == "DELETE"),
+    "delete": ("wingfield", is_delete),
 }
 KINDS: dict[str, dict[str, Any]] = {
     "no answer": {"kind": "hang"},
@@ -54,11 +44,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "503": {"kind": "status", "status": 503},
     "429": {"kind": "status", "status": 429},
     "429 with Retry-After": {"kind": "status", "status": 429, "retry_after": "0.01"},
-    "503 with a date": {
-        "kind": "status",
-        "status": 503,
-        "retry_after": "Wed, 21 Oct 2015 07:28:00 GMT",
-    },
+    "503 with a date": {"kind": "status", "status": 503, "retry_after": "Wed, 21 Oct 2015 07:28:00 GMT"},
     "HTML": {"kind": "garbage"},
     "half a body": {"kind": "half"},
     "wrong shape": {"kind": "wrong_shape"},
@@ -67,8 +53,6 @@ UNRETRIED: dict[str, dict[str, Any]] = {
     "redirect": {"kind": "redirect", "location": "http://127.0.0.1:9/elsewhere"},
     "asks for minutes": {"kind": "status", "status": 503, "retry_after": 600},
 }
-
-
 FEW = ("no answer", "reset after", "503", "HTML")
 """What stands for all of ``KINDS`` where the request is of a kind with others."""
 ONCE = [(stage, kind) for stage in STAGES for kind in (KINDS if stage in ("listing", "upsert") else FEW)]
@@ -83,8 +67,7 @@ def strike(club: Club, stage: str, fault: dict[str, Any], **more: Any) -> Fault:
 
 async def a_busy_hour(club: Club) -> list[int]:
     """Bridge some bookings; then one moves, one is cancelled, one is new, and a new login is due."""
-    numbers = [club.book(1 + n % 3, 24 + n // 3) for n in range(15)]
-    assert counts(await club.run()) == {"created": 15}
+    numbers = await club.some(15)
     club.tick(minutes=5)
     club.move(numbers[0], 2, 40)
     club.launch27.cancel(numbers[1])
@@ -97,9 +80,9 @@ async def a_busy_hour(club: Club) -> list[int]:
 async def is_right(club: Club, numbers: list[int]) -> None:
     assert set(club.wingfield.bookings) == {str(n) for i, n in enumerate(numbers) if i != 1}
     assert club.slot_of(numbers[0]) == (TWO, "2026-11-22T04:00:00Z")
-    assert not {"stale_write", "version_conflict", "court_booking_overlap"} & set(club.refusals)
+    assert not {"stale_write", "version_conflict", "court_booking_overlap"} & set(club.rejections)
     writes = len(club.writes)
-    assert counts(await club.run()) == {"unchanged": 15}
+    await club.expect(unchanged=15)
     assert len(club.writes) == writes
 
 
@@ -107,10 +90,8 @@ async def is_right(club: Club, numbers: list[int]) -> None:
 async def test_what_happens_once_is_overcome_within_the_pass(club: Club, stage: str, kind: str) -> None:
     numbers = await a_busy_hour(club)
     fault = strike(club, stage, KINDS[kind])
-    result = await club.run()
-    assert fault.hits == 1
-    assert (result.status, result.record.outcome) == (ExitStatus.OK, "in_sync")
-    assert counts(result) == {"created": 1, "updated": 1, "deleted": 1, "unchanged": 13}
+    result = await club.expect(created=1, updated=1, deleted=1, unchanged=13)
+    assert (fault.hits, result.record.outcome) == (1, "in_sync")
     await is_right(club, numbers)
 
 
@@ -125,11 +106,9 @@ async def test_what_lasts_is_left_for_the_next_pass(club: Club, stage: str, kind
     assert result.record.deleted == 0 or stage == "upsert"
     if stage in ("login", "settings", "catalogue", "listing"):
         assert before <= set(club.wingfield.bookings), "a listing that failed deletes nothing"
-        assert "DELETE" not in {entry[0] for entry in club.writes}
-    club.launch27.faults.clear()
-    club.wingfield.faults.clear()
-    result = await club.run()
-    assert result.status is ExitStatus.OK
+        assert "DELETE" not in {entry.method for entry in club.writes}
+    club.clear_faults()
+    assert (await club.run()).status is ExitStatus.OK
     await is_right(club, numbers)
 
 
@@ -137,11 +116,11 @@ async def test_what_lasts_is_left_for_the_next_pass(club: Club, stage: str, kind
 async def test_a_list_of_wingfields_that_fails_adopts_nothing(club: Club, kind: str) -> None:
     number = club.book(1, 24)
     fault = club.wingfield.faults.add(**{**KINDS, **UNRETRIED}[kind], times=None)
-    assert (await club.run()).status is ExitStatus.TRY_LATER
+    await club.try_later()
     assert fault.hits
     assert club.wingfield.bookings == {}
-    club.wingfield.faults.clear()
-    assert counts(await club.run()) == {"created": 1}
+    club.clear_faults()
+    await club.expect(created=1)
     assert club.slot_of(number)
 
 
@@ -156,13 +135,12 @@ async def test_a_service_nobody_listens_for_is_down(club: Club) -> None:
     address, club.wingfield.address = club.wingfield.address, "http://127.0.0.1:9"
     await club.close()
     began = monotonic()
-    result = await club.run()
-    assert result.status is ExitStatus.TRY_LATER
+    result = await club.try_later()
     assert monotonic() - began < 3
     assert "connection refused" in str(result.errors[0])
     await club.close()
     club.wingfield.address = address
-    assert counts(await club.run()) == {"updated": 30}
+    await club.expect(updated=30)
 
 
 async def test_a_connection_that_is_never_accepted_times_out(club: Club) -> None:
@@ -177,17 +155,15 @@ async def test_a_connection_that_is_never_accepted_times_out(club: Club) -> None
             one.connect_ex(full.getsockname())
         club.wingfield.address = f"http://127.0.0.1:{full.getsockname()[1]}"
         began = monotonic()
-        result = await club.run()
-    assert result.status is ExitStatus.TRY_LATER
+        result = await club.try_later()
     assert "could not connect within 0.2 s" in str(result.errors[0])
     assert monotonic() - began < 3
 
 
-@pytest.mark.parametrize("world", ["launch27", "wingfield"])
+@BOTH
 async def test_a_service_that_is_down_costs_seconds_and_few_requests(club: Club, world: str) -> None:
     """With the patience of every day, and three hundred bookings that wait."""
-    numbers = [club.book(1 + n % 3, 24 + n // 3) for n in range(300)]
-    await club.run()
+    numbers = await club.some(300)
     for number in numbers:
         club.launch27.edit(number, email="somebody@example.com")
     await club.close()
@@ -195,16 +171,13 @@ async def test_a_service_that_is_down_costs_seconds_and_few_requests(club: Club,
     service: Launch27 | Wingfield = getattr(club, world)
     service.faults.add("status", times=None, status=503)
     before, began = service.requests, monotonic()
-    result = await club.run()
-    assert result.status is ExitStatus.TRY_LATER
+    await club.try_later()
     assert monotonic() - began < 15
     assert service.requests - before <= 8 * 4
 
 
 @pytest.mark.parametrize("is_first", [True, False], ids=["first", "later"])
-async def test_a_request_that_was_cancelled_leaves_its_connection_usable(
-    club: Club, *, is_first: bool
-) -> None:
+async def test_a_request_that_was_cancelled_leaves_its_connection_usable(club: Club, *, is_first: bool) -> None:
     """A listing that fails cancels its other pages; so does a time-out. It may be at any step of theirs."""
     call = Call("GET", "/settings", "/settings")
     patience = Timeouts(connect=2, read=2, write=2, total=2)
@@ -226,27 +199,23 @@ async def test_a_request_that_was_cancelled_leaves_its_connection_usable(
 # --- 429 ---
 
 
-@pytest.mark.parametrize("world", ["launch27", "wingfield"])
+@BOTH
 async def test_retry_after_is_obeyed(club: Club, world: str) -> None:
-    club.book(1, 24)
-    service: Launch27 | Wingfield = getattr(club, world)
-    service.faults.add("status", status=429, retry_after="0.4")
+    club.book()
+    getattr(club, world).faults.add("status", status=429, retry_after="0.4")
     began = monotonic()
-    result = await club.run()
-    assert result.status is ExitStatus.OK
+    assert (await club.run()).status is ExitStatus.OK
     assert monotonic() - began >= 0.4
 
 
-@pytest.mark.parametrize("world", ["launch27", "wingfield"])
+@BOTH
 async def test_retry_after_beyond_half_a_minute_is_left_for_the_next_pass(club: Club, world: str) -> None:
-    club.book(1, 24)
-    service: Launch27 | Wingfield = getattr(club, world)
-    service.faults.add("status", status=429, retry_after="31")
+    club.book()
+    getattr(club, world).faults.add("status", status=429, retry_after="31")
     began = monotonic()
-    result = await club.run()
-    assert result.status is ExitStatus.TRY_LATER
+    await club.try_later()
     assert monotonic() - began < 2
-    assert counts(await club.run()) == {"created": 1}
+    await club.expect(created=1)
 
 
 async def test_a_429_slows_the_whole_client_down(club: Club) -> None:
@@ -262,48 +231,42 @@ async def test_a_429_slows_the_whole_client_down(club: Club) -> None:
         return club.now.timestamp()
 
     club.wingfield.clock = clock
-    result = await club.run()
-    assert (counts(result), result.status) == ({"updated": 12}, ExitStatus.OK)
+    await club.expect(updated=12)
     pauses = [later - earlier for earlier, later in pairwise(moments)]
     assert max(pauses) >= 0.25
 
 
-# --- listings ---
+# --- answers ---
 
 
 @pytest.mark.parametrize("keep", [0, 1, 5])
 @pytest.mark.parametrize("after", [0, 1, 2])
 async def test_a_truncated_listing_never_deletes(club: Club, keep: int, after: int) -> None:
     """Every page from some point on is cut; in the worst case the listing just looks shorter."""
-    numbers = [club.book(1 + n % 3, 24 + n // 3) for n in range(25)]
-    await club.run()
+    numbers = await club.some(25)
     strike(club, "listing", {"kind": "truncate_listing", "keep": keep}, after=after, times=None)
     result = await club.run()
-    assert set(club.wingfield.bookings) == set(map(str, numbers))
-    assert "DELETE" not in {entry[0] for entry in club.writes}
+    assert set(club.wingfield.bookings) == keys(numbers)
+    assert "DELETE" not in {entry.method for entry in club.writes}
     assert result.status in (ExitStatus.OK, ExitStatus.TRY_LATER)
-    club.launch27.faults.clear()
-    assert counts(await club.run()) == {"unchanged": 25}
+    club.clear_faults()
+    await club.expect(unchanged=25)
 
 
 async def test_a_shifted_listing_costs_only_the_booking_that_was_cancelled(club: Club) -> None:
-    numbers = [club.book(1 + n % 3, 24 + n // 3) for n in range(35)]
-    await club.run()
+    numbers = await club.some(35)
     shift = strike(club, "listing", {"kind": "shift"})
     await club.run()
     assert shift.hits == 1
     assert (await club.run()).status is ExitStatus.OK
-    assert set(club.wingfield.bookings) == set(map(str, numbers[1:]))
+    assert set(club.wingfield.bookings) == keys(numbers[1:])
 
 
 async def test_a_listing_that_grows_while_it_is_read_brings_everything_in_two_passes(club: Club) -> None:
-    for n in range(25):
-        club.book(1 + n % 3, 24 + n // 3)
-    await club.run()
+    await club.some(25)
     strike(club, "listing", {"kind": "shift", "act": lambda: club.book(3, 23)})
     await club.run()
-    result = await club.run()
-    assert result.status is ExitStatus.OK
+    assert (await club.run()).status is ExitStatus.OK
     assert len(club.wingfield.bookings) == 26
 
 
@@ -311,8 +274,7 @@ async def test_settings_that_name_no_time_zone_are_no_answer(club: Club) -> None
     club.book(1, 24)
     await club.run()
     club.launch27.settings["timezone"] = "Mars/Olympus"
-    result = await club.run()
-    assert result.status is ExitStatus.TRY_LATER
+    result = await club.try_later()
     assert "launch27.timezone" in str(result.errors[0])
     assert len(club.writes) == 1
 
@@ -321,32 +283,30 @@ async def test_settings_that_name_no_time_zone_are_no_answer(club: Club) -> None
 async def test_a_catalogue_that_may_not_be_read_is_done_without(club: Club, status: int) -> None:
     club.book(1, 24)
     strike(club, "catalogue", {"kind": "status", "status": status}, times=None)
-    assert counts(await club.run()) == {"created": 1}
+    await club.expect(created=1)
 
 
-# --- bodies ---
-
-
-@pytest.mark.parametrize("stage", ["listing", "upsert"])
+@pytest.mark.parametrize("stage", ["listing", "upsert", "delete"])
 async def test_an_endless_body_is_not_read_to_its_end(club: Club, stage: str) -> None:
-    number = club.book(1, 24)
+    """And the pass deletes nothing."""
+    gone, number = await club.some(2)
+    club.launch27.vanish(gone)
+    club.move(number, 3, 24)
+    await club.close()
     club.patience, club.backoff = Timeouts(connect=1, read=5, write=5, total=30), Backoff(tries=2)
-    strike(club, stage, {"kind": "huge", "size_bytes": 40 * 1024 * 1024}, times=None)
-    result = await club.run()
-    assert result.status is ExitStatus.TRY_LATER
+    strike(club, stage, {"kind": "huge", "size_bytes": 33 * 1024 * 1024}, times=None)
+    result = await club.try_later()
     assert any("longer than 32 MiB" in str(error) for error in result.errors)
-    club.launch27.faults.clear()
-    club.wingfield.faults.clear()
+    assert result.record.deleted == (stage == "upsert")
+    club.clear_faults()
     assert (await club.run()).status is ExitStatus.OK
-    assert club.slot_of(number)
+    assert club.slot_of(number) == (THREE, "2026-11-21T12:00:00Z")
 
 
 # --- kills ---
 
 
-async def test_killed_at_any_step_the_next_pass_ends_where_an_undisturbed_one_would_have(
-    tmp_path: Path,
-) -> None:
+async def test_killed_at_any_step_the_next_pass_ends_where_an_undisturbed_one_would_have(tmp_path: Path) -> None:
     step, died = 0, True
     while died:
         folder = tmp_path / str(step)
@@ -363,90 +323,3 @@ async def test_killed_at_any_step_the_next_pass_ends_where_an_undisturbed_one_wo
             await is_right(club, numbers)
         step += 2
     assert step > 15
-
-
-# --- the disk ---
-
-
-@pytest.mark.parametrize("pages", [0, 1, 5])
-async def test_when_the_disk_is_full_no_request_leaves_without_its_stored_intent(
-    club: Club, pages: int
-) -> None:
-    numbers = [club.book(1 + n % 3, 24 + n // 3) for n in range(30)]
-    await club.run()
-    new = [club.book(1 + n % 3, 60 + n // 3) for n in range(150)]
-    for number in numbers:
-        club.launch27.edit(number, email="somebody@example.com")
-    connection = club.ledger._connection
-    (size,) = connection.execute("PRAGMA page_count").fetchone()
-    connection.execute(f"PRAGMA max_page_count = {size + pages}")
-    before = len(club.writes)
-    with pytest.raises(StateError, match="disk is full") as caught:
-        await club.run()
-    assert caught.value.exit_status is ExitStatus.STATE
-    known = club.ledger.known
-    for entry in club.writes[before:]:
-        assert known[entry[2]].intended_version_ms == _ms(entry)
-    result = await club.run()
-    assert result.status is ExitStatus.OK
-    assert len(club.wingfield.bookings) == len(numbers) + len(new)
-    assert club.refusals == []
-    assert counts(await club.run()) == {"unchanged": 180}
-
-
-def _ms(entry: Any) -> int:
-    return to_ms(datetime.fromisoformat(entry[5]["externalUpdatedAt"]))
-
-
-async def test_a_damaged_state_ends_it_with_the_way_out(club: Club) -> None:
-    club.book(1, 24)
-    await club.run()
-    await club.close()
-    club.state.write_bytes(b"no database" * 500)
-    with pytest.raises(StateError, match="move it away") as caught:
-        await club.run()
-    assert caught.value.exit_status is ExitStatus.STATE
-    club.state.unlink()
-    assert counts(await club.run()) == {"unchanged": 1}
-
-
-async def test_a_newer_state_ends_it_with_the_way_out(club: Club) -> None:
-    await club.run()
-    await club.close()
-    with closing(sqlite3.connect(club.state)) as connection:
-        connection.execute("PRAGMA user_version = 99")
-    for dry_run in (False, True):
-        with pytest.raises(StateError, match="upgrade Courtbridge, or move it away"):
-            await club.run(dry_run=dry_run)
-
-
-async def test_a_state_that_is_damaged_in_the_middle_is_found_out(club: Club) -> None:
-    for n in range(60):
-        club.book(1 + n % 3, 24 + n // 3)
-    await club.run()
-    await club.close()
-    content = bytearray(club.state.read_bytes())
-    content[4096:] = b"\xa5" * (len(content) - 4096)
-    club.state.write_bytes(content)
-    with pytest.raises(StateError, match="damaged"):
-        await club.run()
-
-
-# --- outcomes that hold together ---
-
-
-async def test_of_several_troubles_the_first_status_counts(club: Club) -> None:
-    """77 before 75 before 1."""
-    club.accounts = 2
-    held = club.book(1, 24, owner=SECOND, email=None)
-    assert (await club.run()).status is ExitStatus.ATTENTION
-    strike(club, "question", {"kind": "status"}, times=None)
-    gone = club.book(2, 24, owner=SECOND)
-    await club.run()
-    club.launch27.cancel(gone)
-    result = await club.run()
-    assert result.status is ExitStatus.TRY_LATER
-    assert reasons(result) == {str(held): "no_participant"}
-    club.launch27.add_account(EMAIL, "another one")
-    club.launch27.expire_tokens()
-    assert (await club.run()).status is ExitStatus.CREDENTIALS

@@ -1,17 +1,13 @@
-"""Secrets and addresses stay where they belong; nothing an answer says is trusted."""
+"""Privacy: secrets and addresses stay where they belong, and nothing that an answer says is trusted."""
 
 from __future__ import annotations
 
-import copy
 import io
 import json
 import logging
-import pickle
 import re
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import fields, is_dataclass
-from datetime import timedelta
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +17,19 @@ import structlog
 from bridge import log as logs
 from bridge.cli import once
 from bridge.cli.output import visible
-from bridge.config.schema import Secret, load_config
+from bridge.config.loading import load_config
 from bridge.errors import BridgeError, ConfigError, ExitStatus
-from bridge.http.client import BODY_LIMIT_BYTES, Backoff, Timeouts
-from bridge.model import Held, Write
+from bridge.http.client import Timeouts
+from bridge.model import Held
 from bridge.sync.narrator import LogNarrator, withheld_advice
 from bridge.sync.result import PassResult
-from tests.support.club import COURT_IDS, NOON, Club, Crash, Recorder, counts
+from tests.support.builders import HOUR, NOON, THREE
+from tests.support.club import Club, Crash, Recorder, is_write
 
-ONE, TWO, THREE = COURT_IDS
 PASSWORD = "pw-ZEBRA-hunter2"
 TOKEN = "tok_ext_v1_GIRAFFE"
 CLUB, SECOND = "okapi.club@example.com", "okapi.second@example.com"
 PLAYERS = [f"okapi.player{n}@example.com" for n in range(6)]
-NAMES = ("Wombat", "Quokka")
 SEARCHED = ("ZEBRA", "GIRAFFE", "okapi", "eyJ", "Wombat", "Quokka")
 """Parts of the password, the token, every address, every JWT, and of people's names."""
 
@@ -53,40 +48,28 @@ class Telling(Recorder):
 
     def __init__(self) -> None:
         super().__init__()
-        self.log = LogNarrator()
+        self.aloud = LogNarrator()
 
-    def pass_started(self) -> None:
-        self.log.pass_started()
+    def __getattribute__(self, name: str) -> Any:
+        remember = super().__getattribute__(name)
+        if name.startswith("_") or not hasattr(LogNarrator, name):
+            return remember
 
-    def wrote(self, write: Write) -> None:
-        super().wrote(write)
-        self.log.wrote(write)
+        def tell(*args: Any) -> None:
+            remember(*args)
+            getattr(self.aloud, name)(*args)
 
-    def participants_skipped(self, id_: str, count: int) -> None:
-        super().participants_skipped(id_, count)
-        self.log.participants_skipped(id_, count)
-
-    def held_changed(self, began: Any, ended: Any) -> None:
-        super().held_changed(began, ended)
-        self.log.held_changed(began, ended)
-
-    def pass_finished(self, result: PassResult) -> None:
-        super().pass_finished(result)
-        self.log.pass_finished(result)
+        return tell
 
 
-@pytest.fixture
-async def club(tmp_path: Path) -> AsyncIterator[Club]:
-    club = Club(tmp_path, accounts=2)
-    club.emails, club.password, club.wingfield.token = (CLUB, SECOND), PASSWORD, TOKEN
-    for email in club.emails:
-        club.launch27.add_account(email, PASSWORD)
-    club.launch27.logins._accounts.pop("club@example.com")
-    club.launch27.logins._accounts.pop("second@example.com")
-    club.patience = Timeouts(connect=0.1, read=0.1, write=0.1, total=0.2)
-    club.narrator = Telling()
-    async with club:
-        yield club
+pytestmark = pytest.mark.club(
+    accounts=2,
+    emails=(CLUB, SECOND),
+    password=PASSWORD,
+    token=TOKEN,
+    patience=Timeouts(connect=0.1, read=0.1, write=0.1, total=0.2),
+    narrator=Telling,
+)
 
 
 class Search:
@@ -121,20 +104,9 @@ def test_the_search_finds_what_is_there() -> None:
 
 
 FAULTS: list[dict[str, Any]] = [
-    {"kind": "status", "status": 500},
-    {"kind": "status", "status": 400},
-    {"kind": "status", "status": 401},
-    {"kind": "status", "status": 403},
-    {"kind": "status", "status": 404},
-    {"kind": "status", "status": 409},
-    {"kind": "status", "status": 422},
+    *({"kind": "status", "status": status} for status in (500, 400, 401, 403, 404, 409, 422)),
     {"kind": "status", "status": 429, "retry_after": "60"},
-    {"kind": "garbage"},
-    {"kind": "half"},
-    {"kind": "wrong_shape"},
-    {"kind": "refuse"},
-    {"kind": "lose"},
-    {"kind": "hang"},
+    *({"kind": kind} for kind in ("garbage", "half", "wrong_shape", "refuse", "lose", "hang")),
     {"kind": "redirect", "location": "http://127.0.0.1:9/okapi.trap@example.com"},
 ]
 
@@ -143,8 +115,7 @@ def a_day(club: Club) -> list[int]:
     """Bookings of every kind, all of them with names and addresses."""
     people: dict[str, Any] = {"name": "Wanda Wombat", "phone": "Quokka 030"}
     numbers = [
-        club.book(1 + n % 3, 24 + n // 3, owner=(CLUB, SECOND)[n % 2], email=PLAYERS[n % 6], **people)
-        for n in range(9)
+        club.book(1 + n % 3, 24 + n // 3, owner=(CLUB, SECOND)[n % 2], email=PLAYERS[n % 6], **people) for n in range(9)
     ]
     club.book(1, 60, email="okapi@@broken", owner=CLUB, **people)
     club.book(1, 61, owner=CLUB, services=None, **people)
@@ -152,15 +123,9 @@ def a_day(club: Club) -> list[int]:
     club.book(1, 63, owner=SECOND, services=[1, 2], email=PLAYERS[0], **people)
     odd = club.book(1, 64, owner=SECOND, **people)
     club.launch27.bookings[odd]["id"] = "okapi.id@example.com"
-    club.book(
-        2,
-        65,
-        owner=CLUB,
-        email=PLAYERS[1],
-        custom_fields=[{"code": "players", "value": "okapi@x; " + PLAYERS[2]}],
-    )
-    start = NOON + timedelta(hours=70)
-    club.wingfield.add_stranger(THREE, start, start + timedelta(hours=1))
+    players = [{"code": "players", "value": "okapi@x; " + PLAYERS[2]}]
+    club.book(2, 65, owner=CLUB, email=PLAYERS[1], custom_fields=players)
+    club.stranger(THREE, 70)
     club.book(3, 70, owner=CLUB, email=PLAYERS[3], **people)
     return numbers
 
@@ -187,15 +152,7 @@ async def drive(club: Club, search: Search) -> None:
                 world.faults.add(**fault, after=after, times=4)
                 await run(f"{fault}")
                 world.faults.clear()
-    start = NOON + timedelta(hours=24)
-    club.wingfield.store(
-        str(numbers[2]),
-        court_id=THREE,
-        start=start,
-        end=start + timedelta(hours=1),
-        updated_at=NOON + timedelta(hours=9),
-        emails=[PLAYERS[5]],
-    )
+    club.overwrite(numbers[2], THREE, at=NOON + 9 * HOUR, emails=[PLAYERS[5]])
     club.launch27.edit(numbers[2], email=PLAYERS[4])
     await run("stale write")
     club.limit(max_delete_count=0, max_delete_fraction=0.0)
@@ -210,8 +167,7 @@ async def drive(club: Club, search: Search) -> None:
         club.fuse.left = step
         await run("killed")
         club.fuse.left = None
-    await club.close()
-    club.lose_state()
+    await club.lose_state()
     await run("adopted")
     club.ledger._connection.execute("PRAGMA max_page_count = 1")
     club.book(1, 80, owner=CLUB, email=PLAYERS[0])
@@ -255,18 +211,9 @@ async def test_no_secret_and_no_address_in_any_log_error_repr_traceback_or_state
     assert search.finds() == []
     assert len(search.said) > 100
     events = {json.loads(line)["event"] for line in out.getvalue().splitlines() if line.startswith("{")}
-    assert {
-        "pass_started",
-        "pass_finished",
-        "booking_created",
-        "booking_updated",
-        "booking_deleted",
-        "booking_held",
-        "deletes_withheld",
-        "login_refused",
-        "request_retried",
-        "participants_skipped",
-    } <= events
+    assert {"pass_started", "pass_finished", "participants_skipped", "deletes_withheld"} <= events
+    assert {"booking_created", "booking_updated", "booking_deleted", "booking_held"} <= events
+    assert {"login_refused", "request_retried"} <= events
 
 
 async def test_the_state_holds_no_address_in_any_encoding(club: Club) -> None:
@@ -275,40 +222,20 @@ async def test_the_state_holds_no_address_in_any_encoding(club: Club) -> None:
     await club.close()
     for path in club.folder.iterdir():
         content = path.read_bytes()
-        for email in (*PLAYERS, CLUB, SECOND, "@"):
+        for word in (*PLAYERS, CLUB, SECOND, "example.com"):
             for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
-                if len(email) > 1:
-                    assert email.encode(encoding) not in content
-        assert b"example.com" not in content
+                assert word.encode(encoding) not in content
         assert path.stat().st_mode & 0o077 == 0
 
 
-def test_a_secret_shows_itself_to_nobody() -> None:
-    secret = Secret(PASSWORD)
-    shown = [repr(secret), str(secret), f"{secret}", f"{secret!r}", repr([secret]), repr({"x": secret})]
-    assert not any("ZEBRA" in text for text in shown)
-    assert copy.copy(secret) == secret
-    with pytest.raises(TypeError):
-        json.dumps(secret)
-    assert pickle.loads(pickle.dumps(copy.copy("x"))) == "x"  # noqa: S301
-
-
-async def test_no_dataclass_of_the_configuration_shows_what_is_private(club: Club) -> None:
+async def test_no_part_of_the_configuration_shows_what_is_private(club: Club) -> None:
     club.remap(fallback_email=PLAYERS[0])
-
-    def walk(thing: Any) -> Iterator[str]:
-        yield repr(thing)
-        if is_dataclass(thing):
-            for each in fields(thing):
-                yield from walk(getattr(thing, each.name))
-        if isinstance(thing, tuple):
-            for each in thing:
-                if is_dataclass(each):
-                    yield from walk(each)
-
     config = club.config
-    texts = [text for text in walk(config) if text not in {repr(PLAYERS[0]), repr(CLUB), repr(SECOND)}]
-    assert not any(word in text for text in texts for word in SEARCHED)
+    accounts = config.launch27.accounts
+    sections = (config.launch27, config.wingfield, config.sync, config.mapping)
+    secrets = (config.wingfield.token, *(account.password for account in accounts))
+    for part in (config, *sections, *config.courts, *accounts, *secrets):
+        assert not any(word in repr(part) + str(part) for word in SEARCHED)
 
 
 # --- where requests go ---
@@ -333,42 +260,16 @@ def test_only_https_is_spoken_but_with_loopback(
 @pytest.mark.parametrize("path", ["/login", "/bookings", "/court-bookings", "/1001"])
 async def test_a_redirect_is_never_followed(club: Club, world: str, path: str) -> None:
     """It leads to the other service, which would see the credentials."""
-    number = club.book(1, 24, owner=CLUB, email=PLAYERS[0])
+    club.book(1, 24, owner=CLUB, email=PLAYERS[0])
     service, other = (club.launch27, club.wingfield)[:: 1 if world == "launch27" else -1]
-    matcher: Callable[[str, str], bool] = lambda _, asked: asked.endswith(path)  # noqa: E731
-    fault = service.faults.add("redirect", times=None, location=f"{other.address}/stolen", match=matcher)
+    fault = service.faults.add(
+        "redirect", times=None, location=f"{other.address}/stolen", match=lambda _, asked: asked.endswith(path)
+    )
     result = await club.run()
-    assert not any("stolen" in entry[1] for entry in (*club.launch27.log, *club.wingfield.log))
+    assert not any("stolen" in entry.path for entry in (*club.launch27.log, *club.wingfield.log))
     if fault.hits:
         assert result.status is ExitStatus.TRY_LATER
         assert "stolen" not in "".join(map(str, result.errors))
-    assert number
-
-
-def test_an_answer_is_read_up_to_32_mib() -> None:
-    assert BODY_LIMIT_BYTES == 32 * 1024 * 1024
-
-
-@pytest.mark.parametrize("world", ["launch27", "wingfield"])
-async def test_an_answer_beyond_the_bound_is_refused_and_deletes_nothing(club: Club, world: str) -> None:
-    numbers = [club.book(1, 24 + n, owner=CLUB, email=PLAYERS[n]) for n in range(4)]
-    await club.run()
-    club.move(numbers[0], 2, 24)
-    club.launch27.vanish(numbers[1])
-    club.patience, club.backoff = Timeouts(connect=1, read=5, write=5, total=30), Backoff(tries=1)
-    await club.close()
-    service = getattr(club, world)
-    service.faults.add("huge", times=None, size_bytes=33 * 1024 * 1024, after=2 if world == "launch27" else 0)
-    result = await club.run()
-    assert result.status is ExitStatus.TRY_LATER
-    assert any("32 MiB" in str(error) for error in result.errors)
-    assert result.record.deleted == 0
-
-
-async def test_the_cookies_of_one_account_are_not_sent_for_another(club: Club) -> None:
-    for owner in (CLUB, SECOND):
-        club.book(1 if owner == CLUB else 2, 24, owner=owner, email=PLAYERS[0])
-    assert counts(await club.run()) == {"created": 2}
 
 
 # --- what an answer says ---
@@ -392,7 +293,7 @@ async def test_nothing_a_booking_says_is_run_or_reaches_the_terminal(club: Club,
     out = io.StringIO()
     logs.configure("debug", out)
     evil_json = evil.encode("utf-8", "replace").decode()
-    number = club.book(
+    club.book(
         1,
         24,
         owner=CLUB,
@@ -403,16 +304,14 @@ async def test_nothing_a_booking_says_is_run_or_reaches_the_terminal(club: Club,
         location={"id": evil_json, "name": evil_json},
         custom_fields=[{"code": evil_json, "label": evil_json, "value": evil_json}],
     )
-    bad = club.book(2, 24, owner=CLUB, email=evil_json, service_date=evil_json)
+    club.book(2, 24, owner=CLUB, email=evil_json, service_date=evil_json)
     worse = club.book(2, 25, owner=CLUB, email=evil_json)
     club.launch27.bookings[worse]["id"] = evil_json
     club.launch27.catalogue[0]["name"] = evil_json
-    result = await club.run()
-    assert counts(result) == {"created": 1, "held": 2}
+    result = await club.expect(created=1, held=2)
     text = out.getvalue() + json.dumps(once.pass_json(result, dry_run=True), ensure_ascii=False)
     assert evil_json not in text
     assert re.search(r"[\x00-\x08\x0b-\x1f\x7f]", text) is None
-    assert (number, bad) == (1001, 1002)
     assert {path.name.partition("-")[0] for path in club.folder.iterdir()} <= {"courtbridge.db"}
 
 
@@ -423,9 +322,9 @@ async def test_an_id_that_is_no_number_never_becomes_a_path(club: Club, id_: str
     number = club.book(1, 24, owner=CLUB, email=PLAYERS[0])
     club.launch27.bookings[number]["id"] = id_
     for _ in range(2):
-        assert counts(await club.run()) == {"held": 1}
+        await club.expect(held=1)
     assert club.writes == []
-    assert not any("/bookings/" in entry[1] for entry in club.launch27.log)
+    assert not any("/bookings/" in entry.path for entry in club.launch27.log)
 
 
 @pytest.mark.parametrize("evil", EVIL[:2], ids=range(2))
@@ -447,30 +346,10 @@ async def test_a_foreign_error_type_is_not_repeated(club: Club, error_type: obje
     club.wingfield.failure = lambda status: Response(  # type: ignore[method-assign]
         body, status, media_type="application/json"
     )
-    club.wingfield.faults.add("status", status=400, times=None, match=lambda method, _: method == "PUT")
+    club.wingfield.faults.add("status", status=400, times=None, match=is_write)
     result = await club.run()
     said = repr(result) + "".join(map(str, result.errors)) + repr(result.held)
     assert "okapi" not in said
     assert "xxxxx" not in said
     assert "\x1b" not in said
     assert all(isinstance(each, Held | Held) for each in result.held)
-
-
-async def test_numbers_beyond_all_bounds_hold_one_booking_only(club: Club) -> None:
-    club.book(1, 24, owner=CLUB, email=PLAYERS[0])
-    odd = club.book(2, 24, owner=CLUB, email=PLAYERS[0])
-    club.launch27.bookings[odd].update(id=10**400, duration=10**400, location={"id": 10**400})
-    assert counts(await club.run()) == {"created": 1, "held": 1}
-
-
-async def test_a_deeply_nested_answer_is_no_answer(club: Club) -> None:
-    club.book(1, 24, owner=CLUB, email=PLAYERS[0])
-    await club.run()
-    nested = club.book(2, 24, owner=CLUB, email=PLAYERS[0])
-    deep: Any = []
-    for _ in range(400):
-        deep = [deep]
-    dict.__setitem__(club.launch27.bookings[nested], "customer_notes", deep)
-    result = await club.run()
-    assert result.status in (ExitStatus.OK, ExitStatus.TRY_LATER)
-    assert club.slot_of(1001) is not None

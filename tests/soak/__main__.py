@@ -101,16 +101,12 @@ def soak(wanted: int) -> bool:
         launch27.add_service(1, "Court 1")
         hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
         numbers = [
-            launch27.add_booking(
-                owner=EMAIL, service_date=hour + timedelta(hours=n), services=[1], minutes=60
-            )
+            launch27.add_booking(owner=EMAIL, service_date=hour + timedelta(hours=n), services=[1], minutes=60)
             for n in range(BOOKINGS)
         ]
         config, log = Path(folder, "config.toml"), Path(folder, "log")
         court = next(iter(wingfield.courts))
-        config.write_text(
-            configuration(launch27.url, wingfield.url, wingfield.service_id, wingfield.token, court)
-        )
+        config.write_text(configuration(launch27.url, wingfield.url, wingfield.service_id, wingfield.token, court))
         config.chmod(0o600)
         began = time.monotonic()
         process = started(config, log, hurried=True)
@@ -178,9 +174,7 @@ def outage() -> bool:
         config, log = Path(folder, "config.toml"), Path(folder, "log")
         uuid = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
         config.write_text(
-            configuration(
-                f"http://127.0.0.1:{ports[0]}/latest", f"http://127.0.0.1:{ports[1]}", uuid, "tok", uuid
-            )
+            configuration(f"http://127.0.0.1:{ports[0]}/latest", f"http://127.0.0.1:{ports[1]}", uuid, "tok", uuid)
         )
         config.chmod(0o600)
         process = started(config, log, hurried=False)

@@ -6,14 +6,14 @@ import os
 import sys
 from pathlib import Path
 
-from bridge.service.pace import Pace, Verdict
+from bridge.service.club import Club
 from bridge.service.process import run
 
 
-def _at_once(self: Pace, verdict: Verdict, began: float, ended: float) -> float:
-    return ended
+async def _at_once(self: Club) -> bool:
+    return not self._is_interrupted
 
 
 if __name__ == "__main__":
-    Pace.next_due = _at_once  # type: ignore[method-assign]
+    Club._is_wanted = _at_once  # type: ignore[method-assign]
     sys.exit(run(Path(sys.argv[1]), environ=os.environ, log_level="info"))

@@ -26,9 +26,7 @@ def slot(hour: float = 24, court: object = 1, hours: float = 1) -> Slot:
     return Slot(f"c{court}", start, start + hours * HOUR)
 
 
-def booking(
-    id_: object = 7, place: Slot | None = None, players: Sequence[str] = PLAYER, **fields: Any
-) -> CourtBooking:
+def booking(id_: object = 7, place: Slot | None = None, players: Sequence[str] = PLAYER, **fields: Any) -> CourtBooking:
     """Return what Wingfield should have for a booking."""
     place = place or slot()
     whole: dict[str, Any] = {"source_updated_at": None, "fingerprint": fingerprint(place, players), **fields}
@@ -36,11 +34,7 @@ def booking(
 
 
 def known(
-    id_: object = 7,
-    place: Slot | None = None,
-    version_ms: int = 1000,
-    players: Sequence[str] = PLAYER,
-    **fields: Any,
+    id_: object = 7, place: Slot | None = None, version_ms: int = 1000, players: Sequence[str] = PLAYER, **fields: Any
 ) -> Known:
     """Return what the ledger knows of a booking that is in sync at ``place``; ``fields`` change that."""
     place = place or slot()
@@ -70,11 +64,7 @@ def never_sent(id_: object = 7, **fields: Any) -> Known:
 
 
 def put(
-    id_: object = 7,
-    place: Slot | None = None,
-    version_ms: int = 1000,
-    verb: Verb = Verb.UPDATE,
-    **fields: Any,
+    id_: object = 7, place: Slot | None = None, version_ms: int = 1000, verb: Verb = Verb.UPDATE, **fields: Any
 ) -> Write:
     """Return a write that brings a booking to ``place``."""
     place = place or slot()

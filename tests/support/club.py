@@ -3,47 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+import inspect
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Literal, Self
 
-from bridge.config.schema import (
-    Account,
-    Config,
-    CourtRule,
-    Launch27Config,
-    MappingConfig,
-    Secret,
-    SyncConfig,
-    WingfieldConfig,
-    account_key,
-)
-from bridge.errors import BridgeError
+from bridge.config.schema import Account, Config, CourtRule, Launch27Config, MappingConfig, SyncConfig, WingfieldConfig
+from bridge.config.secrets import Secret
+from bridge.errors import BridgeError, ExitStatus
 from bridge.http.client import Backoff, Http, Timeouts
 from bridge.http.ratelimit import RateLimiter
 from bridge.launch27.client import Launch27 as Launch27Client
 from bridge.launch27.client import Session
 from bridge.launch27.wire import Parser
 from bridge.ledger.store import Ledger
-from bridge.model import Held, Known, Outcome, Stored, Verb, Write, from_ms
-from bridge.sandbox import Launch27, Sandbox, Wingfield
+from bridge.model import Held, Outcome, Stored, Verb, Write, isoformat
+from bridge.sandbox import Entry, Launch27, Sandbox, Wingfield
 from bridge.sync.clients import Clients
 from bridge.sync.narrator import Narrator
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
 from bridge.wingfield.client import Wingfield as WingfieldClient
-
-COURTS = {f"00000000-0000-4000-8000-00000000000{n}": f"Court {n}" for n in (1, 2, 3)}
-COURT_IDS = tuple(COURTS)
-EMAIL, SECOND = "club@example.com", "second@example.com"
-PASSWORD = "correct horse"
-NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+from tests.support.builders import COURT_IDS, COURTS, EMAIL, HOUR, NOON, PASSWORD, SECOND, TOKEN
 
 QUICK = Backoff(tries=3, in_all=2.0, first=0.001, longest=0.004, jitter=0.001)
 PATIENCE = Timeouts(connect=1.0, read=0.5, write=0.5, total=1.0)
+WRITES = frozenset({"PUT", "DELETE"})
+
+Place = tuple[int, float]
+"""A court (1 to 3), and the hours from NOON to its start."""
 
 
 class Crash(BaseException):
@@ -62,49 +53,51 @@ class Fuse:
             if self.left < 0:
                 raise Crash
 
+    def around(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the method with a step before it and one after it."""
 
-class DyingLedger(Ledger):
-    """The real ledger; the process may die before and after each of its transactions."""
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            self.step()
+            result = await method(*args, **kwargs)
+            self.step()
+            return result
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            self.step()
+            result = method(*args, **kwargs)
+            self.step()
+            return result
+
+        return awaited if inspect.iscoroutinefunction(method) else called
+
+
+class Mortal:
+    """The process may die before and after each call of the methods in ``steps``."""
 
     fuse: Fuse
+    steps: ClassVar[frozenset[str]]
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        return self.fuse.around(found) if name in type(self).steps else found
+
+
+class DyingLedger(Mortal, Ledger):
+    """The real ledger; its steps are its transactions."""
+
+    steps = frozenset({"record", "adopt", "save", "finish"})
     club: Club
 
     def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Stored]) -> None:
-        self.fuse.step()
         for write in intents:
             self.club.check_intent(write)
         super().record(intents, outcomes)
-        self.fuse.step()
-
-    def adopt(self, bookings: Iterable[Stored]) -> None:
-        self.fuse.step()
-        super().adopt(bookings)
-        self.fuse.step()
-
-    def save(self, entries: Collection[Known]) -> None:
-        self.fuse.step()
-        super().save(entries)
-        self.fuse.step()
-
-    def finish(self, *args: Any, **kwargs: Any) -> None:
-        self.fuse.step()
-        super().finish(*args, **kwargs)
-        self.fuse.step()
 
 
-class DyingWingfield(WingfieldClient):
-    """The real client; the process may die before and after each request."""
+class DyingWingfield(Mortal, WingfieldClient):
+    """The real client; its steps are its requests."""
 
-    fuse: Fuse
-
-    async def write(self, write: Write, *, finishing: bool = False) -> None:
-        self.fuse.step()
-        await super().write(write, finishing=finishing)
-        self.fuse.step()
-
-    async def read(self, id_: str, *, finishing: bool = False) -> Stored | None:
-        self.fuse.step()
-        return await super().read(id_, finishing=finishing)
+    steps = frozenset({"write", "read"})
 
     async def list_bookings(self) -> AsyncGenerator[list[Stored], None]:
         async for page in super().list_bookings():
@@ -137,38 +130,51 @@ class Recorder(Narrator):
 
 
 class Club:
-    """Two services, one bridge, and a clock that only moves when told to."""
+    """Two services, one bridge, and a clock that only moves when told to.
 
-    def __init__(self, folder: Path, *, modification_times: bool = False, accounts: int = 1) -> None:
+    The attributes up to ``page_size`` are the bridge's configuration, which takes effect with the next pass.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        modification_times: bool = False,
+        accounts: int = 1,
+        emails: tuple[str, ...] = (EMAIL, SECOND),
+        password: str = PASSWORD,
+        token: str = TOKEN,
+        patience: Timeouts = PATIENCE,
+        narrator: Callable[[], Recorder] = Recorder,
+    ) -> None:
         self.now = NOON
-        self.launch27 = Launch27(modification_times=modification_times, clock=self._seconds)
-        self.wingfield = Wingfield(courts=COURTS, clock=self._seconds)
-        for email in (EMAIL, SECOND):
-            self.launch27.add_account(email, PASSWORD)
-        for number in (1, 2, 3):
-            self.launch27.add_service(number, f"Court {number}")
-        self.launch27.add_service(9, "Racket hire")
         self.folder = folder
-        self.sandbox = Sandbox(self.launch27, self.wingfield)
-        self.accounts = accounts
+        self.emails, self.accounts, self.password = emails, accounts, password
         self.rules = tuple(
-            CourtRule(court_id, service_ids=frozenset({number}))
+            CourtRule(court_id=court_id, service_ids=frozenset({number}))
             for number, court_id in enumerate(COURT_IDS, 1)
         )
         self.mapping = MappingConfig(default_minutes=60, participant_fields=("players",))
         self.limits: dict[str, Any] = {"max_delete_count": 1000}
+        self.role: Literal["customer", "staff"] = "customer"
+        self.timezone: str | None = None
+        self.concurrency = 4
+        self.page_size = 10
+
+        self.launch27 = Launch27(modification_times=modification_times, clock=self._seconds)
+        self.wingfield = Wingfield(token=token, courts=COURTS, clock=self._seconds)
+        self.sandbox = Sandbox(self.launch27, self.wingfield)
+        for email in emails:
+            self.launch27.add_account(email, password)
+        for number in (1, 2, 3):
+            self.launch27.add_service(number, f"Court {number}")
+        self.launch27.add_service(9, "Racket hire")
+
+        self.backoff, self.patience = QUICK, patience
         self.fuse = Fuse()
         self.stop = asyncio.Event()
-        self.narrator: Recorder = Recorder()
+        self.narrator = narrator()
         self.services: Clients | None = None
-        self.checking = True
-        self.concurrency = 4
-        self.emails: tuple[str, ...] = (EMAIL, SECOND)
-        self.password = PASSWORD
-        self.role = "customer"
-        self.timezone: str | None = None
-        self.page_size = 10
-        self.backoff, self.patience = QUICK, PATIENCE
         self._ledger: DyingLedger | None = None
 
     def _seconds(self) -> float:
@@ -182,7 +188,7 @@ class Club:
         await self.close()
         await self.sandbox.__aexit__(None, None, None)
 
-    # --- the bridge ---
+    # --- the bridge is built here, and nowhere else in these tests ---
 
     @property
     def state(self) -> Path:
@@ -190,59 +196,45 @@ class Club:
 
     @property
     def config(self) -> Config:
-        emails = self.emails[: self.accounts]
-        accounts = tuple(
-            Account(number, email, Secret(self.password), account_key(email))
-            for number, email in enumerate(emails, 1)
-        )
+        accounts = tuple(Account(email=email, password=Secret(self.password)) for email in self.emails[: self.accounts])
         return Config(
             path=self.folder / "config.toml",
             launch27=Launch27Config(
-                self.launch27.url, accounts, self.role, self.timezone, page_size=self.page_size
+                base_url=self.launch27.url,
+                accounts=accounts,
+                role=self.role,
+                timezone=self.timezone,
+                page_size=self.page_size,
             ),
             wingfield=WingfieldConfig(
-                self.wingfield.url, self.wingfield.service_id, Secret(self.wingfield.token), self.concurrency
+                base_url=self.wingfield.url,
+                external_service_id=self.wingfield.service_id,
+                token=Secret(self.wingfield.token),
+                concurrency=self.concurrency,
             ),
-            sync=SyncConfig(self.state, future=timedelta(days=10), **self.limits),
+            sync=SyncConfig(state=self.state, future=timedelta(days=10), **self.limits),
             mapping=self.mapping,
             courts=self.rules,
         )
 
-    async def close(self) -> None:
-        """End the bridge's process, so to speak: its connections and its database are gone."""
-        if self._ledger is not None:
-            self._ledger.close()
-            self._ledger = None
-        if self.services is not None:
-            await self.services.aclose()
-            self.services = None
-
     def _connect(self, config: Config) -> Clients:
         if self.services is None:
+            quick: dict[str, Any] = {"backoff": self.backoff, "timeouts": self.patience}
             limiter = RateLimiter(100_000.0, 100_000)
-            launch27 = Http(
-                "Launch27",
-                config.launch27.base_url,
-                limiter=limiter,
-                backoff=self.backoff,
-                timeouts=self.patience,
+            launch27 = Http("Launch27", config.launch27.base_url, limiter=limiter, **quick)
+            parser = Parser(config.mapping.updated_at_field)
+            wingfield = DyingWingfield(
+                Http("Wingfield", config.wingfield.base_url, **quick), config.wingfield, config.mapping.id_prefix
             )
-            wingfield = Http(
-                "Wingfield", config.wingfield.base_url, backoff=self.backoff, timeouts=self.patience
-            )
-            wingfield_client = DyingWingfield(wingfield, config.wingfield, config.mapping.id_prefix)
-            self.services = Clients(
-                Launch27Client(launch27, config.launch27, parser=Parser(config.mapping.updated_at_field)),
-                [],
-                wingfield_client,
-            )
-            wingfield_client.fuse = self.fuse
+            wingfield.fuse = self.fuse
+            self.services = Clients(Launch27Client(launch27, config.launch27, parser=parser), [], wingfield)
         known = {session.account.key: session for session in self.services.sessions}
-        self.services.sessions = [
-            known.get(account.key) or Session(account) for account in config.launch27.accounts
-        ]
+        self.services.sessions = [known.get(account.key) or Session(account) for account in config.launch27.accounts]
         self.services.new_pass()
         return self.services
+
+    def _synchronizer(self, config: Config, services: Clients, ledger: Ledger) -> Synchronizer:
+        return Synchronizer(config, services, ledger, self.narrator, clock=lambda: self.now, stop=self.stop)
 
     @property
     def ledger(self) -> DyingLedger:
@@ -255,32 +247,62 @@ class Club:
             self._ledger = opened
         return self._ledger
 
+    async def close(self) -> None:
+        """End the bridge's process, so to speak: its connections and its database are gone."""
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
+        if self.services is not None:
+            await self.services.aclose()
+            self.services = None
+
+    # --- passes ---
+
     async def run(self, *, allow: bool = False, dry_run: bool = False) -> PassResult:
         """Run one pass of the real bridge. Raises Crash when the fuse burns down."""
         config = self.config
         services = self._connect(config)
         if dry_run:
             with Ledger.snapshot(self.state, config.identity) as snapshot:
-                return await self._run(config, services, snapshot, allow=allow, dry_run=True)
-        return await self._run(config, services, self.ledger, allow=allow, dry_run=False)
-
-    async def _run(
-        self, config: Config, services: Clients, ledger: Ledger, *, allow: bool, dry_run: bool
-    ) -> PassResult:
-        synchronizer = Synchronizer(
-            config,
-            services,
-            ledger,
-            self.narrator,
-            clock=lambda: self.now,
-            stop=self.stop,
-        )
+                synchronizer = self._synchronizer(config, services, snapshot)
+                return await synchronizer.run_pass(allow_mass_delete=allow, dry_run=True)
         try:
-            return await synchronizer.run_pass(allow_mass_delete=allow, dry_run=dry_run)
+            synchronizer = self._synchronizer(config, services, self.ledger)
+            return await synchronizer.run_pass(allow_mass_delete=allow, dry_run=False)
         except (Crash, BridgeError):
             self.fuse.left = None
             await self.close()
             raise
+
+    async def expect(
+        self,
+        *,
+        status: ExitStatus | None = None,
+        held: int | Mapping[int, str] = 0,
+        withheld: int = 0,
+        allow: bool = False,
+        dry_run: bool = False,
+        **wanted: int,
+    ) -> PassResult:
+        """Run a pass that ends with exactly these counts, and return its result.
+
+        ``held`` may name the bookings and their reasons. Unless given, the status is the one that follows
+        from the counts of a pass without trouble.
+        """
+        result = await self.run(allow=allow, dry_run=dry_run)
+        wanted |= {"held": held if isinstance(held, int) else len(held), "withheld": withheld}
+        assert counts(result) == {name: count for name, count in wanted.items() if count}
+        if not isinstance(held, int):
+            assert reasons(result) == {str(number): reason for number, reason in held.items()}
+        usual = ExitStatus.ATTENTION if held or withheld else ExitStatus.OK
+        assert result.status is (status or usual), result.errors
+        return result
+
+    async def try_later(self) -> PassResult:
+        """Run a pass that does not get to its end, and return its result."""
+        result = await self.run()
+        assert result.status is ExitStatus.TRY_LATER
+        return result
 
     async def run_and_die(self, step: int) -> bool:
         """Run a pass whose process dies at its ``step``-th step; return whether it did."""
@@ -293,37 +315,108 @@ class Club:
         self.fuse.left = None
         return False
 
-    def lose_state(self) -> None:
+    def stop_now(self) -> None:
+        """What the first SIGTERM does."""
+        assert self.services is not None
+        self.stop.set()
+        self.services.stop()
+
+    async def start_again(self) -> None:
+        """After a stop, a new process."""
+        await self.close()
+        self.stop.clear()
+
+    async def lose_state(self) -> None:
+        """End the process, and delete its database."""
+        await self.close()
         for path in self.folder.glob("courtbridge.db*"):
             path.unlink()
 
-    # --- what is true ---
+    def clear_faults(self) -> None:
+        self.launch27.faults.clear()
+        self.wingfield.faults.clear()
+
+    def limit(self, **limits: Any) -> None:
+        self.limits = limits
+
+    def remap(self, **fields: Any) -> None:
+        self.mapping = self.mapping.model_copy(update=fields)
+
+    def tick(self, **delta: float) -> None:
+        self.now += timedelta(**delta)
+
+    # --- what happens at the club ---
 
     def book(self, court: int = 1, hour: float = 24, minutes: int = 60, **fields: Any) -> int:
         """Book a court some hours from now (the hour counts from NOON), and return the id."""
-        start = NOON + timedelta(hours=hour)
-        services = [{"id": court, "name": f"Court {court}", "hourly": {"quantity": 1, "minutes": minutes}}]
-        fields = {"service_date": start, "services": services, "email": "player@example.com", **fields}
-        return self.launch27.add_booking(**fields)
+        place = {"service_date": NOON + hour * HOUR, "services": [service(court, minutes)]}
+        return self.launch27.add_booking(**{**place, "email": "player@example.com", **fields})
+
+    def books(self, count: int, hour: int = 24, **fields: Any) -> list[int]:
+        """Book so many hours, side by side on the three courts, and return the ids."""
+        return [self.book(1 + n % 3, hour + n // 3, **fields) for n in range(count)]
+
+    async def some(self, count: int) -> list[int]:
+        """Book so many hours, bridge them, and return the ids."""
+        numbers = self.books(count)
+        await self.expect(created=count)
+        return numbers
+
+    async def one(self) -> int:
+        """Book an hour, bridge it, and return its id."""
+        return (await self.some(1))[0]
+
+    async def bridged(self, *places: Place) -> list[int]:
+        """Book these places, bridge them, forget what was written, and return the ids."""
+        numbers = [self.book(court, hour) for court, hour in places]
+        await self.expect(created=len(places))
+        self.tick(minutes=1)
+        self.wingfield.log.clear()
+        return numbers
 
     def move(self, number: int, court: int, hour: float, minutes: int = 60) -> None:
-        services = [{"id": court, "name": f"Court {court}", "hourly": {"quantity": 1, "minutes": minutes}}]
-        self.launch27.edit(number, service_date=NOON + timedelta(hours=hour), services=services)
+        place = {"service_date": NOON + hour * HOUR, "services": [service(court, minutes)]}
+        self.launch27.edit(number, **place)
+
+    def vanish(self, *numbers: int) -> None:
+        for number in numbers:
+            self.launch27.vanish(number)
+
+    def staff(self) -> None:
+        """Let the first account be a member of staff."""
+        self.role = "staff"
+        self.launch27.add_account(self.emails[0], self.password, kind="staff")
+
+    def stranger(self, court_id: str, hour: float = 24) -> str:
+        """Let somebody else have a court for an hour; return a handle."""
+        start = NOON + hour * HOUR
+        return self.wingfield.add_stranger(court_id, start, start + HOUR)
+
+    def overwrite(self, key: object, court_id: str, hour: float = 24, *, at: datetime, **more: Any) -> None:
+        """Let somebody else write an hour under a key of ours, behind the bridge's back."""
+        start = NOON + hour * HOUR
+        self.wingfield.store(str(key), court_id=court_id, start=start, end=start + HOUR, updated_at=at, **more)
+
+    # --- what is true ---
+
+    def stored(self, number: int) -> dict[str, Any]:
+        """What Wingfield has of a booking."""
+        return self.wingfield.bookings[self.mapping.id_prefix + str(number)]
 
     def slot_of(self, number: int) -> tuple[str, str] | None:
         """Where Wingfield has a booking: court and start."""
         found = self.wingfield.bookings.get(self.mapping.id_prefix + str(number))
         return None if found is None else (found["courtId"], found["startDate"])
 
-    @property
-    def writes(self) -> list[Any]:
-        """All writes that reached Wingfield."""
-        return [entry for entry in self.wingfield.log if entry[0] in {"PUT", "DELETE"}]
+    def times_of(self, number: int) -> tuple[str, str]:
+        return self.stored(number)["startDate"], self.stored(number)["endDate"]
 
-    @property
-    def refusals(self) -> list[str]:
-        """What Wingfield said no to, or a fault in its place; not what a fault kept from it."""
-        return [entry[4] for entry in self.writes if entry[4] and entry[3]]
+    def emails_of(self, number: int) -> list[str]:
+        return [person["email"] for person in self.stored(number)["participants"]]
+
+    def version(self, number: int) -> str:
+        """The version under which Wingfield has a booking."""
+        return str(self.stored(number)["externalUpdatedAt"])
 
     def is_alive(self, id_: str) -> bool:
         """Whether the source has it as an active court booking, which nobody may delete."""
@@ -340,72 +433,101 @@ class Club:
         return len(courts) == 1 and raw["id"] == int(id_) and self.is_visible(id_)
 
     def is_visible(self, id_: str) -> bool:
-        owner = self.launch27._behind[int(id_)].owner
-        return owner in self.emails[: self.accounts]
+        return self.launch27._behind[int(id_)].owner in self.emails[: self.accounts]
 
     def check_intent(self, write: Write) -> None:
-        """At no time a delete for a booking that is active in the source (but to let a ring pass)."""
-        if self.checking and write.verb is Verb.DELETE and not write.is_temporary:
+        """At no time a delete for a booking that is active in the source (but to let a cycle pass)."""
+        if write.verb is Verb.DELETE and not write.is_temporary:
             assert not self.is_alive(write.id), f"would delete {write.id}, which is alive: {write.why}"
 
-    def at(self, ms: int) -> datetime:
-        return from_ms(ms)
-
-    def tick(self, **delta: float) -> None:
-        self.now += timedelta(**delta)
-
-    def limit(self, **limits: Any) -> None:
-        self.limits = limits
-
-    def remap(self, **fields: Any) -> None:
-        self.mapping = replace(self.mapping, **fields)
-
-    # --- what was said and done ---
-
-    def asked(self, *parts: str) -> list[Any]:
-        """The requests to Launch27 whose path ends with these parts, such as ``"bookings", "1001"``."""
-        return [entry for entry in self.launch27.log if entry[1].endswith("/" + "/".join(parts))]
+    # --- what was sent ---
 
     @property
-    def logins(self) -> list[Any]:
-        return self.asked("login")
+    def writes(self) -> list[Entry]:
+        """All writes that reached Wingfield."""
+        return [entry for entry in self.wingfield.log if entry.method in WRITES]
 
-    def version(self, number: int) -> str:
-        """The version under which Wingfield has a booking."""
-        found: str = self.wingfield.bookings[self.mapping.id_prefix + str(number)]["externalUpdatedAt"]
-        return found
+    def puts(self, number: int) -> int:
+        return sum(entry.method == "PUT" and entry.id == str(number) for entry in self.writes)
+
+    @property
+    def deletes(self) -> list[str]:
+        """The ids of all deletes that reached Wingfield."""
+        return [str(entry.id) for entry in self.writes if entry.method == "DELETE"]
+
+    @property
+    def rejections(self) -> list[str]:
+        """What Wingfield said no to, or a fault in its place; not what a fault kept from it."""
+        return [entry.error_type for entry in self.writes if entry.error_type and entry.status]
 
     def sent_versions(self, number: int) -> list[str]:
         """The versions of all writes of a booking, in the order they came."""
         key = self.mapping.id_prefix + str(number)
-        return [entry[5]["externalUpdatedAt"] for entry in self.writes if entry[2] == key]
+        return [entry.body["externalUpdatedAt"] for entry in self.writes if entry.id == key]
 
-    def stop_now(self) -> None:
-        """What the first SIGTERM does."""
-        assert self.services is not None
-        self.stop.set()
-        self.services.stop()
+    def asked(self, *parts: str) -> list[Entry]:
+        """The requests to Launch27 whose path ends with these parts, such as ``"bookings", "1001"``."""
+        return [entry for entry in self.launch27.log if entry.path.endswith("/" + "/".join(parts))]
 
-    async def start_again(self) -> None:
-        """After a stop, a new process."""
-        await self.close()
-        self.stop.clear()
+    def look_ups(self, number: int) -> int:
+        """How often a booking was looked up by its id."""
+        return len(self.asked("bookings", str(number)))
+
+    @property
+    def logins(self) -> int:
+        return len(self.asked("login"))
+
+
+def service(number: int, minutes: int) -> dict[str, Any]:
+    """A service as a booking names it, with its length."""
+    return {"id": number, "name": f"Court {number}", "hourly": {"quantity": 1, "minutes": minutes}}
+
+
+def at(place: Place) -> tuple[str, str]:
+    """A place as :meth:`Club.slot_of` says it."""
+    court, hour = place
+    return COURT_IDS[court - 1], isoformat(NOON + hour * HOUR)
+
+
+def keys(numbers: Iterable[int]) -> set[str]:
+    return set(map(str, numbers))
 
 
 def counts(result: PassResult) -> dict[str, int]:
     """The counts of a pass that are not 0, ``seen`` left out after its sum was checked."""
     record = result.record
-    found = {
-        name: getattr(record, name)
-        for name in ("created", "updated", "deleted", "unchanged", "ignored", "held")
-        if getattr(record, name)
-    }
+    names = ("created", "updated", "deleted", "unchanged", "ignored", "held")
+    found = {name: count for name in names if (count := getattr(record, name))}
     assert record.seen == sum(found.values()) - record.deleted
-    if record.withheld:
-        found["withheld"] = len(record.withheld)
-    return found
+    return found | ({"withheld": len(record.withheld)} if record.withheld else {})
 
 
 def reasons(result: PassResult) -> dict[str, str]:
-    """Who is held back, and why."""
+    """Which bookings are held, and why."""
     return {held.id: held.reason for held in result.held}
+
+
+# --- which requests a fault strikes ---
+
+Matcher = Callable[[str, str], bool]
+
+
+def of(method: str, number: int) -> Matcher:
+    """Match the requests about one booking."""
+    return lambda asked, path: asked == method and path.endswith(f"/{number}")
+
+
+def is_write(method: str, _path: str) -> bool:
+    return method in WRITES
+
+
+def is_get(method: str, _path: str) -> bool:
+    return method == "GET"
+
+
+def is_delete(method: str, _path: str) -> bool:
+    return method == "DELETE"
+
+
+def is_listing(_method: str, path: str) -> bool:
+    return path.endswith("/bookings")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import io
 import json
 import os
@@ -20,13 +19,15 @@ from typing import Any, Self
 import structlog
 
 from bridge import log as logs
+from bridge.config.loading import load_config
 from bridge.config.schema import Config
 from bridge.ledger.store import Ledger
 from bridge.sandbox import Sandbox
-from bridge.service.process import Daemon, Source
+from bridge.service.club import Club
+from bridge.service.process import Daemon, Scheduler
 from bridge.service.systemd import Notifier
 from bridge.sync.narrator import LogNarrator
-from tests.conftest import EMAIL
+from tests.support.builders import EMAIL
 
 PATIENCE_SECONDS = 20.0
 Line = dict[str, Any]
@@ -174,6 +175,11 @@ class _Stream(io.StringIO):
         return len(text)
 
 
+def _faster(config: Config) -> Config:
+    sync = config.sync.model_copy(update={"interval": config.sync.interval / 5})
+    return config.model_copy(update={"sync": sync})
+
+
 class Here:
     """The daemon in the running event loop; when the test is over, it is told to stop.
 
@@ -186,37 +192,34 @@ class Here:
         self.config = config
         self.log = Log()
         self.aside = logs.Aside()
-        self._notifier = Notifier(str(notify.path) if notify else None, watchdog_seconds)
+        self._notifier = Notifier(str(notify.path) if notify else "", watchdog_seconds)
         self._added = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         logs.configure("info", _Stream(self._add), self.aside)
-        source = Source(self.config, {}, settled_seconds=0.2)
-        self._instrument(source)
-        loaded = source.load()
-        self.ledger = Ledger.open(loaded.sync.state, loaded.identity)
-        narrator = LogNarrator(lasting=True, aside=self.aside)
-        self.daemon = Daemon(loaded, source, self.ledger, self._notifier, narrator, beat_seconds=0.05)
-        self.task = asyncio.create_task(self.daemon.run())
+        config = _faster(load_config(self.config, {}))
+        self.ledger = Ledger.open(config.sync.state, config.identity)
+        narrator, scheduler = LogNarrator(lasting=True, aside=self.aside), Scheduler()
+        self.club = Club(config, {}, self.ledger, scheduler, self._notifier, narrator, settled_seconds=0.2)
+        self._instrument(self.club)
+        daemon = Daemon(self.club, scheduler, self._notifier, beat_seconds=0.05)
+        self.task = asyncio.create_task(daemon.run())
         return self
 
-    def _instrument(self, source: Source) -> None:
-        """Count how often the daemon looks at its files (``beats``), and reads them (``loads``)."""
+    def _instrument(self, club: Club) -> None:
+        """Count how often the daemon looks at its files (``beats``), and reads them again (``loads``)."""
         self.beats, self.loads = 0, 0
-        is_edited, load = source.is_edited, source.load
+        look, load = club.look_after_configuration, club._load
 
-        def count_beats(now: float) -> bool:
+        def count_beats(*, asked: bool = False) -> None:
             self.beats += 1
-            return is_edited(now)
+            look(asked=asked)
 
         def count_loads() -> Config:
             self.loads += 1
-            loaded = load()
-            return dataclasses.replace(
-                loaded, sync=dataclasses.replace(loaded.sync, interval=loaded.sync.interval / 5)
-            )
+            return _faster(load())
 
-        source.is_edited, source.load = count_beats, count_loads  # type: ignore[method-assign]
+        club.look_after_configuration, club._load = count_beats, count_loads  # type: ignore[method-assign]
 
     async def __aexit__(self, *_: object) -> None:
         try:

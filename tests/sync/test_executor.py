@@ -143,9 +143,7 @@ class Bench(Narrator):
         """Carry the writes out as the plan of a pass of their own; return what they came to."""
         self.target.before = self._has_its_intent
         this = Pass(NOW_MS, 0.0, self.journal.known, [], {}, Reading(()))
-        executor = Executor(
-            self.target, self.journal, self, this, self.concurrency, "cfg", lambda: NOW_MS, self.stop
-        )
+        executor = Executor(self.target, self.journal, self, this, self.concurrency, "cfg", lambda: NOW_MS, self.stop)
         async with asyncio.timeout(20):
             await executor.run(Plan(writes))
         self.errors, self.is_over = list(this.errors.values()), executor.is_over
@@ -338,9 +336,7 @@ async def test_a_service_that_is_down_is_asked_nothing_more(bench: Bench) -> Non
 
 
 @pytest.mark.parametrize("answer", [never_left(), refused(), lost()], ids=["not sent", "refused", "lost"])
-async def test_a_lost_write_whose_repeat_is_not_answered_stays_in_doubt(
-    bench: Bench, answer: BridgeError
-) -> None:
+async def test_a_lost_write_whose_repeat_is_not_answered_stays_in_doubt(bench: Bench, answer: BridgeError) -> None:
     await bench.lose(put(7))
     bench.target.says(7, answer)
     assert (await bench.run(put(7))).unanswered == {"7"}
@@ -447,9 +443,7 @@ async def test_after_three_more_tries_a_conflict_is_a_rejection(bench: Bench) ->
 
 
 @pytest.mark.parametrize("answer", [lost(), refused(), AccessDenied("Wingfield", "no")], ids=repr)
-async def test_a_conflict_that_cannot_be_read_back_is_left_for_the_next_pass(
-    bench: Bench, answer: BridgeError
-) -> None:
+async def test_a_conflict_that_cannot_be_read_back_is_left_for_the_next_pass(bench: Bench, answer: BridgeError) -> None:
     bench.target.says(7, no("stale_write"))
     bench.target.there["7"] = answer
     assert (await bench.run(put(7))).not_sent == {"7"}
@@ -521,9 +515,7 @@ async def test_what_does_not_answer_within_the_deadline_is_left_in_doubt(
 
 
 @pytest.mark.parametrize("fails_at", [0, 1, 2, 5])
-async def test_a_ledger_that_fails_ends_the_run_and_nothing_unrecorded_is_sent(
-    bench: Bench, fails_at: int
-) -> None:
+async def test_a_ledger_that_fails_ends_the_run_and_nothing_unrecorded_is_sent(bench: Bench, fails_at: int) -> None:
     bench.journal.fails_at = fails_at
     with pytest.raises(StateError, match="disk is full"):
         await bench.run(*(put(n) for n in range(20 * BATCH)))

@@ -84,10 +84,7 @@ def test_a_trouble_that_changes_is_told_and_one_that_wavers_is_told_once() -> No
     story = Story()
     for words in ("answered 503", "could not connect", "answered 503", "could not connect"):
         story.a_pass(away(words))
-    assert [line["error"] for line in story.new_lines()] == [
-        "Launch27: answered 503",
-        "Launch27: could not connect",
-    ]
+    assert [line["error"] for line in story.new_lines()] == ["Launch27: answered 503", "Launch27: could not connect"]
 
 
 def test_a_trouble_that_comes_back_is_told_again() -> None:
@@ -122,13 +119,7 @@ def test_by_hand_everything_is_told_every_time() -> None:
     story = Story(lasting=False)
     story.a_pass(away())
     story.a_pass(away(), withheld=("1",))
-    assert story.events() == [
-        "pass_started",
-        "pass_incomplete",
-        "pass_started",
-        "pass_incomplete",
-        "deletes_withheld",
-    ]
+    assert story.events() == ["pass_started", "pass_incomplete", "pass_started", "pass_incomplete", "deletes_withheld"]
 
 
 def test_what_a_stop_left_undone_is_no_trouble() -> None:
@@ -198,9 +189,7 @@ def test_a_quiet_pass_is_told_once_an_hour_and_a_clock_set_back_silences_nothing
 
 
 @pytest.mark.parametrize(("level", "created"), [("info", 1), ("debug", 0)])
-def test_a_pass_in_which_something_happened_is_told_and_at_debug_level_every_pass(
-    level: str, created: int
-) -> None:
+def test_a_pass_in_which_something_happened_is_told_and_at_debug_level_every_pass(level: str, created: int) -> None:
     story = Story(level=level)
     for _ in range(5):
         story.a_pass(created=created)
@@ -213,11 +202,7 @@ def test_withheld_deletes_are_told_when_they_change_and_when_that_ends() -> None
     for withheld in (("1", "2"), ("1", "2"), ("1", "2", "3"), (), ()):
         story.a_pass(withheld=withheld)
     lines = story.new_lines()
-    assert [line["event"] for line in lines] == [
-        "deletes_withheld",
-        "deletes_withheld",
-        "deletes_no_longer_withheld",
-    ]
+    assert [line["event"] for line in lines] == ["deletes_withheld", "deletes_withheld", "deletes_no_longer_withheld"]
     assert lines[0]["withheld"] == ["1", "2"]
     assert "courtbridge --once --allow-mass-delete" in lines[0]["detail"]
 
@@ -240,9 +225,7 @@ def test_a_write_is_told_with_its_place_and_nobodys_address() -> None:
 
 def test_what_is_held_is_told_when_it_begins_and_when_it_ends() -> None:
     story = Story()
-    story.narrator.held_changed(
-        [Held("1005", "no_duration", "no length")], [Held("1006", "no_participant", "", 7)]
-    )
+    story.narrator.held_changed([Held("1005", "no_duration", "no length")], [Held("1006", "no_participant", "", 7)])
     story.narrator.participants_skipped("1007", 2)
     assert story.events() == ["booking_held", "booking_released", "participants_skipped"]
 

@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-
 import pytest
 
 from bridge.errors import ExitStatus
-from tests.support.club import Club, reasons
-
-
-@pytest.fixture
-async def club(tmp_path: Path) -> AsyncIterator[Club]:
-    async with Club(tmp_path) as club:
-        yield club
-
-
-def of(method: str, number: int) -> Callable[[str, str], bool]:
-    return lambda asked, path: asked == method and path.endswith(f"/{number}")
+from tests.support.club import Club, of, reasons
 
 
 async def cycle(club: Club) -> list[int]:

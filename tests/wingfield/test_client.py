@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,17 +12,20 @@ import httpx
 import pytest
 
 from bridge import model
-from bridge.config.schema import Secret, WingfieldConfig
+from bridge.config.schema import WingfieldConfig
+from bridge.config.secrets import Secret
 from bridge.errors import AccessDenied, CredentialsRefused, NotFound, Rejected, Unavailable
 from bridge.http.client import Backoff, Http
 from bridge.sandbox import Sandbox
 from bridge.wingfield import client as wingfield
-from bridge.wingfield.client import CourtMapping, StoredBooking, UserRelation, Wingfield
+from bridge.wingfield.client import Wingfield
+from bridge.wingfield.refusals import _MEANINGS
+from bridge.wingfield.wire import Court
 
 SERVICE_ID = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
 COURT = "79ae2927-a9bc-46ed-8f9e-079af32b7616"
 TOKEN = "tok_ext_v1_hush"
-CONFIG = WingfieldConfig("https://wingfield.test", SERVICE_ID, Secret(TOKEN))
+CONFIG = WingfieldConfig(base_url="https://wingfield.test", external_service_id=SERVICE_ID, token=Secret(TOKEN))
 START = datetime(2026, 11, 20, 9, tzinfo=UTC)
 END = datetime(2026, 11, 20, 10, tzinfo=UTC)
 VERSION = model.to_ms(datetime(2026, 11, 19, 8, 0, 0, 500_000, tzinfo=UTC))
@@ -39,7 +43,10 @@ STORED = {
     "participants": [{"email": "A@b.co", "userId": None}],
     "createdAt": "x",
 }
-BOOKING = StoredBooking("1005", model.Slot(COURT, START, END), VERSION, ("a@b.co",))
+SLOT = model.Slot(COURT, START, END)
+BOOKING = model.Stored("1005", VERSION, model.fingerprint(SLOT, ["a@b.co"]), SLOT, ("a@b.co",))
+PUT = model.Write(model.Verb.CREATE, "1005", SLOT, ("a@b.co", "c@d.co"), b"", VERSION, "new")
+DELETE = model.Write(model.Verb.DELETE, "1005", SLOT, (), model.ABSENT, VERSION, "gone")
 
 
 class Server:
@@ -57,9 +64,9 @@ class Server:
         return httpx.Response(200, json=answer)
 
 
-def client(handler: Callable[[httpx.Request], httpx.Response]) -> Wingfield:
+def client(handler: Callable[[httpx.Request], httpx.Response], id_prefix: str = "") -> Wingfield:
     http = Http("Wingfield", CONFIG.base_url, backoff=QUICK, transport=httpx.MockTransport(handler))
-    return Wingfield(http, CONFIG)
+    return Wingfield(http, CONFIG, id_prefix)
 
 
 def error(status: int, type_: Any, **more: Any) -> httpx.Response:
@@ -70,19 +77,7 @@ def page(*items: Any, total: int | None = None) -> dict[str, Any]:
     return {"items": list(items), "totalCount": len(items) if total is None else total}
 
 
-async def upsert(client: Wingfield, external_id: str = "1005", **more: Any) -> None:
-    await client.upsert(
-        external_id,
-        court_id=COURT,
-        start=START,
-        end=END,
-        version_ms=VERSION,
-        participants=("a@b.co", "c@d.co"),
-        **more,
-    )
-
-
-async def everything(pages: AsyncIterator[list[StoredBooking]]) -> list[StoredBooking]:
+async def everything(pages: AsyncIterator[list[model.Stored]]) -> list[model.Stored]:
     return [booking async for page in pages for booking in page]
 
 
@@ -91,7 +86,7 @@ async def everything(pages: AsyncIterator[list[StoredBooking]]) -> list[StoredBo
 
 async def test_an_upsert_sends_the_documented_body() -> None:
     server = Server(STORED)
-    await upsert(client(server))
+    await client(server).write(PUT)
     (request,) = server.asked
     assert (request.method, request.url.path) == ("PUT", f"{BASE}/court-bookings/by-external-id/1005")
     assert request.headers["authorization"] == f"Bearer {TOKEN}"
@@ -104,28 +99,26 @@ async def test_an_upsert_sends_the_documented_body() -> None:
     }
 
 
-async def test_an_external_id_is_one_part_of_the_path() -> None:
-    odd = "../ä b/%?#"
-    server = Server({**STORED, "externalCourtBookingId": odd})
-    await upsert(client(server), odd)
+async def test_the_key_is_one_part_of_the_path() -> None:
+    server = Server({**STORED, "externalCourtBookingId": "../ä b/%?#1005"})
+    await client(server, id_prefix="../ä b/%?#").write(PUT)
     path = server.asked[0].url.raw_path.decode()
-    assert path == f"{BASE}/court-bookings/by-external-id/..%2F%C3%A4%20b%2F%25%3F%23"
+    assert path == f"{BASE}/court-bookings/by-external-id/..%2F%C3%A4%20b%2F%25%3F%231005"
 
 
 @pytest.mark.parametrize(
-    "garbage",
-    [[], {}, {"externalCourtBookingId": "1006"}, httpx.Response(200, text="<html>"), httpx.Response(200)],
+    "garbage", [[], {}, {"externalCourtBookingId": "1006"}, httpx.Response(200, text="<html>"), httpx.Response(200)]
 )
 async def test_an_upsert_is_done_only_when_the_answer_is_the_booking(garbage: Any) -> None:
     server = Server(garbage)
     with pytest.raises(Unavailable, match="not what the API promises"):
-        await upsert(client(server))
+        await client(server).write(PUT)
     assert len(server.asked) == 2
 
 
 async def test_a_delete_names_its_version() -> None:
     server = Server({})
-    await client(server).delete("1005", VERSION)
+    await client(server).write(DELETE)
     (request,) = server.asked
     assert (request.method, request.url.path) == ("DELETE", f"{BASE}/court-bookings/by-external-id/1005")
     assert dict(request.url.params) == {"externalUpdatedAt": "2026-11-19T08:00:00.500Z"}
@@ -134,7 +127,7 @@ async def test_a_delete_names_its_version() -> None:
 async def test_a_web_page_does_not_say_that_a_delete_is_done() -> None:
     for page in (httpx.Response(200, text="<html>"), HTML):
         with pytest.raises(Unavailable, match="not what the API promises"):
-            await client(Server(page)).delete("1005", VERSION)
+            await client(Server(page)).write(DELETE)
 
 
 @pytest.mark.parametrize(
@@ -146,11 +139,9 @@ async def test_a_web_page_does_not_say_that_a_delete_is_done() -> None:
         httpx.Response(404, json={"error": {"type": "court_booking_not_found", "message": ""}}),
     ],
 )
-async def test_a_delete_is_done_when_the_booking_is_not_there_whatever_says_so(
-    answer: httpx.Response,
-) -> None:
+async def test_a_delete_is_done_when_the_booking_is_not_there_whatever_says_so(answer: httpx.Response) -> None:
     server = Server(answer)
-    await client(server).delete("1005", VERSION)
+    await client(server).write(DELETE)
     assert len(server.asked) == 1
 
 
@@ -163,10 +154,10 @@ async def test_finishing_writes_go_out_while_stopping() -> None:
     server = Server(STORED)
     stopping = client(server)
     stopping.http.stop()
-    await upsert(stopping, finishing=True)
-    await stopping.delete("1005", VERSION, finishing=True)
+    await stopping.write(PUT, finishing=True)
+    await stopping.write(DELETE, finishing=True)
     with pytest.raises(Unavailable, match="stopping"):
-        await upsert(stopping)
+        await stopping.write(PUT)
     assert len(server.asked) == 2
 
 
@@ -174,30 +165,29 @@ async def test_finishing_writes_go_out_while_stopping() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"),
+    ("status", "type_", "kind"),
     [
-        (409, wingfield.StaleWrite),
-        (409, wingfield.VersionConflict),
-        (409, wingfield.CourtBookingOverlap),
-        (404, wingfield.CourtNotFound),
-        (403, wingfield.UserAccessDenied),
-        (403, wingfield.OrganizationAccessDenied),
-        (400, wingfield.InvalidSchema),
-        (400, wingfield.InvalidTimeRange),
-        (400, wingfield.InvalidFilterTimeRange),
-        (400, wingfield.InvalidUpdatedFilterTimeRange),
-        (400, wingfield.MutuallyExclusiveFieldsViolation),
-        (400, wingfield.DuplicateEntriesProvided),
-        (409, wingfield.ExternalCourtIdAlreadyInUse),
+        (409, "stale_write", Rejected),
+        (409, "version_conflict", Rejected),
+        (409, "court_booking_overlap", Rejected),
+        (404, "court_not_found", NotFound),
+        (403, "user_access_denied", AccessDenied),
+        (403, "organization_access_denied", AccessDenied),
+        (400, "invalid_schema", Rejected),
+        (400, "invalid_time_range", Rejected),
+        (400, "invalid_filter_time_range", Rejected),
+        (400, "invalid_updated_filter_time_range", Rejected),
+        (400, "mutually_exclusive_fields_violation", Rejected),
+        (400, "duplicate_entries_provided", Rejected),
+        (409, "external_court_id_already_in_use", Rejected),
     ],
 )
-async def test_each_documented_error_has_a_class_of_its_own(status: int, kind: type[Rejected]) -> None:
-    server = Server(error(status, kind.reason, issues=[{"path": "a@b.co"}]))
+async def test_each_documented_error_has_its_meaning(status: int, type_: str, kind: type[Rejected]) -> None:
+    server = Server(error(status, type_, issues=[{"path": "a@b.co"}]))
     with pytest.raises(Rejected) as caught:
-        await upsert(client(server))
-    assert type(caught.value) is kind
-    assert caught.value.reason == kind.reason
-    assert "a@b.co" not in str(caught.value)
+        await client(server).write(PUT)
+    assert (type(caught.value), caught.value.reason) == (kind, type_)
+    assert str(caught.value) == f"Wingfield: {_MEANINGS[type_]} ({type_})"
     assert len(server.asked) == 1
 
 
@@ -216,7 +206,7 @@ async def test_an_unknown_error_type_is_kept_only_when_it_is_a_word(
     status: int, type_: str, kind: type[Rejected], reason: str
 ) -> None:
     with pytest.raises(Rejected) as caught:
-        await upsert(client(Server(error(status, type_))))
+        await client(Server(error(status, type_))).write(PUT)
     assert (type(caught.value), caught.value.reason) == (kind, reason)
     assert "a@b.co" not in str(caught.value)
 
@@ -233,7 +223,7 @@ async def test_an_unknown_error_type_is_kept_only_when_it_is_a_word(
 async def test_a_refused_token_is_refused_credentials(answer: httpx.Response) -> None:
     server = Server(answer)
     with pytest.raises(CredentialsRefused) as caught:
-        await upsert(client(server))
+        await client(server).write(PUT)
     assert TOKEN not in str(caught.value)
     assert len(server.asked) == 1
 
@@ -255,7 +245,7 @@ async def test_a_refused_token_is_refused_credentials(answer: httpx.Response) ->
 async def test_what_is_not_the_apis_word_is_tried_again_and_then_unavailable(answer: httpx.Response) -> None:
     server = Server(answer)
     with pytest.raises(Unavailable):
-        await upsert(client(server))
+        await client(server).write(PUT)
     assert len(server.asked) == 2
 
 
@@ -266,7 +256,6 @@ async def test_a_booking_is_read_back() -> None:
     server = Server(STORED)
     found = await client(server).read("1005")
     assert found == BOOKING
-    assert found.fingerprint == model.fingerprint(BOOKING.slot, ["a@b.co"])
     assert "a@b.co" not in repr(found)
     assert server.asked[0].url.path == f"{BASE}/court-bookings/by-external-id/1005"
 
@@ -282,7 +271,7 @@ async def test_participants_without_an_address_cannot_be_compared(participants: 
     found = await client(Server({**STORED, "participants": participants})).read("1005")
     assert found is not None
     assert found.participants is None
-    assert found.fingerprint is None
+    assert found.fingerprint != model.fingerprint(SLOT, [])
 
 
 ODD = [
@@ -312,8 +301,15 @@ async def test_all_bookings_are_listed_page_by_page() -> None:
 
     asked: list[int] = []
     found = await everything(client(answer).list_bookings())
-    assert [booking.external_id for booking in found] == [str(number) for number in range(250)]
+    assert [booking.id for booking in found] == [str(number) for number in range(250)]
     assert asked == [0, 100, 200]
+
+
+async def test_only_keys_of_the_prefix_and_digits_are_ours() -> None:
+    keys = ["club-7", "club-007", "7", "club-", "club-x", "club-²", "other-7"]
+    server = Server(page(*({**STORED, "externalCourtBookingId": key} for key in keys)))
+    found = await everything(client(server, id_prefix="club-").list_bookings())
+    assert [booking.id for booking in found] == ["7", "007", "", "", "", "", ""]
 
 
 async def test_an_empty_list_is_complete() -> None:
@@ -355,7 +351,14 @@ MAPPED = {**COURT_SHOWN, "mapping": {"externalCourtId": "c1", "externalCourtName
 async def test_a_court_is_read() -> None:
     server = Server(MAPPED)
     found = await client(server).court(COURT)
-    assert found == wingfield.Court(COURT, "Court 1", "f", "Club", "c1", "One")
+    assert found == Court(
+        id=COURT,
+        name="Court 1",
+        facility_id="f",
+        facility_name="Club",
+        external_court_id="c1",
+        external_court_name="One",
+    )
     assert server.asked[0].url.path == f"/api/v1/courts/{COURT}"
 
 
@@ -376,23 +379,8 @@ async def test_court_mappings_are_read_to_the_end() -> None:
     one = {"courtId": COURT, "externalCourtId": "c1", "externalCourtName": "One"}
     server = Server(page(one, total=2), page({**one, "externalCourtName": None}, total=2))
     found = await client(server).court_mappings()
-    assert found == [CourtMapping(COURT, "c1", "One"), CourtMapping(COURT, "c1", "")]
+    assert [(each.court_id, each.external_court_name) for each in found] == [(COURT, "One"), (COURT, "")]
     assert [request.url.params["offset"] for request in server.asked] == ["0", "1"]
-
-
-async def test_user_relations_are_read_by_status() -> None:
-    one: dict[str, Any] = {
-        "userId": "u",
-        "email": "a@b.co",
-        "externalUserId": None,
-        "status": "ACCEPTED",
-        "user": {},
-    }
-    server = Server(page(one))
-    found = await client(server).user_relations("ACCEPTED")
-    assert found == [UserRelation("u", "a@b.co", None, "ACCEPTED")]
-    assert "a@b.co" not in repr(found)
-    assert server.asked[0].url.params["status"] == "ACCEPTED"
 
 
 def test_repr_shows_no_token() -> None:
@@ -406,19 +394,22 @@ async def test_against_the_simulated_service() -> None:
     async with Sandbox() as sandbox:
         simulated = sandbox.wingfield
         simulated.add_court(COURT, "Court 1")
-        config = WingfieldConfig(simulated.url, simulated.service_id, Secret(simulated.token))
+        config = WingfieldConfig(
+            base_url=simulated.url, external_service_id=simulated.service_id, token=Secret(simulated.token)
+        )
         ours = Wingfield.connect(config)
         for kind in ("lose", "half", "garbage", "refuse"):
             simulated.faults.add(kind)
-            await upsert(ours)
-        stored = StoredBooking("1005", model.Slot(COURT, START, END), VERSION, ("a@b.co", "c@d.co"))
+            await ours.write(PUT)
+        content = model.fingerprint(SLOT, PUT.participants)
+        stored = model.Stored("1005", VERSION, content, SLOT, PUT.participants)
 
         assert await ours.read("1005") == stored
         assert await everything(ours.list_bookings()) == [stored]
-        with pytest.raises(wingfield.CourtBookingOverlap):
-            await upsert(ours, "1006")
-        with pytest.raises(wingfield.StaleWrite):
-            await ours.delete("1005", VERSION - 1)
-        await ours.delete("1005", VERSION)
+        with pytest.raises(Rejected, match="court_booking_overlap"):
+            await ours.write(replace(PUT, id="1006"))
+        with pytest.raises(Rejected, match="stale_write"):
+            await ours.write(replace(DELETE, version_ms=VERSION - 1))
+        await ours.write(DELETE)
         assert await ours.read("1005") is None
         await ours.http.aclose()

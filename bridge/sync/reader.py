@@ -36,18 +36,14 @@ class LookUps:
 class Reader:
     """Reads one source under one configuration."""
 
-    def __init__(
-        self, source: Launch27, sessions: Sequence[Session], config: Config, stop: asyncio.Event
-    ) -> None:
+    def __init__(self, source: Launch27, sessions: Sequence[Session], config: Config, stop: asyncio.Event) -> None:
         self._source = source
         self._sessions = sessions
         self._config = config
         self._stop = stop
         self._mapper = Mapper(config.courts, config.mapping, {}, ZoneInfo("UTC"))
 
-    async def read(
-        self, now: datetime, watermarks: Mapping[str, Watermark], known: Mapping[str, Known]
-    ) -> Reading:
+    async def read(self, now: datetime, watermarks: Mapping[str, Watermark], known: Mapping[str, Known]) -> Reading:
         """Return all that could be read; what could not is in ``errors``, and its listing incomplete.
 
         The window lies around ``now``, an aware datetime.
@@ -84,9 +80,7 @@ class Reader:
         try:
             return ZoneInfo(name or "")
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise Unavailable(
-                "Launch27", "GET /settings names no known time zone; set launch27.timezone"
-            ) from None
+            raise Unavailable("Launch27", "GET /settings names no known time zone; set launch27.timezone") from None
 
     async def _catalogue(self) -> dict[int, CatalogueService]:
         refused: CredentialsRefused | None = None
@@ -104,12 +98,7 @@ class Reader:
         return (today - sync.past).date(), (today + sync.future).date()
 
     async def _listing(
-        self,
-        session: Session,
-        first_day: date,
-        last_day: date,
-        watermark: Watermark | None,
-        known: Mapping[str, Known],
+        self, session: Session, first_day: date, last_day: date, watermark: Watermark | None, known: Mapping[str, Known]
     ) -> Listing:
         listing = Listing(session.account.key)
         expected = watermark.listed_count if watermark else None
@@ -122,10 +111,7 @@ class Reader:
         return listing
 
     def _take_page(
-        self,
-        listing: Listing,
-        page: Sequence[SourceBooking | Unreadable],
-        known: Mapping[str, Known],
+        self, listing: Listing, page: Sequence[SourceBooking | Unreadable], known: Mapping[str, Known]
     ) -> None:
         listing.items += len(page)
         for booking in page:
@@ -139,11 +125,7 @@ class Reader:
                 self._note(listing, mapped, booking, known.get(mapped.id))
 
     def _note(
-        self,
-        listing: Listing,
-        mapped: CourtBooking,
-        booking: SourceBooking | Unreadable,
-        known: Known | None,
+        self, listing: Listing, mapped: CourtBooking, booking: SourceBooking | Unreadable, known: Known | None
     ) -> None:
         """Keep the newest source time; for what is new, count the addresses that could not be used."""
         if mapped.source_updated_at is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -158,3 +158,30 @@ STEPS = (
         _an_empty_answer,
     ),
 )
+
+
+# --- what must come out ---
+
+_COMPARED = ("courtId", "startDate", "endDate", "participants")
+
+
+def expected(club: Club) -> dict[str, dict[str, Any]]:
+    """Return what Wingfield should have: the active bookings of exactly one court."""
+    wanted = {}
+    for number, raw in club.launch27.bookings.items():
+        own = [service for service in raw["services"] if service["id"] in COURTS]
+        if raw["active"] and len(own) == 1:
+            start = datetime.fromisoformat(raw["service_date"])
+            end = start + timedelta(minutes=own[0]["hourly"]["minutes"])
+            content = (COURTS[own[0]["id"]], _text(start), _text(end), [{"email": raw["email"]}])
+            wanted[str(number)] = dict(zip(_COMPARED, content, strict=True))
+    return wanted
+
+
+def stored(club: Club) -> dict[str, dict[str, Any]]:
+    """Return what Wingfield has."""
+    return {id_: {key: entry[key] for key in _COMPARED} for id_, entry in club.wingfield.bookings.items()}
+
+
+def _text(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

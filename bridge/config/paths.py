@@ -1,0 +1,85 @@
+"""Where the configuration and the state are found, and how a file is read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bridge.config.problems import Wrong, quoted_path
+from bridge.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SYSTEM_CONFIG = Path("/etc/courtbridge/config.toml")
+SYSTEM_STATE = Path("/var/lib/courtbridge")
+STATE_NAME = "courtbridge.db"
+
+
+def find_config(explicit: str | Path | None, environ: Mapping[str, str]) -> Path:
+    """Return the configuration file to use: ``explicit``, $COURTBRIDGE_CONFIG, ./config.toml, or /etc's.
+
+    The first two are wishes: where one is given, nothing else is tried. Raises ConfigError with every place
+    that was looked at.
+    """
+    if explicit is not None:
+        places, remedy = [Path(explicit)], "give --config the path of your configuration"
+    elif named := environ.get("COURTBRIDGE_CONFIG"):
+        places, remedy = [Path(named)], "set $COURTBRIDGE_CONFIG to the path of your configuration"
+    else:
+        places = [Path("config.toml"), SYSTEM_CONFIG]
+        remedy = "start from config.example.toml, or say where it is with --config or $COURTBRIDGE_CONFIG"
+    for place in places:
+        if is_there(place):
+            return place
+    looked = ", ".join("./config.toml" if place == Path("config.toml") else quoted_path(place) for place in places)
+    problem = Problem("", f"no configuration found (looked at {looked}); {remedy}")
+    raise ConfigError([problem], files=places)
+
+
+def is_there(path: Path) -> bool:
+    """Whether something has that name; what may not be looked at counts: reading it says why."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def state_path(config: Path, environ: Mapping[str, str]) -> Path:
+    """Return where the state of the configuration ``config`` is kept, unless ``sync.state`` says otherwise.
+
+    The path is taken as it is written: a link in /etc/courtbridge counts as a file there, because the units
+    see it so.
+    """
+    if directory := environ.get("STATE_DIRECTORY", "").partition(":")[0]:
+        return Path(directory, STATE_NAME)
+    written = Path(os.path.normpath(config.absolute()))
+    if written == SYSTEM_CONFIG:
+        return SYSTEM_STATE / STATE_NAME
+    if written.parent == SYSTEM_CONFIG.parent and written.suffix == ".toml":
+        return SYSTEM_STATE / written.stem / STATE_NAME
+    return config.absolute().parent / STATE_NAME
+
+
+def expanded(text: str, environ: Mapping[str, str]) -> Path:
+    """Return the path with ``~`` replaced. Raises Wrong where that is nobody's home."""
+    if (text == "~" or text.startswith("~/")) and environ.get("HOME"):
+        return Path(environ["HOME"], text[2:])
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise Wrong('"~" names nobody\'s home here; write the whole path') from None
+
+
+def content_and_mode(path: Path, most_bytes: int) -> tuple[bytes, int]:
+    """Return a file's content and its permissions. Raises OSError; ValueError for what can be no name."""
+    with path.open("rb") as file:
+        content = file.read(most_bytes + 1)
+        if len(content) > most_bytes:
+            raise OSError(0, f"it is longer than {most_bytes} bytes")
+        return content, stat.S_IMODE(os.fstat(file.fileno()).st_mode)

@@ -1,0 +1,124 @@
+"""The password and the token: one of three forms in the file, text that never shows itself afterwards.
+
+What stands in the file is no part of any message, even where it should be a name: it may be the secret
+itself, put under the wrong key.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from bridge.config.paths import content_and_mode, expanded, is_there
+from bridge.config.problems import Location, Reading, Wrong, has_control_character, not_valid, why_unreadable
+from bridge.config.values import file_name
+
+STEM_OF = {stem + form: stem for stem in ("password", "token") for form in ("", "_env", "_file")}
+"""The keys under which a secret may be given, each with the one the models know."""
+_FOR_OTHERS = 0o044
+
+
+def forms(name: str) -> list[str]:
+    """Return the keys of the file that stand for a field: its name, and for a secret three."""
+    return [key for key, stem in STEM_OF.items() if stem == name] or [name]
+
+
+class Secret(SecretStr):
+    """Text that never shows itself: not in ``repr``, not in a log, not in an error."""
+
+    def reveal(self) -> str:
+        """Return the text itself, for the one place that sends it."""
+        return self.get_secret_value()
+
+
+def resolve(table: dict[str, Any], owner: Location, stem: str, reading: Reading, *, fetch: bool) -> None:
+    """Put the secret of a table under its one key, whatever form it is given in; note what is wrong with it.
+
+    Without ``fetch`` it is empty.
+    """
+    given = {key: table.pop(key) for key in forms(stem) if key in table}
+    if not given:
+        return
+    table[stem] = Secret("")
+    if len(given) > 1:
+        reading.found((*owner, stem), f"is given as {' and as '.join(given)}; keep one of them")
+    for key, value in given.items():
+        if not isinstance(value, str):
+            reading.found((*owner, key), not_valid((*owner, key), value))
+        elif len(given) == 1 and fetch:
+            try:
+                table[stem] = Secret(_fetched(value, (*owner, key), stem, reading))
+            except Wrong as wrong:
+                reading.found((*owner, key), str(wrong))
+
+
+def _fetched(given: str, location: Location, stem: str, reading: Reading) -> str:
+    """Return the secret from where ``given`` says. Raises Wrong where it is not there, or cannot be sent."""
+    secret, source = given, ""
+    match str(location[-1]).removeprefix(stem):
+        case "_env":
+            secret, source = _from_variable(given, reading)
+        case "_file":
+            secret, source = _from_file(given, location, reading)
+        case _ if reading.mode & _FOR_OTHERS:
+            reading.warn(location, f"{_readable(reading.path.name, reading.mode)}, or use {stem}_file")
+    if not secret:
+        raise Wrong(f"{source}is empty; put the {stem} there")
+    # An unusable one must not get as far as a library that shows it.
+    if has_control_character(secret):
+        raise Wrong(f"{source}has more than one line, or a control character; put the {stem} there, alone")
+    if stem == "token" and not (secret.isascii() and " " not in secret):
+        raise Wrong(f"{source}has a character that no token has; put the token there, alone")
+    return secret
+
+
+def _from_variable(name: str, reading: Reading) -> tuple[str, str]:
+    # Only what can hardly be a password is shown: LAUNCH27_PASSWORD, but not hunter2.
+    shown = f"${name}" if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+", name) else "the variable it names"
+    if name not in reading.environ:
+        raise Wrong(f"{shown} is not set; set it, or use a file")
+    return reading.environ[name].strip(), f"{shown} "
+
+
+def _from_file(name: str, location: Location, reading: Reading) -> tuple[str, str]:
+    given = expanded(file_name(name), reading.environ)
+    credentials = reading.environ.get("CREDENTIALS_DIRECTORY")
+    directories = [Path(credentials)] if credentials else []
+    directories = [given.parent] if given.is_absolute() else [*directories, reading.path.parent]
+    candidates = [given if given.is_absolute() else directory / given for directory in directories]
+    reading.files += candidates
+    for path in filter(is_there, candidates):
+        secret, mode = _text_in(path)
+        if mode & _FOR_OTHERS and not (credentials and _lies_in(path, Path(credentials))):
+            reading.warn(location, _readable(path, mode))
+        return secret, f"{path} "
+    looked = " nor in ".join(str(directory) for directory in directories if is_there(directory))
+    where = f" in {looked}" if looked else ""
+    raise Wrong(f"no such file{where}; put the secret there, or correct the name")
+
+
+def _text_in(path: Path) -> tuple[str, int]:
+    """Return the text of a file, without the white space around it, and the file's permissions."""
+    try:
+        kind = path.stat().st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+            raise Wrong(f"{path} is not a regular file; name one")
+        content, mode = content_and_mode(path, most_bytes=65_536)
+    except OSError as error:
+        raise Wrong(f"{path} {why_unreadable(error)}") from None
+    try:
+        return content.decode("utf-8-sig").strip(), mode
+    except UnicodeDecodeError:
+        raise Wrong(f"{path} is not valid UTF-8 text; put the secret there, alone") from None
+
+
+def _readable(file: object, mode: int) -> str:
+    return f"{file} can be read by others (mode {mode:o}); chmod 600 it"
+
+
+def _lies_in(path: Path, directory: Path) -> bool:
+    return path.resolve().is_relative_to(directory.resolve())

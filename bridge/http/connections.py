@@ -1,0 +1,199 @@
+"""Sends requests over httpx: which connections there are, and how much of an answer is read."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import ssl
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlencode
+
+import httpx
+
+from bridge import __version__
+from bridge.config.secrets import Secret
+from bridge.errors import ConfigError, Problem
+from bridge.http.failures import NOT_THE_APIS, Failed
+from bridge.http.ratelimit import Kind
+
+_HEADERS: Final = {
+    "accept": "application/json",
+    "accept-encoding": "gzip, deflate",
+    "user-agent": f"courtbridge/{__version__}",
+}
+
+BODY_LIMIT_BYTES: Final = 32 * 1024 * 1024
+
+# Where nothing is to be verified: this one trusts nobody, and costs nothing to make.
+_NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+# httpx logs addresses at INFO, httpcore whole headers at DEBUG.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. ``route`` and ``booking`` are what the logs know it by; a GET is a read, all else a write.
+
+    A ``finishing`` call is let through while the bridge stops.
+    """
+
+    method: str
+    path: str
+    route: str
+    booking: str | None = None
+    params: Mapping[str, str | int] | None = None
+    json: object = field(default=None, repr=False)
+    bearer: Secret | None = None
+    finishing: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """Which of the service's rate limits counts it."""
+        return "read" if self.method == "GET" else "write"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One answer: header names in lower case, the body unpacked."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @property
+    def is_html(self) -> bool:
+        """Whether this comes from a proxy, a firewall or a wrong address rather than from a JSON API."""
+        return "html" in self.headers.get("content-type", "") or self.body.lstrip()[:1] == b"<"
+
+
+class _Client(httpx.AsyncClient):
+    """A client that keeps no cookies: two accounts share it, and must not share a session.
+
+    Those of httpx are looked for in each answer before any policy is asked: 5 % of a request's CPU.
+    """
+
+    @property  # type: ignore[misc]  # nobody sets them
+    def cookies(self) -> httpx.Cookies:
+        return _NO_COOKIES
+
+
+class _NoCookies(httpx.Cookies):
+    def extract_cookies(self, response: httpx.Response) -> None:
+        pass
+
+
+_NO_COOKIES: Final = _NoCookies()
+
+
+class Connections:
+    """Clients of one connection each: a pool looks at every connection for every request, often twice.
+
+    ``transport`` is used by all of them, in place of the network.
+    """
+
+    def __init__(
+        self, base_url: str, count: int, timeout: httpx.Timeout, transport: httpx.AsyncBaseTransport | None
+    ) -> None:
+        self.url = httpx.URL(base_url)
+        self._base = base_url.rstrip("/")
+        self._timeout = timeout
+        self._transport = transport
+        self._clients = [self._new() for _ in range(count)]
+        self._idle = list(self._clients)
+
+    async def exchange(self, call: Call) -> Response:
+        """Return the whole answer to one request, over an idle connection; there must be one.
+
+        Raises what httpx raises, and Failed when the body is too long.
+        """
+        # Not the client's own build_request: what it merges anew each time is 15 % of a request's CPU.
+        bearer = {"authorization": f"Bearer {call.bearer.reveal()}"} if call.bearer else {}
+        query = f"?{urlencode(call.params)}" if call.params else ""
+        url, headers = self._base + call.path + query, _HEADERS | bearer
+        request = httpx.Request(call.method, url, json=call.json, headers=headers)
+        client = self._idle.pop()
+        try:
+            answer = await client.send(request, stream=True)
+            try:
+                head = dict(answer.headers.multi_items())
+                return Response(answer.status_code, head, await _bounded_body(answer, head))
+            finally:
+                await answer.aclose()
+        except asyncio.CancelledError:
+            # httpcore, cancelled at the wrong moment, takes its connection for busy ever after.
+            client, cancelled = self._new(), client
+            self._clients[self._clients.index(cancelled)] = client
+            await cancelled.aclose()
+            raise
+        finally:
+            self._idle.append(client)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for client in self._clients:
+            await client.aclose()
+
+    def _new(self) -> httpx.AsyncClient:
+        try:
+            return _Client(
+                timeout=self._timeout,
+                limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+                event_hooks={"response": [_without_location]},
+                trust_env=False,  # proxies are looked for here, and nothing else in it is wanted
+                verify=_tls() if self.url.scheme == "https" else _NO_TLS,
+                proxy=None if self._transport else _proxy(self.url),
+                transport=self._transport,
+            )
+        except (ImportError, ValueError):
+            pass
+        problem = "the proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names cannot be used; give http://host:port"
+        raise ConfigError([Problem("environment", problem)])
+
+
+async def _bounded_body(answer: httpx.Response, headers: Mapping[str, str]) -> bytes:
+    """Return the unpacked body, and read no further once it is beyond the limit."""
+    too_long = f"the answer is longer than {BODY_LIMIT_BYTES // 1024**2} MiB"
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length[:20]) > BODY_LIMIT_BYTES:
+        raise Failed(too_long, NOT_THE_APIS)
+    chunks, size = [], 0
+    async for chunk in answer.aiter_bytes():
+        size += len(chunk)
+        if size > BODY_LIMIT_BYTES:
+            raise Failed(too_long, NOT_THE_APIS)
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _without_location(response: httpx.Response) -> None:
+    # httpx would read where a redirect leads, also when it is not to follow, and fail where that is nonsense.
+    response.headers.pop("location", None)
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Return the one TLS context of the process: making it costs 80 ms."""
+    return httpx.create_ssl_context()
+
+
+def _proxy(url: httpx.URL) -> httpx.Proxy | None:
+    """Return the proxy that ``HTTPS_PROXY`` and its kin name for this host, as curl would."""
+    if _is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
+        return None
+    proxies = urllib.request.getproxies_environment()
+    address = proxies.get(url.scheme) or proxies.get("all")
+    return httpx.Proxy(address) if address else None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

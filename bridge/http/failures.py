@@ -1,0 +1,127 @@
+"""What can go wrong with one request, in the bridge's own words.
+
+Nothing of httpx's own texts is kept: they hold addresses and headers. Each failure has a ``kind`` that stays
+the same while the trouble does, whatever numbers its sentence has.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import httpx
+
+CONNECT: Final = "connect"
+TIMEOUT: Final = "timeout"
+BROKEN: Final = "connection"
+REDIRECT: Final = "redirect"
+REQUEST: Final = "request"
+NOT_THE_APIS: Final = "not the API's"
+
+ERRORS: Final = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError)
+"""What httpx raises when a request fails."""
+
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+
+
+@dataclass(eq=False)
+class Failed(Exception):
+    """One try that failed; it never leaves the package.
+
+    ``retry``: whether another try may help. ``unreachable``: whether other requests would fare no better.
+    ``throttled``: whether it was one request too many. ``retry_after`` is in seconds, as the service asks.
+    ``on_retry`` is told how many seconds are waited before the next try.
+    """
+
+    words: str
+    kind: str
+    retry: bool = True
+    unreachable: bool = False
+    throttled: bool = False
+    retry_after: float | None = None
+    on_retry: Callable[[float], None] = lambda _wait_seconds: None
+
+
+def not_now(status: int, headers: Mapping[str, str], longest_seconds: float) -> Failed:
+    """Return the failure for a 429 or a 5xx; it is final where it asks to wait for too long."""
+    words, kind, wait = f"answered {status}", f"status {status}", retry_after(headers, datetime.now(UTC))
+    if wait is not None and wait > longest_seconds:
+        return Failed(f"{words} and asks to wait for {wait:.0f} s", kind, retry=False, unreachable=True)
+    return Failed(words, kind, throttled=status == 429, retry_after=wait)
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Return the seconds that ``Retry-After`` asks for (a number or an HTTP date), at least 0; None without.
+
+    A date is taken against the answer's own ``Date``, so that clocks may differ.
+    """
+    text = headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    then = _http_date(text)
+    if then is None:
+        return None
+    return max(0.0, (then - (_http_date(headers.get("date", "")) or now)).total_seconds())
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
+def translated(error: Exception, timeout: httpx.Timeout) -> Failed:
+    """Return the failure for one of ``ERRORS``."""
+    match error:
+        case httpx.ConnectTimeout():
+            failure = Failed(f"could not connect within {timeout.connect:g} s", CONNECT, unreachable=True)
+        case httpx.ConnectError():
+            failure = _not_connected(error)
+        case httpx.ReadTimeout():
+            failure = Failed(f"timed out reading: nothing came for {timeout.read:g} s", TIMEOUT)
+        case httpx.WriteTimeout():
+            failure = Failed(f"timed out writing: nothing was taken for {timeout.write:g} s", TIMEOUT)
+        case httpx.ProxyError():
+            failure = Failed("the proxy refused to connect", "proxy", unreachable=True)
+        case httpx.DecodingError():
+            failure = Failed("the answer could not be unpacked", NOT_THE_APIS)
+        case httpx.LocalProtocolError() | httpx.UnsupportedProtocol() | httpx.InvalidURL() | UnicodeError():
+            words = "the request could not be put into HTTP; is the token right?"
+            failure = Failed(words, REQUEST, retry=False)
+        case _:
+            failure = Failed("the connection broke off", BROKEN)
+    return failure
+
+
+def _not_connected(error: httpx.ConnectError) -> Failed:
+    for cause in _causes(error):
+        match cause:
+            case ssl.SSLCertVerificationError():
+                # OpenSSL's own words: they name the host at most.
+                words = f"its certificate is not valid: {cause.verify_message}"
+                return Failed(words, "certificate", retry=False, unreachable=True)
+            case ssl.SSLError():
+                return Failed("could not agree on TLS", "tls", unreachable=True)
+            case socket.gaierror():
+                return Failed("could not connect: its name is not known", CONNECT, unreachable=True)
+            case ConnectionRefusedError():
+                return Failed("could not connect: connection refused", CONNECT, unreachable=True)
+    return Failed("could not connect", CONNECT, unreachable=True)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and all that lies behind it."""
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for each in error.exceptions:
+                yield from _causes(each)
+        error = error.__cause__ or error.__context__

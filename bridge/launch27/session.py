@@ -1,0 +1,129 @@
+"""One account's login: made when it is needed, kept until it is refused; named by the account's number."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import TypeVar
+
+import structlog
+from pydantic_core import from_json
+
+from bridge.config.schema import Account
+from bridge.config.secrets import Secret
+from bridge.errors import CredentialsRefused, Unavailable
+from bridge.http.client import Call, Http, Response
+
+T = TypeVar("T")
+
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_REFUSALS = {
+    401: "the e-mail address or the password was refused; correct launch27.accounts",
+    403: (
+        "the login is locked for five minutes (five wrong attempts within a minute), "
+        "or it wants a one-time token: use an account without two-factor login"
+    ),
+    422: "the login was not understood; is the e-mail address complete?",
+}
+
+
+class _Expired(Exception):
+    """The token was refused (401); it never leaves this module."""
+
+
+class Session:
+    """What is kept of one account's login: the token until it is refused, the refusal until the next pass."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.token: Secret | None = None
+        self._refusal: str | None = None
+        self._lock = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"Session(account={self.account.number})"
+
+    def __str__(self) -> str:
+        return f"account {self.account.number}"
+
+    def new_pass(self) -> None:
+        """Let a refused login be tried once more."""
+        self._refusal = None
+
+    async def request(self, http: Http, call: Call, check: Callable[[Response], T]) -> T:
+        """Ask as this account, as :meth:`Http.request` does; a token that is refused is replaced once.
+
+        Raises CredentialsRefused when the account may not log in.
+        """
+
+        def checked(response: Response) -> T:
+            if response.status == 401:
+                raise _Expired
+            return check(response)
+
+        token = None
+        for _ in range(2):
+            token = await self._usable_token(http, refused=token)
+            with suppress(_Expired):
+                return await http.request(replace(call, bearer=token), checked)
+        self.token = None
+        raise self._refused(f"the token is refused right after a login ({call.route})")
+
+    async def _usable_token(self, http: Http, *, refused: Secret | None) -> Secret:
+        """Return the token, logging in where there is none but the refused one."""
+        async with self._lock:
+            if self._refusal is not None:
+                raise CredentialsRefused("Launch27", self._refusal)
+            if self.token is None or self.token is refused:
+                self.token = None
+                self.token = await self._log_in(http)
+            return self.token
+
+    async def _log_in(self, http: Http) -> Secret:
+        """Return a new token. Source: Launch27, ``POST /login``."""
+        credentials = {"email": self.account.email, "password": self.account.password.reveal()}
+        return await http.request(Call("POST", "/login", "/login", json=credentials), self._read_login)
+
+    def _read_login(self, response: Response) -> Secret:
+        """Return the token of a login's answer.
+
+        Source: Launch27, ``POST /login`` (401 refused; 403 locked for five minutes, or a one-time token is
+        wanted; 422 schema).
+        """
+        if response.status in _REFUSALS:
+            if response.is_html and response.status != 401:
+                # Not a ValueError: a login that may have been refused is not tried again.
+                words = f"answered the login with a web page (status {response.status})"
+                raise Unavailable("Launch27", words, kind=f"status {response.status}")
+            raise self._refused(_REFUSALS[response.status])
+        expect_200(response, "/login")
+        answer = from_json(response.body)
+        token = answer.get("bearer") if isinstance(answer, dict) else None
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+            raise ValueError("no token")
+        return Secret(token)
+
+    def _refused(self, words: str) -> CredentialsRefused:
+        """Return what to raise now, and for every other call of this pass."""
+        self._refusal = f"{self}: {words}"
+        structlog.get_logger().error("login_refused", account=self.account.number, error=self._refusal)
+        return CredentialsRefused("Launch27", self._refusal)
+
+
+def expect_200(response: Response, path: str) -> None:
+    """Raise Unavailable for a definite status that has no meaning here, ValueError for a web page."""
+    if response.status >= 400:
+        refuse_html(response)
+        words = f"answered {response.status} to {path}; is launch27.base_url right?"
+        raise Unavailable("Launch27", words, kind=f"status {response.status}")
+    if response.status not in {200, 201}:
+        raise ValueError("a status nobody documented")
+
+
+def refuse_html(response: Response) -> None:
+    """Raise ValueError for a 4xx that comes from a proxy or a portal rather than from the API."""
+    if response.is_html:
+        raise ValueError("a web page")

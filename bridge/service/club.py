@@ -1,0 +1,287 @@
+"""One club: its schedule, its passes, and its configuration, which may change between two of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+
+import structlog
+from apscheduler.schedulers.base import BaseScheduler  # type: ignore[import-untyped]
+from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]
+
+from bridge.config.loading import load_config
+from bridge.config.schema import Config, changed_keys
+from bridge.errors import ConfigError, Problem
+from bridge.launch27.client import Session
+from bridge.ledger.store import Ledger
+from bridge.service.systemd import Notifier
+from bridge.service.watch import SETTLED_SECONDS, Watch
+from bridge.sync.clients import Clients, connected
+from bridge.sync.narrator import LogNarrator
+from bridge.sync.result import PassResult
+from bridge.sync.run import Synchronizer
+
+LONGEST_BACKOFF_SECONDS = 15 * 60.0
+AFTER_REFUSAL_SECONDS = 5 * 60.0
+"""Five refused logins within a minute lock an account for five. Source: Launch27, ``POST /login``."""
+HUNG_SECONDS = 30 * 60.0
+"""A pass without any sign of life for so long hangs. A listing of 50,000 bookings, the longest silence there
+is, takes four minutes at Launch27's rate, and half an hour where every page takes as long as it may."""
+
+_MOST_DOUBLINGS = 30
+_JITTER = 0.05
+_LONGEST_JITTER_SECONDS = 5.0
+
+_OTHER_STATE = (
+    "would make this another bridge, with another state; to have that, set sync.state to another file as "
+    "well, and restart"
+)
+_IDENTITY = {
+    "launch27.base_url": _OTHER_STATE,
+    "wingfield.base_url": _OTHER_STATE,
+    "wingfield.external_service_id": _OTHER_STATE,
+    "mapping.id_prefix": _OTHER_STATE,
+    "sync.state": "is taken into account at the start only; restart to use another state",
+}
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Backoff:
+    """When a service that fails is asked again: the one place that decides it."""
+
+    failures: int = 0
+    refused_until: float = 0.0
+    """In seconds of the monotonic clock: no pass before with the same credentials, whoever asks for one."""
+
+    def seconds_after(self, interval_seconds: float, *, is_refused: bool, is_away: bool) -> float:
+        """Return how long to wait after a pass that has just ended, by what it says of the services."""
+        if is_refused:
+            self.failures = 0
+            self.refused_until = monotonic() + AFTER_REFUSAL_SECONDS
+            return max(interval_seconds, AFTER_REFUSAL_SECONDS)
+        self.failures = self.failures + 1 if is_away else 0
+        doubled = interval_seconds * 2.0 ** min(max(self.failures - 1, 0), _MOST_DOUBLINGS)
+        return min(doubled, max(LONGEST_BACKOFF_SECONDS, interval_seconds))
+
+
+def every(seconds: float, first_after: float | None = None) -> IntervalTrigger:
+    """Return a trigger for every so many seconds; for the first time after as many, or ``first_after``.
+
+    A little jitter, only ever later, keeps several clubs on one machine from asking at the same moments.
+    """
+    first = datetime.now(UTC) + timedelta(seconds=seconds if first_after is None else first_after)
+    jitter = min(seconds * _JITTER, _LONGEST_JITTER_SECONDS)
+    return IntervalTrigger(seconds=seconds, start_date=first, timezone=UTC, jitter=jitter)
+
+
+class Club:
+    """Runs one club's passes: one as soon as ``run`` is called, then one each interval.
+
+    ``status`` says how things stand, in words for ``systemctl status``.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        environ: Mapping[str, str],
+        ledger: Ledger,
+        scheduler: BaseScheduler,
+        notifier: Notifier,
+        narrator: LogNarrator,
+        *,
+        settled_seconds: float = SETTLED_SECONDS,
+    ) -> None:
+        self.status = "waiting for the first pass"
+        self.backoff = Backoff()
+        self._config = config
+        self._environ = environ
+        self._ledger = ledger
+        self._notifier = notifier
+        self._narrator = narrator
+        self._watch = Watch(settled_seconds)
+        self._watch.take(config.files)
+        self._stop = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._wake.set()
+        self._due_at = monotonic()
+        self._pending: Config | None = None
+        self._rejected: tuple[Problem, ...] = ()
+        self._clients: Clients | None = None
+        self._job = scheduler.add_job(self._turn, every(self.interval_seconds))
+
+    @property
+    def interval_seconds(self) -> float:
+        """How often a pass is wanted."""
+        return self._config.sync.interval.total_seconds()
+
+    @property
+    def is_hung(self) -> bool:
+        """Whether a pass has shown no sign of life for too long, or one that is due does not begin."""
+        return monotonic() - max(self._narrator.heard_at, self._due_at) > HUNG_SECONDS
+
+    def stop(self) -> None:
+        """Begin nothing new; ``run`` returns when what is in flight is answered and stored."""
+        self._narrator.stopping = True
+        self._stop.set()
+        self._wake.set()
+        if self._clients is not None:
+            self._clients.stop()
+
+    # --- passes ---
+
+    async def run(self) -> None:
+        """Run passes until there is a stop. Raises StateError when the ledger cannot be used."""
+        _warn(self._config)
+        sessions: Iterable[Session] = ()
+        while not self._stop.is_set():
+            self._swap()
+            async with connected(self._config, sessions) as clients:
+                self._clients = clients
+                bridge = Synchronizer(
+                    self._config,
+                    clients,
+                    self._ledger,
+                    self._narrator,
+                    clock=lambda: datetime.now(UTC),
+                    stop=self._stop,
+                )
+                while await self._is_wanted():
+                    clients.new_pass()
+                    result = await bridge.run_pass()
+                    self._wake.clear()  # a turn that was missed meanwhile is not made up for
+                    if not self._stop.is_set():
+                        self._settle(result, clients)
+            sessions = clients.sessions
+
+    async def _turn(self) -> None:
+        """Have a pass. The job is a coroutine function, since others would run in a thread."""
+        self._wake.set()
+
+    @property
+    def _is_interrupted(self) -> bool:
+        return self._stop.is_set() or self._pending is not None
+
+    async def _is_wanted(self) -> bool:
+        """Wait for the next pass; return False when there is a stop or another configuration instead."""
+        if not self._is_interrupted:
+            await self._wake.wait()
+        self._wake.clear()
+        return not self._is_interrupted
+
+    def _settle(self, result: PassResult, clients: Clients) -> None:
+        """Plan the next pass: at the job's next turn, unless a service fails, or did so before this pass."""
+        is_refused, is_away = result.is_refused_login, self._is_away(result, clients)
+        seconds = self.backoff.seconds_after(self.interval_seconds, is_refused=is_refused, is_away=is_away)
+        fails = is_refused or is_away
+        if fails or self._job.trigger.interval_length != seconds:
+            self._job.reschedule(every(seconds))
+        ended, next_pass = datetime.now(UTC), self._job.next_run_time
+        self._due_at = monotonic() + (next_pass - ended).total_seconds()
+        self.status = in_words(result, ended, next_pass if fails else None)
+        self._notifier.status(self.status)
+
+    def _is_away(self, result: PassResult, clients: Clients) -> bool:
+        """Whether a service is; trouble with single bookings does not count."""
+        listed = {mark.account for mark in self._ledger.watermarks() if mark.listed_ms == result.record.started_ms}
+        is_read = all(account.key in listed for account in self._config.launch27.accounts)
+        is_down = clients.launch27.http.is_down or clients.wingfield.is_down
+        return not (is_read and self._ledger.is_adopted) or is_down
+
+    # --- the configuration ---
+
+    def look_after_configuration(self, *, asked: bool = False) -> None:
+        """Read the configuration anew, if it was edited or somebody ``asked``.
+
+        A valid one waits for the end of the pass. A wrong one is told, once or whenever somebody asks.
+        """
+        is_edited = self._watch.look(monotonic())
+        if self._stop.is_set() or not (asked or is_edited):
+            return
+        try:
+            config = self._load()
+            if moved := _moved(self._config, config):
+                raise ConfigError(moved)
+        except ConfigError as error:
+            if asked or error.problems != self._rejected:
+                self._reject(error.problems)
+            return
+        if asked or self._rejected or self._pending is not None or changed_keys(self._config, config):
+            self._pending, self._rejected = config, ()
+            self._wake.set()
+
+    def _load(self) -> Config:
+        try:
+            config = load_config(self._config.path, self._environ)
+        except ConfigError as error:
+            self._watch.take(error.files)
+            raise
+        self._watch.take(config.files)
+        return config
+
+    def _reject(self, problems: tuple[Problem, ...]) -> None:
+        self._rejected = problems
+        told = list(map(str, problems))
+        self._notifier.reloading()
+        log.error("config_rejected", problems=told, detail="the configuration before stays in force")
+        self._notifier.ready(f"{self.status}; the edited configuration is wrong: {told[0]}")
+
+    def _swap(self) -> None:
+        """Take the new configuration, if there is one, and have a pass soon."""
+        old, new, self._pending = self._config, self._pending, None
+        if new is None:
+            return
+        self._notifier.reloading()
+        log.info("config_reloaded", changed=changed_keys(old, new))
+        if old.warnings != new.warnings:
+            _warn(new)
+        self._config = new
+        if _credentials(old) != _credentials(new):
+            self.backoff = Backoff()
+        self._due_at = max(monotonic(), self.backoff.refused_until)
+        if (seconds := self._due_at - monotonic()) > 0:
+            self._job.reschedule(every(self.interval_seconds, seconds))
+        else:
+            self._job.reschedule(every(self.interval_seconds))
+            self._wake.set()
+        self._notifier.ready(self.status)
+
+
+def in_words(result: PassResult, ended: datetime, next_pass: datetime | None) -> str:
+    """Return how things stand after a pass, for ``systemctl status``; the times are the machine's."""
+    record = result.record
+    bookings = record.created + record.updated + record.unchanged
+    if result.errors:
+        words = [f"not in sync: {result.errors[0]}"]
+    else:
+        words = [f"{'not in sync' if record.outcome == 'incomplete' else 'in sync'}: {bookings} bookings"]
+    if record.held:
+        words.append(f"{record.held} held")
+    if record.withheld:
+        words.append(f"{len(record.withheld)} deletes withheld")
+    words.append(f"last pass {ended.astimezone():%H:%M:%S}")
+    if next_pass is not None:
+        words.append(f"next {next_pass.astimezone():%H:%M:%S}")
+    return ", ".join(words)
+
+
+def _moved(old: Config, new: Config) -> list[Problem]:
+    """Return what makes ``new`` the configuration of another state, which nobody can change in mid-run."""
+    moved = [place for place in changed_keys(old, new) if place in _IDENTITY]
+    if old.launch27.host == new.launch27.host:
+        moved = [place for place in moved if place != "launch27.base_url"]
+    return [Problem(place, _IDENTITY[place]) for place in moved]
+
+
+def _credentials(config: Config) -> tuple[object, ...]:
+    """Return all that a service may have refused."""
+    return config.launch27.role, config.launch27.accounts, config.wingfield.token
+
+
+def _warn(config: Config) -> None:
+    for warning in config.warnings:
+        log.warning("config_warning", detail=warning)

@@ -1,0 +1,40 @@
+"""Court: the one whose rules match."""
+
+from __future__ import annotations
+
+from bridge.config.schema import CourtRule
+from tests.support.builders import ONE, TWO
+from tests.support.club import Club, service
+
+
+async def test_any_of_several_rules_for_one_court_will_do(club: Club) -> None:
+    club.rules = (
+        CourtRule(court_id=ONE, service_ids=frozenset({1})),
+        CourtRule(court_id=ONE, service_ids=frozenset({2}), location_ids=frozenset({1})),
+        CourtRule(court_id=TWO, location_ids=frozenset({7})),
+    )
+    numbers = [club.book(1, 24), club.book(2, 26), club.book(3, 28, location={"id": 7})]
+    await club.expect(created=3)
+    assert [club.slot_of(number)[0] for number in numbers] == [ONE, ONE, TWO]  # type: ignore[index]
+
+
+async def test_services_that_no_rule_names_do_not_disturb(club: Club) -> None:
+    number = club.book(1, 24, services=[{"id": 9}, service(1, 60)])
+    await club.expect(created=1)
+    assert club.slot_of(number) == (ONE, "2026-11-21T12:00:00Z")
+
+
+async def test_a_booking_without_a_court_is_ignored_and_holds_nothing(club: Club) -> None:
+    club.book(9, 24)
+    club.book(9, 24, services=[])
+    result = await club.expect(ignored=2)
+    assert result.held == ()
+    assert club.writes == []
+    club.book(1, 24)
+    await club.expect(created=1, ignored=2)
+
+
+async def test_a_booking_for_two_different_courts_is_held(club: Club) -> None:
+    number = club.book(services=[service(1, 60), service(2, 60)])
+    await club.expect(held={number: "ambiguous_court"})
+    assert club.writes == []

@@ -1,0 +1,96 @@
+"""Login: one for each account, kept until it is refused, and a refused password is tried once a pass."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.errors import ExitStatus
+from bridge.sync.result import PassResult
+from tests.support.builders import EMAIL, SECOND
+from tests.support.club import Club
+
+
+async def refused(club: Club) -> PassResult:
+    """Run a pass that ends with refused credentials."""
+    result = await club.run()
+    assert (result.status, result.record.outcome) == (ExitStatus.CREDENTIALS, "refused")
+    return result
+
+
+def needs_login(_method: str, path: str) -> bool:
+    return not path.endswith(("/login", "/settings"))
+
+
+async def test_one_login_per_account_kept_until_it_is_refused(club: Club) -> None:
+    club.accounts = 2
+    for hour in range(30):
+        club.book(1 + hour % 3, 24 + hour, owner=(EMAIL, SECOND)[hour % 2])
+    for _ in range(3):
+        assert (await club.run()).status is ExitStatus.OK
+    assert club.logins == 2
+
+
+async def test_a_token_that_died_between_two_passes_is_replaced_once(club: Club) -> None:
+    club.book(1, 24)
+    await club.run()
+    club.launch27.expire_tokens()
+    await club.expect(unchanged=1)
+    assert club.logins == 2
+
+
+@pytest.mark.parametrize("after", range(6))
+async def test_a_401_in_mid_pass_logs_in_again_once(club: Club, after: int) -> None:
+    numbers = [club.book(1 + n % 3, 24 + n) for n in range(30)]
+    await club.run()
+    club.launch27.vanish(numbers[0])
+    fault = club.launch27.faults.add("status", status=401, after=after, match=needs_login)
+    await club.expect(unchanged=29, deleted=1)
+    assert fault.hits == 1
+    assert club.logins == 2
+
+
+async def test_tokens_that_are_refused_right_after_the_login_end_it(club: Club) -> None:
+    club.book()
+    club.launch27.faults.add("status", status=401, times=None, match=needs_login)
+    await refused(club)
+    assert club.logins == 2
+
+
+async def test_a_refused_password_is_tried_once_a_pass(club: Club) -> None:
+    number = await club.one()
+    club.launch27.add_account(EMAIL, "another one")
+    club.launch27.expire_tokens()
+    before = club.logins
+    for n in range(1, 4):
+        await refused(club)
+        assert club.logins == before + n
+        club.tick(minutes=5)
+    assert club.slot_of(number) is not None
+    club.launch27.add_account(EMAIL, club.password)
+    assert (await club.run()).status is ExitStatus.OK
+
+
+async def test_an_account_that_is_refused_does_not_stop_the_others(club: Club) -> None:
+    club.accounts = 2
+    club.launch27.add_account(EMAIL, "another one")
+    first, second = club.book(1, 24, owner=EMAIL), club.book(2, 24, owner=SECOND)
+    assert (await club.run()).status is ExitStatus.CREDENTIALS
+    assert (club.slot_of(first), club.slot_of(second) is not None) == (None, True)
+
+
+async def test_the_wrong_role_is_refused_credentials(club: Club) -> None:
+    club.role = "staff"
+    await refused(club)
+
+
+async def test_a_wrong_token_for_wingfield_is_refused_credentials_and_asked_with_once(club: Club) -> None:
+    numbers = [club.book(1, 24 + n) for n in range(10)]
+    await club.run()
+    for n, number in enumerate(numbers):
+        club.move(number, 2, 24 + n)
+    before = len(club.writes)
+    club.wingfield.faults.add("status", status=401, times=None)
+    await refused(club)
+    assert len(club.writes) - before <= club.concurrency
+    club.clear_faults()
+    await club.expect(updated=10)

@@ -1,0 +1,113 @@
+"""Launch27's accounts: who may log in, and what a wrong password costs."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import httpx
+import pytest
+
+from bridge.sandbox import Launch27
+from tests.sandbox.conftest import CUSTOMER, NOON, PASSWORD, Caller, Clock
+
+
+async def log_in(http: httpx.AsyncClient, **body: object) -> int:
+    return (await http.post("/login", json={"email": CUSTOMER, "password": PASSWORD} | body)).status_code
+
+
+async def test_a_login_answers_whose_it_is_and_a_bearer_that_carries_its_end(
+    http: httpx.AsyncClient, launch27: Launch27
+) -> None:
+    launch27.add_account("new@example.com", "pw", token_lifetime_seconds=60)
+    answer = await http.post("/login", json={"email": "new@example.com", "password": "pw"})
+    assert answer.status_code == 200
+    body = answer.json()
+    assert set(body) == {"id", "email", "type", "first_name", "last_name", "bearer"}
+    assert (body["id"], body["email"], body["type"]) == (504, "new@example.com", "Tenant::Customer")
+    claims = json.loads(base64.urlsafe_b64decode(body["bearer"].split(".")[1] + "=="))
+    assert claims["exp"] == NOON + 60
+
+
+async def test_every_login_gives_another_bearer(customer: Caller) -> None:
+    first, second = customer, await Caller.log_in(customer.http, customer.world)
+    assert first.bearer != second.bearer
+    assert (await first.get("/customer/bookings")).status_code == 200
+
+
+@pytest.mark.parametrize("wrong", [{"password": "wrong"}, {"email": "nobody@example.com"}])
+async def test_a_wrong_password_or_an_unknown_account_is_401(http: httpx.AsyncClient, wrong: dict[str, str]) -> None:
+    assert await log_in(http, **wrong) == 401
+
+
+async def test_five_wrong_attempts_within_a_minute_lock_the_account_for_five_minutes(
+    http: httpx.AsyncClient, clock: Clock
+) -> None:
+    for _ in range(5):
+        assert await log_in(http, password="wrong") == 401
+        clock.now += 11
+    assert await log_in(http) == 403
+    clock.now += 300 - 12
+    assert await log_in(http) == 403
+    clock.now += 1
+    assert await log_in(http) == 200
+
+
+async def test_five_wrong_attempts_over_more_than_a_minute_lock_nothing(http: httpx.AsyncClient, clock: Clock) -> None:
+    for _ in range(5):
+        assert await log_in(http, password="wrong") == 401
+        clock.now += 16
+    assert await log_in(http) == 200
+
+
+async def test_a_good_login_forgives_the_wrong_ones(http: httpx.AsyncClient) -> None:
+    for _ in range(2):
+        for _ in range(4):
+            assert await log_in(http, password="wrong") == 401
+        assert await log_in(http) == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"no json",
+        b"[]",
+        b"{}",
+        b'{"email":"a@b.co"}',
+        b'{"email":1,"password":"x"}',
+        b'{"email":"","password":""}',
+        b'{"email":"a@b.co","password":"x","token":"12345"}',
+        b'{"email":"a@b.co","password":"x","token":123456}',
+    ],
+)
+async def test_a_login_that_breaks_its_schema_is_422(http: httpx.AsyncClient, body: bytes) -> None:
+    assert (await http.post("/login", content=body)).status_code == 422
+
+
+async def test_without_a_bearer_or_with_a_wrong_one_it_is_401(http: httpx.AsyncClient, customer: Caller) -> None:
+    for headers in ({}, {"Authorization": "Bearer x.y.z"}, {"Authorization": f"Basic {customer.bearer}"}):
+        for path in ("/customer/bookings", "/customer/bookings/1", "/staff/bookings", "/booking/services"):
+            assert (await http.get(path, headers=headers)).status_code == 401
+
+
+async def test_a_bearer_dies_at_its_end(http: httpx.AsyncClient, launch27: Launch27, clock: Clock) -> None:
+    launch27.add_account(CUSTOMER, PASSWORD, token_lifetime_seconds=60)
+    customer = await Caller.log_in(http, launch27)
+    clock.now += 59
+    assert (await customer.get("/customer/bookings")).status_code == 200
+    clock.now += 1
+    assert (await customer.get("/customer/bookings")).status_code == 401
+
+
+async def test_tokens_can_die_early(launch27: Launch27, customer: Caller, http: httpx.AsyncClient) -> None:
+    launch27.expire_tokens()
+    assert (await customer.get("/customer/bookings")).status_code == 401
+    assert await log_in(http) == 200
+
+
+async def test_no_password_is_in_the_log_or_in_an_accounts_repr(http: httpx.AsyncClient, launch27: Launch27) -> None:
+    account = launch27.add_account(CUSTOMER, PASSWORD)
+    await log_in(http)
+    assert PASSWORD not in repr(account)
+    assert launch27.log[-1].body is None
+    assert launch27.log[-1] == ("POST", "/latest/login", None, 200, None, None)
