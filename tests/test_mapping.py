@@ -80,10 +80,6 @@ def test_an_ordinary_booking_becomes_a_court_booking() -> None:
     assert found == CourtBooking("5", slot, ("a@b.co",), modified, fingerprint(slot, ["a@b.co"]))
 
 
-def test_the_id_has_no_prefix() -> None:
-    assert mapped(mapper(id_prefix="acme-").map(booking())).id == "5"
-
-
 def test_an_unreadable_booking_is_held_with_its_own_sentence() -> None:
     assert mapper().map(Unreadable("5", "it is odd")) == Held("5", "invalid_booking", "it is odd")
     assert mapper().skipped_participants(Unreadable("5", "it is odd")) == 0
@@ -315,12 +311,10 @@ def test_every_condition_must_hold(location: object, teams: object, found: str |
 )
 def test_a_custom_field_is_found_by_any_of_its_names_and_compared_as_people_read(field: object, found: bool) -> None:
     by_field = rule("court-1", custom_field="Court ", custom_values=("Court 1", "31", "TRUE", "2.5"))
-    assert court(mapper(by_field), custom_fields=[{"code": "x"}, field]) == ("court-1" if found else None)
-
-
-def test_a_custom_field_is_found_by_its_number() -> None:
-    by_field = rule("court-1", custom_field="12", custom_values=("a",))
-    assert court(mapper(by_field), custom_fields=[{"id": 12, "value": "A"}]) == "court-1"
+    by_number = rule("court-2", custom_field="12", custom_values=("a",))
+    fields = [{"code": "x"}, {"id": 12, "value": "B"}, field]
+    assert court(mapper(by_field, by_number), custom_fields=fields) == ("court-1" if found else None)
+    assert court(mapper(by_number), custom_fields=[{"id": 12, "value": "A"}, field]) == "court-2"
 
 
 def test_two_values_of_one_field_may_name_two_courts() -> None:

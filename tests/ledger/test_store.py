@@ -18,9 +18,9 @@ import pytest
 from bridge.errors import StateError
 from bridge.ledger.lock import lock
 from bridge.ledger.store import PASSES_KEPT, Ledger
-from bridge.model import ABSENT, CyclePlace, Ending, Held, Known, Stored, Watermark
+from bridge.model import ABSENT, CyclePlace, Ending, Held, Stored, Watermark
 from tests.ledger.states import US, a_pass, cut, ended, mode, only, rejected, stand
-from tests.support.builders import known, never_sent, put, slot
+from tests.support.builders import never_sent, put, slot
 
 
 def test_a_new_ledger_knows_nothing(ledger: Ledger) -> None:
@@ -125,23 +125,6 @@ def test_what_is_held_keeps_the_moment_it_began_for_as_long_as_its_reason(ledger
 def test_several_without_a_readable_id_are_held_side_by_side(ledger: Ledger) -> None:
     ledger.finish(a_pass(), [Held("", "invalid_booking", f"line {n}") for n in range(3)], [])
     assert [entry.detail for entry in ledger.held()] == ["line 0", "line 1", "line 2"]
-
-
-STORES: list[Callable[[Ledger, list[Known]], object]] = [
-    lambda ledger, entries: ledger.save(entries),
-    lambda ledger, entries: ledger.finish(a_pass(), [], [], entries=entries),
-]
-
-
-@pytest.mark.parametrize("store", STORES, ids=["by themselves", "with a pass"])
-@pytest.mark.parametrize("entry", [known(gone_ms=1000, looked_up_ms=2000, allowed=1), never_sent(seen_ms=9)])
-def test_entries_are_stored_as_they_are(
-    path: Path, store: Callable[[Ledger, list[Known]], object], entry: Known
-) -> None:
-    with Ledger.open(path, US) as ledger:
-        store(ledger, [known(), entry])
-    with Ledger.open(path, US) as ledger:
-        assert only(ledger) == entry, "the last one of a booking counts"
 
 
 def test_what_is_forgotten_leaves_no_trace(ledger: Ledger, path: Path) -> None:
