@@ -19,9 +19,6 @@ import httpx
 
 CONNECT: Final = "connect"
 TIMEOUT: Final = "timeout"
-BROKEN: Final = "connection"
-REDIRECT: Final = "redirect"
-REQUEST: Final = "request"
 NOT_THE_APIS: Final = "not the API's"
 
 ERRORS: Final = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError)
@@ -46,6 +43,13 @@ class Failed(Exception):
     throttled: bool = False
     retry_after: float | None = None
     on_retry: Callable[[float], None] = lambda _wait_seconds: None
+
+
+@dataclass(eq=False)
+class Closed(Failed):
+    """A request that may not leave: the service is down, or the bridge stops."""
+
+    retry: bool = False
 
 
 def not_now(status: int, headers: Mapping[str, str], longest_seconds: float) -> Failed:
@@ -82,23 +86,22 @@ def translated(error: Exception, timeout: httpx.Timeout) -> Failed:
     """Return the failure for one of ``ERRORS``."""
     match error:
         case httpx.ConnectTimeout():
-            failure = Failed(f"could not connect within {timeout.connect:g} s", CONNECT, unreachable=True)
+            return Failed(f"could not connect within {timeout.connect:g} s", CONNECT, unreachable=True)
         case httpx.ConnectError():
-            failure = _not_connected(error)
+            return _not_connected(error)
         case httpx.ReadTimeout():
-            failure = Failed(f"timed out reading: nothing came for {timeout.read:g} s", TIMEOUT)
+            return Failed(f"timed out reading: nothing came for {timeout.read:g} s", TIMEOUT)
         case httpx.WriteTimeout():
-            failure = Failed(f"timed out writing: nothing was taken for {timeout.write:g} s", TIMEOUT)
+            return Failed(f"timed out writing: nothing was taken for {timeout.write:g} s", TIMEOUT)
         case httpx.ProxyError():
-            failure = Failed("the proxy refused to connect", "proxy", unreachable=True)
+            return Failed("the proxy refused to connect", "proxy", unreachable=True)
         case httpx.DecodingError():
-            failure = Failed("the answer could not be unpacked", NOT_THE_APIS)
+            return Failed("the answer could not be unpacked", NOT_THE_APIS)
         case httpx.LocalProtocolError() | httpx.UnsupportedProtocol() | httpx.InvalidURL() | UnicodeError():
             words = "the request could not be put into HTTP; is the token right?"
-            failure = Failed(words, REQUEST, retry=False)
+            return Failed(words, "request", retry=False)
         case _:
-            failure = Failed("the connection broke off", BROKEN)
-    return failure
+            return Failed("the connection broke off", "connection")
 
 
 def _not_connected(error: httpx.ConnectError) -> Failed:

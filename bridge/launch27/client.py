@@ -125,7 +125,7 @@ class Launch27:
                     refuse_html(response)
                     raise self._wrong_role(session)
                 expect_200(response, path)
-                return Page(offset, self._parser.listing(response.body), response.body)
+                return Page(self._parser.listing(response.body), response.body)
 
             call = Call("GET", path, path, params={**params, "offset": offset})
             return await session.request(self.http, call, check)

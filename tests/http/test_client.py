@@ -421,7 +421,7 @@ async def test_requests_in_back_off_give_up_when_the_service_is_down() -> None:
     server = Server(httpx.Response(500), httpx.ConnectError("x"))
     http = client(server, backoff=Backoff(first=60, longest=60))
     waiting = asyncio.create_task(unavailable(http))
-    await until(lambda: http._gate._waiting)
+    await until(lambda: http._waiting)
     http._backoff = Backoff(tries=1)
     await unavailable(http)
 
@@ -431,7 +431,7 @@ async def test_requests_in_back_off_give_up_when_the_service_is_down() -> None:
 async def test_a_second_wake_up_call_is_harmless() -> None:
     http = client(Server(httpx.Response(500)), backoff=Backoff(first=60, longest=60))
     waiting = asyncio.create_task(unavailable(http))
-    await until(lambda: http._gate._waiting)
+    await until(lambda: http._waiting)
     for _ in range(3):
         http.stop()
         await asyncio.sleep(0)
@@ -441,11 +441,11 @@ async def test_a_second_wake_up_call_is_harmless() -> None:
 async def test_cancelling_a_request_in_back_off_cancels_it() -> None:
     http = client(Server(httpx.Response(500)), backoff=Backoff(first=60, longest=60))
     waiting = asyncio.create_task(http.request(GET, read_json))
-    await until(lambda: http._gate._waiting)
+    await until(lambda: http._waiting)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert not http._gate._waiting
+    assert not http._waiting
 
 
 # --- Stopping -----------------------------------------------------------------------------------------
@@ -489,7 +489,7 @@ async def test_who_waits_for_the_limiter_gives_up_when_stopping() -> None:
     server = Server(OK)
     http = client(server, limiter=limiter)
     waiting = asyncio.create_task(unavailable(http))
-    await until(lambda: http._gate._waiting)
+    await until(lambda: http._waiting)
     http.stop()
 
     assert "stopping" in await waiting
