@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import httpx
 
 from bridge.errors import Unavailable
-from bridge.http.connections import Call, Connections, Response
+from bridge.http.connections import Call, Connections, Params, Response
 from bridge.http.failures import ERRORS, NOT_THE_APIS, TIMEOUT, Closed, Failed, not_now, translated
 from bridge.http.ratelimit import RateLimiter
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from stamina import Attempt
     from stamina.instrumentation import RetryDetails
 
-__all__ = ["Backoff", "Call", "Http", "Response", "Timeouts"]
+__all__ = ["Backoff", "Call", "Http", "Params", "Response", "Timeouts"]
 
 T = TypeVar("T")
 
@@ -135,20 +135,18 @@ class Http:
         """
         sending = _Sending(call)
         try:
-            return await self._persist(sending, check)
+            return await self._try(sending, check)
         except Failed as error:
             failure = error
+        if failure.retry:
+            try:
+                return await self._try_again(sending, check, failure)
+            except Failed as error:
+                failure = error
         # Raised out here, where no exception is its context.
         raise self._given_up(failure, sending.tries)
 
-    async def _persist(self, sending: _Sending, check: Callable[[Response], T]) -> T:
-        """Try until it works, or no further try may help."""
-        try:
-            return await self._try(sending, check)
-        except Failed as error:
-            if not error.retry:
-                raise
-            first = error
+    async def _try_again(self, sending: _Sending, check: Callable[[Response], T], first: Failed) -> T:
         attempts = self._attempts(sending)
         while True:
             async with self._patience(sending.call):
@@ -266,11 +264,8 @@ class Http:
 
     # --- open or closed ---
 
-    def _is_open(self, call: Call) -> bool:
-        return self._down is None and (call.finishing or not self._is_stopping)
-
     def _check_open(self, call: Call) -> None:
-        if not self._is_open(call):
+        if self._down or (self._is_stopping and not call.finishing):
             raise self._closed()
 
     def _closed(self) -> Closed:
@@ -292,7 +287,7 @@ class Http:
             self._waiting.pop(patience, None)
 
     def _wake(self) -> None:
-        for patience in [each for each, call in self._waiting.items() if not self._is_open(call)]:
+        for patience in [each for each, call in self._waiting.items() if self._down or not call.finishing]:
             del self._waiting[patience]
             patience.reschedule(0)
 

@@ -6,7 +6,6 @@ the same while the trouble does, whatever numbers its sentence has.
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
@@ -17,14 +16,14 @@ from typing import Final
 
 import httpx
 
+from bridge.http.ratelimit import NUMBER
+
 CONNECT: Final = "connect"
 TIMEOUT: Final = "timeout"
 NOT_THE_APIS: Final = "not the API's"
 
 ERRORS: Final = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError)
 """What httpx raises when a request fails."""
-
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 @dataclass(eq=False)
@@ -66,7 +65,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     A date is taken against the answer's own ``Date``, so that clocks may differ.
     """
     text = headers.get("retry-after", "").strip()
-    if _SECONDS.fullmatch(text):
+    if NUMBER.fullmatch(text):
         return float(text)
     then = _http_date(text)
     if then is None:
@@ -85,23 +84,24 @@ def _http_date(text: str) -> datetime | None:
 def translated(error: Exception, timeout: httpx.Timeout) -> Failed:
     """Return the failure for one of ``ERRORS``."""
     match error:
-        case httpx.ConnectTimeout():
-            return Failed(f"could not connect within {timeout.connect:g} s", CONNECT, unreachable=True)
         case httpx.ConnectError():
             return _not_connected(error)
-        case httpx.ReadTimeout():
-            return Failed(f"timed out reading: nothing came for {timeout.read:g} s", TIMEOUT)
-        case httpx.WriteTimeout():
-            return Failed(f"timed out writing: nothing was taken for {timeout.write:g} s", TIMEOUT)
+        case httpx.ConnectTimeout():
+            return Failed(f"could not connect within {timeout.connect:g} s", CONNECT, unreachable=True)
         case httpx.ProxyError():
             return Failed("the proxy refused to connect", "proxy", unreachable=True)
-        case httpx.DecodingError():
-            return Failed("the answer could not be unpacked", NOT_THE_APIS)
         case httpx.LocalProtocolError() | httpx.UnsupportedProtocol() | httpx.InvalidURL() | UnicodeError():
             words = "the request could not be put into HTTP; is the token right?"
             return Failed(words, "request", retry=False)
+        case httpx.ReadTimeout():
+            words, kind = f"timed out reading: nothing came for {timeout.read:g} s", TIMEOUT
+        case httpx.WriteTimeout():
+            words, kind = f"timed out writing: nothing was taken for {timeout.write:g} s", TIMEOUT
+        case httpx.DecodingError():
+            words, kind = "the answer could not be unpacked", NOT_THE_APIS
         case _:
-            return Failed("the connection broke off", "connection")
+            words, kind = "the connection broke off", "connection"
+    return Failed(words, kind)
 
 
 def _not_connected(error: httpx.ConnectError) -> Failed:

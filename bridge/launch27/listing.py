@@ -23,11 +23,6 @@ class Page(NamedTuple):
     bookings: Bookings
     body: bytes
 
-    @property
-    def names(self) -> set[str | int]:
-        """The ids; those without any are told apart by the page they came in."""
-        return {booking.id or hash(self.body) for booking in self.bookings}
-
 
 class Listing:
     """Reads a listing's pages at ``limit`` bookings each; ``read`` returns the page at an offset.
@@ -72,8 +67,10 @@ class Listing:
         size = len(page.bookings)
         if size:
             self._has_ended = False
-            self._stale = 0 if page.names - self._seen else self._stale + 1
-            self._seen |= page.names
+            # Bookings without an id are told apart by the page they came in.
+            names = {booking.id or hash(page.body) for booking in page.bookings}
+            self._stale = 0 if names - self._seen else self._stale + 1
+            self._seen |= names
         elif offset == self._frontier:
             self._has_ended = True
         if size < self._stride:

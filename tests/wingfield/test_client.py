@@ -19,7 +19,7 @@ from bridge.http.client import Backoff, Http
 from bridge.sandbox import Sandbox
 from bridge.wingfield import client as wingfield
 from bridge.wingfield.client import Wingfield
-from bridge.wingfield.refusals import _MEANINGS
+from bridge.wingfield.client import _MEANINGS
 from bridge.wingfield.wire import Court
 
 SERVICE_ID = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
