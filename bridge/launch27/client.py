@@ -103,7 +103,7 @@ class Launch27:
         Source: Launch27, ``GET /customer/bookings``; ``exclude_forecasted`` is *seen* with staff logins.
         """
         path = self._bookings
-        days = {"from": first_day.isoformat(), "to": last_day.isoformat()}
+        days: dict[str, str | int] = {"from": first_day.isoformat(), "to": last_day.isoformat()}
         options = {"options": "exclude_forecasted"} if self._config.role == "staff" else {}
         params = {**days, "limit": self._config.page_size, "sort": "asc", **options}
 
