@@ -1,8 +1,4 @@
-"""What can go wrong with one request, in the bridge's own words.
-
-Nothing of httpx's own texts is kept: they hold addresses and headers. Each failure has a ``kind`` that stays
-the same while the trouble does, whatever numbers its sentence has.
-"""
+"""What can go wrong with one request, in the bridge's own words: httpx's hold addresses and headers."""
 
 from __future__ import annotations
 
@@ -28,7 +24,7 @@ ERRORS: Final = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, 
 
 @dataclass(eq=False)
 class Failed(Exception):
-    """One try that failed; it never leaves the package.
+    """One try that failed; it never leaves the package. ``kind`` stays the same while the trouble does.
 
     ``retry``: whether another try may help. ``unreachable``: whether other requests would fare no better.
     ``throttled``: whether it was one request too many. ``retry_after`` is in seconds, as the service asks.

@@ -89,11 +89,7 @@ class Session:
             return self.token
 
     def _read_login(self, response: Response) -> Secret:
-        """Return the token of a login's answer.
-
-        Source: Launch27, ``POST /login`` (401 refused; 403 locked for five minutes, or a one-time token is
-        wanted; 422 schema).
-        """
+        """Return a login's token. Source: Launch27, ``POST /login`` (401 refused; 403 locked; 422 schema)."""
         if response.status in _REFUSALS:
             if response.is_html and response.status != 401:
                 # Not a ValueError: a login that may have been refused is not tried again.
@@ -103,7 +99,7 @@ class Session:
         return Secret(read_200("/login", _Login.model_validate_json, response).bearer)
 
     def _refused(self, words: str) -> CredentialsRefused:
-        """Return what to raise now, and for every other call of this pass."""
+        """Return what to raise for this and every other call of the pass."""
         self._refusal = f"{self}: {words}"
         structlog.get_logger().error("login_refused", account=self.account.number, error=self._refusal)
         return CredentialsRefused("Launch27", self._refusal)

@@ -41,7 +41,7 @@ def read_json(response: Response) -> Any:
     return json.loads(response.body)
 
 
-def streamed(chunks: Callable[[], AsyncIterator[bytes]]) -> Answer:
+def streamed(chunks: Callable[[], AsyncIterator[bytes]]) -> Callable[[httpx.Request], Awaitable[httpx.Response]]:
     async def answer(_request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=chunks())
 

@@ -291,7 +291,7 @@ def test_an_answer_of_another_kind_is_refused(parsers: list[Callable[[bytes], ob
 
 
 def test_the_catalogue_is_read_and_odd_items_left_out() -> None:
-    odd = [{"id": "2", "name": None, "duration": "soon"}, {"name": "no id"}, None, 7]
+    odd: list[Any] = [{"id": "2", "name": None, "duration": "soon"}, {"name": "no id"}, None, 7]
     body = encode([{"id": 1, "name": " Court ", "price": 9.0, "duration": 60, "extras": []}, *odd])
     assert PARSER.catalogue(body) == {1: CatalogueService("Court", 60), 2: CatalogueService("", None)}
 
@@ -302,12 +302,11 @@ def test_the_settings_are_read() -> None:
     assert PARSER.settings(b'{"timezone": " ", "name": 3}') == Settings("", None, "")
 
 
+NO_MINUTES: list[object] = [0, -5, 10081, 90.5, float("nan"), float("inf"), "", "9.5", "²", True, None, []]
+
+
 @pytest.mark.parametrize(
-    ("value", "minutes"),
-    [
-        *((1, 1), (90.0, 90), ("90", 90), (10080, 10080)),
-        *((odd, None) for odd in (0, -5, 10081, 90.5, float("nan"), float("inf"), "", "9.5", "²", True, None, [])),
-    ],
+    ("value", "minutes"), [*((1, 1), (90.0, 90), ("90", 90), (10080, 10080)), *((odd, None) for odd in NO_MINUTES)]
 )
 def test_minutes_are_whole_and_at_most_a_week(value: object, minutes: int | None) -> None:
     assert whole_minutes(value) == minutes
