@@ -7,9 +7,7 @@ put under the wrong key.
 from __future__ import annotations
 
 import json
-import os
 import re
-import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -74,7 +72,7 @@ def _quoted(text: str) -> str:
 
 def has_control_character(text: str) -> bool:
     """Whether the text has a character that no line of text has."""
-    return any(unicodedata.category(character) in {"Cc", "Cs"} for character in text)
+    return re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", text) is not None
 
 
 def quoted_path(path: Path) -> str:
@@ -103,19 +101,6 @@ def header(location: Location) -> str:
 # ---------------------------------------------------------------------- what errors mean
 
 
-def why_unreadable(error: OSError) -> str:
-    """Return why a file cannot be read, and what to do about it."""
-    match error:
-        case FileNotFoundError() | NotADirectoryError():
-            return "no such file; check the path"
-        case IsADirectoryError():
-            return "is a directory; name the file in it"
-        case PermissionError():
-            return f"may not be read by this user ({os.geteuid()}); change its owner or its mode"
-        case _:
-            return f"cannot be read: {error.strerror or 'no reason given'}"
-
-
 _MISSING = {
     "launch27": "add the table [launch27], as in config.example.toml",
     "launch27.base_url": 'write it like "https://acme.launch27.com/latest"',
@@ -135,6 +120,7 @@ _TABLES = "list of tables; write {header} with two pairs of brackets, and its ke
 _WANTED = {
     "string_type": _TEXT,
     "is_instance_of": _TEXT,
+    "literal_error": _TEXT,
     "int_type": "whole number; write one, without quotes or point",
     "float_type": "number; write one, without quotes",
     "tuple_type": _LIST,
@@ -158,8 +144,6 @@ def sentence(error: ErrorDetails) -> str:
         case "literal_error" if isinstance(value, str):
             remedy = error["ctx"]["expected"].replace("'", '"')
             return f"{shown(value)} is not possible; write {remedy}"
-        case "literal_error":
-            return not_valid(location, value, "string_type")
         case _:
             return not_valid(location, value, kind)
 

@@ -14,23 +14,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
 
+from bridge.config import values
 from bridge.config.secrets import Secret
-from bridge.config.values import (
-    Address,
-    IdPrefix,
-    Ids,
-    Interval,
-    Minutes,
-    Name,
-    Names,
-    ServiceId,
-    StateFile,
-    TimeZone,
-    Url,
-    Window,
-    between,
-    uuid,
-)
 from bridge.model import Identity
 
 
@@ -43,7 +28,7 @@ class Table(BaseModel):
 class Account(Table):
     """One Launch27 login whose bookings are bridged."""
 
-    email: Address = Field(repr=False)
+    email: values.Address = Field(repr=False)
     password: Secret
     _number: int = PrivateAttr(1)
 
@@ -67,13 +52,13 @@ def _numbered(accounts: tuple[Account, ...]) -> tuple[Account, ...]:
 class Launch27Config(Table):
     """Where bookings are read, by whom, and how fast."""
 
-    base_url: Url
+    base_url: values.Url
     accounts: Annotated[tuple[Account, ...], Field(strict=False, min_length=1), AfterValidator(_numbered)]
     role: Literal["customer", "staff"] = "customer"
-    timezone: TimeZone | None = None
-    page_size: Annotated[int, between(1, 1000)] = 100
-    reads_per_second: Annotated[float, between(0.01, 1000)] = 2.0
-    read_burst: Annotated[int, between(1, 10_000)] = 30
+    timezone: values.TimeZone | None = None
+    page_size: Annotated[int, values.between(1, 1000)] = 100
+    reads_per_second: Annotated[float, values.between(0.01, 1000)] = 2.0
+    read_burst: Annotated[int, values.between(1, 10_000)] = 30
 
     @property
     def host(self) -> str:
@@ -88,44 +73,46 @@ class Launch27Config(Table):
 class WingfieldConfig(Table):
     """Where court bookings are written, and as which external service."""
 
-    base_url: Url
-    external_service_id: Annotated[str, uuid("copy the one Wingfield gave you with the token")]
+    base_url: values.Url
+    external_service_id: Annotated[
+        str, values.uuid("copy the one Wingfield gave you with the token"), AfterValidator(str.lower)
+    ]
     token: Secret
-    concurrency: Annotated[int, between(1, 64)] = 8
+    concurrency: Annotated[int, values.between(1, 64)] = 8
 
 
 class SyncConfig(Table):
     """How often and for which days the two are compared, what may be deleted, and where the state is."""
 
-    state: StateFile
-    interval: Interval = timedelta(minutes=1)
-    past: Window = timedelta(days=1)
-    future: Window = timedelta(days=60)
-    max_delete_count: Annotated[int, between(0, 1_000_000)] = 5
-    max_delete_fraction: Annotated[float, between(0, 1)] = 0.2
+    state: values.StateFile
+    interval: values.Interval = timedelta(minutes=1)
+    past: values.Window = timedelta(days=1)
+    future: values.Window = timedelta(days=60)
+    max_delete_count: Annotated[int, values.between(0, 1_000_000)] = 5
+    max_delete_fraction: Annotated[float, values.between(0, 1)] = 0.2
 
 
 class MappingConfig(Table):
     """What a court booking is made of where a booking alone does not say it."""
 
-    default_minutes: Minutes | None = None
+    default_minutes: values.Minutes | None = None
     updated_at_field: str = "updated_at"
-    participant_fields: Names = ()
-    fallback_email: Annotated[Address, AfterValidator(str.lower)] | None = Field(None, repr=False)
-    id_prefix: IdPrefix = ""
-    service_minutes: dict[ServiceId, Minutes] = {}
+    participant_fields: values.Names = ()
+    fallback_email: Annotated[values.Address, AfterValidator(str.lower)] | None = Field(None, repr=False)
+    id_prefix: values.IdPrefix = ""
+    service_minutes: dict[values.ServiceId, values.Minutes] = {}
 
 
 class CourtRule(Table):
     """One ``[[courts]]`` block: every condition given must hold; a list holds with any of its values."""
 
-    court_id: Annotated[str, uuid('copy it from "courtbridge courts"')]
+    court_id: Annotated[str, values.uuid('copy it from "courtbridge courts"'), AfterValidator(str.lower)]
     name: str = ""
-    service_ids: Ids = frozenset()
-    location_ids: Ids = frozenset()
-    team_ids: Ids = frozenset()
-    custom_field: Name | None = None
-    custom_values: Annotated[Names, Field(min_length=1)] = ()
+    service_ids: values.Ids = frozenset()
+    location_ids: values.Ids = frozenset()
+    team_ids: values.Ids = frozenset()
+    custom_field: values.Name | None = None
+    custom_values: Annotated[values.Names, Field(min_length=1)] = ()
 
 
 class Tables(Table):
@@ -136,6 +123,18 @@ class Tables(Table):
     sync: SyncConfig
     mapping: MappingConfig = MappingConfig()
     courts: Annotated[tuple[CourtRule, ...], Field(strict=False)] = ()
+
+
+TABLES: Mapping[tuple[str, ...], type[Table]] = {
+    (): Tables,
+    ("launch27",): Launch27Config,
+    ("launch27", "accounts"): Account,
+    ("wingfield",): WingfieldConfig,
+    ("sync",): SyncConfig,
+    ("mapping",): MappingConfig,
+    ("courts",): CourtRule,
+}
+"""What may stand under each header."""
 
 
 class Config(Tables):

@@ -7,15 +7,13 @@ itself, put under the wrong key.
 from __future__ import annotations
 
 import re
-import stat
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
-from bridge.config.paths import content_and_mode, expanded, is_there
-from bridge.config.problems import Location, Reading, Wrong, has_control_character, not_valid, why_unreadable
-from bridge.config.values import file_name
+from bridge.config.paths import file_named, is_there, text_and_mode
+from bridge.config.problems import Location, Reading, Wrong, has_control_character, not_valid
 
 STEM_OF = {stem + form: stem for stem in ("password", "token") for form in ("", "_env", "_file")}
 """The keys under which a secret may be given, each with the one the models know."""
@@ -85,40 +83,26 @@ def _from_variable(name: str, reading: Reading) -> tuple[str, str]:
 
 
 def _from_file(name: str, location: Location, reading: Reading) -> tuple[str, str]:
-    given = expanded(file_name(name), reading.environ)
+    given = file_named(name, reading.environ)
     credentials = reading.environ.get("CREDENTIALS_DIRECTORY")
-    directories = [Path(credentials)] if credentials else []
-    directories = [given.parent] if given.is_absolute() else [*directories, reading.path.parent]
-    candidates = [given if given.is_absolute() else directory / given for directory in directories]
+    directories = [Path(credentials), reading.path.parent] if credentials else [reading.path.parent]
+    if given.is_absolute():
+        directories = [given.parent]
+    candidates = [directory / given for directory in directories]
     reading.files += candidates
     for path in filter(is_there, candidates):
-        secret, mode = _text_in(path)
-        if mode & _FOR_OTHERS and not (credentials and _lies_in(path, Path(credentials))):
+        try:
+            text, mode = text_and_mode(path, most_bytes=65_536, pipes=False)
+        except Wrong as wrong:
+            raise Wrong(f"{path} {wrong}") from None
+        is_credential = credentials and path.resolve().is_relative_to(Path(credentials).resolve())
+        if mode & _FOR_OTHERS and not is_credential:
             reading.warn(location, _readable(path, mode))
-        return secret, f"{path} "
+        return text.strip(), f"{path} "
     looked = " nor in ".join(str(directory) for directory in directories if is_there(directory))
     where = f" in {looked}" if looked else ""
     raise Wrong(f"no such file{where}; put the secret there, or correct the name")
 
 
-def _text_in(path: Path) -> tuple[str, int]:
-    """Return the text of a file, without the white space around it, and the file's permissions."""
-    try:
-        kind = path.stat().st_mode
-        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
-            raise Wrong(f"{path} is not a regular file; name one")
-        content, mode = content_and_mode(path, most_bytes=65_536)
-    except OSError as error:
-        raise Wrong(f"{path} {why_unreadable(error)}") from None
-    try:
-        return content.decode("utf-8-sig").strip(), mode
-    except UnicodeDecodeError:
-        raise Wrong(f"{path} is not valid UTF-8 text; put the secret there, alone") from None
-
-
 def _readable(file: object, mode: int) -> str:
     return f"{file} can be read by others (mode {mode:o}); chmod 600 it"
-
-
-def _lies_in(path: Path, directory: Path) -> bool:
-    return path.resolve().is_relative_to(directory.resolve())
