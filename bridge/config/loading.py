@@ -39,18 +39,21 @@ def load_config(
     reading.parse(path)
     if not require_courts:
         reading.document.pop("courts", None)
-    reading.resolve_secrets(fetch=require_secrets)
+    for index, account in enumerate(_list_at(reading.document, ("launch27", "accounts"))):
+        resolve(account, ("launch27", "accounts", index), "password", reading, fetch=require_secrets)
+    resolve(reading.document.get("wingfield"), ("wingfield",), "token", reading, fetch=require_secrets)
     tables = reading.validate()
     reading.check_accounts()
     if require_courts:
         reading.check_courts()
     files = tuple(dict.fromkeys(reading.files))
     if tables is None or reading.problems:
-        raise ConfigError(reading.in_order(), files=files)
+        # Tables as they come in the example, and what nobody knows last.
+        order = {table: number for number, table in enumerate(Tables.model_fields)}
+        found = sorted(reading.problems, key=lambda location: (order.get(str(location[0]), len(order)), location))
+        raise ConfigError((Problem(place(each), reading.problems[each]) for each in found), files=files)
     return Config(path=reading.path, warnings=tuple(reading.warnings), files=files, **dict(tables))
 
-
-# ---------------------------------------------------------------------- the file
 
 _TOML_WORDS = {
     ("Invalid value",): "not a valid TOML value; text goes in quotes",
@@ -71,8 +74,6 @@ def _toml_problem(text: str) -> str:
     return f"{where}: {next(told, what[:1].lower() + what[1:])}"
 
 
-# ---------------------------------------------------------------------- the document
-
 _KEYS = {table: [key for name in model.model_fields for key in forms(name)] for table, model in TABLES.items()}
 _CONDITIONS = ("service_ids", "location_ids", "team_ids", "custom_field", "custom_values")
 
@@ -84,12 +85,6 @@ class _Examination(Reading):
     document: dict[str, Any] = field(default_factory=dict)
     meant: dict[Location, Location] = field(default_factory=dict)
     """Unknown keys, and the fields they stand for: those are not missing, they are misspelt."""
-
-    def in_order(self) -> list[Problem]:
-        """Return what was found: tables as they come in the example, and what nobody knows last."""
-        order = {table: number for number, table in enumerate(Tables.model_fields)}
-        locations = sorted(self.problems, key=lambda location: (order.get(str(location[0]), len(order)), location))
-        return [Problem(place(location), self.problems[location]) for location in locations]
 
     def parse(self, path: Path) -> None:
         """Read the TOML document. Raises ConfigError, for the file as a whole."""
@@ -108,14 +103,6 @@ class _Examination(Reading):
             return
         raise ConfigError([Problem(quoted_path(path), problem)], files=self.files)
 
-    def resolve_secrets(self, *, fetch: bool) -> None:
-        """Fetch the password of each account, and the token."""
-        count = len(_list_at(self.document, ("launch27", "accounts")))
-        stems: dict[Location, str] = {("launch27", "accounts", index): "password" for index in range(count)}
-        for owner, stem in {**stems, ("wingfield",): "token"}.items():
-            if isinstance(table := _at(self.document, owner), dict):
-                resolve(table, owner, stem, self, fetch=fetch)
-
     def validate(self) -> Tables | None:
         """Return the tables, or None where a value is wrong or missing, with the problems noted."""
         document, sync = self.document, self.document.get("sync", {})
@@ -126,14 +113,13 @@ class _Examination(Reading):
             return Tables.model_validate(document, context=self)
         except ValidationError as error:
             errors = error.errors(include_url=False)
-        for each in errors:
-            if each["type"] == "extra_forbidden":
-                self._note_unknown_key(each["loc"])
-        for each in errors:
+        for each in sorted(errors, key=lambda each: each["type"] != "extra_forbidden"):
             location = each["loc"]
-            if location[-1] == "[key]" and len(location) > 3:
-                location = location[:-1]  # pydantic's way to say that the key is wrong
-            if not (each["type"] == "missing" and location in self.meant.values()):
+            if each["type"] == "extra_forbidden":
+                self._note_unknown_key(location)
+            elif location[-1] == "[key]" and len(location) > 3:  # pydantic's way to say that the key is wrong
+                self.found(location[:-1], sentence(each))
+            elif not (each["type"] == "missing" and location in self.meant.values()):
                 self.found(location, sentence(each))
         return None
 
@@ -170,12 +156,13 @@ class _Examination(Reading):
     def check_courts(self) -> None:
         """See that there are rules, each with a condition, and no two with the same."""
         if self.document.get("courts", []) == [] and ("courts",) not in self.meant.values():
-            remedy = '"courtbridge courts" prints blocks to paste'
-            message = f"there is no [[courts]] rule, so nothing would be bridged; {remedy}"
-            self.found(("courts",), message)
+            problem = "there is no [[courts]] rule, so nothing would be bridged"
+            self.found(("courts",), f'{problem}; "courtbridge courts" prints blocks to paste')
+        concerned = [self.meant.get(location, location) for location in self.problems]
+        doubtful = {each[:2] for each in concerned if each[2:3] not in {("court_id",), ("name",)}}
         first: dict[Hashable, int] = {}
         for index, rule in enumerate(_list_at(self.document, ("courts",))):
-            if self._has_doubtful_conditions(index):
+            if ("courts", index) in doubtful:
                 continue
             given = [condition for condition in _CONDITIONS if condition in rule]
             missing = {"custom_field", "custom_values"}.difference(given)
@@ -191,10 +178,6 @@ class _Examination(Reading):
                 if first.setdefault(same, index) != index:
                     message = f"has the same conditions as courts[{first[same]}]; change one of them or remove it"
                     self.found(("courts", index), message)
-
-    def _has_doubtful_conditions(self, index: int) -> bool:
-        at_rule = [self.meant.get(location, location) for location in self.problems]
-        return any(each[:2] == ("courts", index) and each[2:3] not in {("court_id",), ("name",)} for each in at_rule)
 
 
 def _list_at(document: object, location: Location) -> list[Any]:

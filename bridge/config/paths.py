@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bridge.config.problems import Wrong, has_control_character, quoted_path
 from bridge.errors import ConfigError, Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 SYSTEM_CONFIG = Path("/etc/courtbridge/config.toml")
 SYSTEM_STATE = Path("/var/lib/courtbridge")
@@ -66,12 +63,10 @@ def state_path(config: Path, environ: Mapping[str, str]) -> Path:
     return config.absolute().parent / STATE_NAME
 
 
-def file_named(text: str, environ: Mapping[str, str]) -> Path:
+def file_named(text: str) -> Path:
     """Return the path a text of the configuration names, its ``~`` replaced. Raises Wrong where it names none."""
     if not text.strip() or text.endswith("/") or has_control_character(text):
         raise Wrong("names no file; write the path of one")
-    if text.startswith("~/") and environ.get("HOME"):
-        return Path(environ["HOME"], text[2:])
     try:
         return Path(text).expanduser()
     except RuntimeError:

@@ -39,44 +39,38 @@ class Account(Table):
 
     @cached_property
     def key(self) -> str:
-        """A fingerprint of the address: what the state and the logs know the account by."""
-        return account_key(self.email)
-
-
-def _numbered(accounts: tuple[Account, ...]) -> tuple[Account, ...]:
-    for number, account in enumerate(accounts, 1):
-        account._number = number  # noqa: SLF001 -- only who holds them all knows it
-    return accounts
+        """Sixteen hex digits by which the state and the logs know the address, in whatever case it is written."""
+        return blake2b(self.email.lower().encode(), digest_size=8).hexdigest()
 
 
 class Launch27Config(Table):
     """Where bookings are read, by whom, and how fast."""
 
     base_url: values.Url
-    accounts: Annotated[tuple[Account, ...], Field(strict=False, min_length=1), AfterValidator(_numbered)]
+    accounts: Annotated[tuple[Account, ...], Field(strict=False, min_length=1)]
     role: Literal["customer", "staff"] = "customer"
     timezone: values.TimeZone | None = None
     page_size: Annotated[int, values.between(1, 1000)] = 100
     reads_per_second: Annotated[float, values.between(0.01, 1000)] = 2.0
     read_burst: Annotated[int, values.between(1, 10_000)] = 30
 
+    def model_post_init(self, _context: object, /) -> None:
+        """Give each account its number."""
+        for number, account in enumerate(self.accounts, 1):
+            account._number = number  # noqa: SLF001 -- only who holds them all knows it
+
     @property
     def host(self) -> str:
         """The host in lower case, with its port where that is not the scheme's own."""
-        parts = urlsplit(self.base_url)
-        host = parts.hostname or ""
-        host = f"[{host}]" if ":" in host else host
-        usual = {"http": 80, "https": 443}.get(parts.scheme)
-        return host if parts.port in (None, usual) else f"{host}:{parts.port}"
+        parts = urlsplit(self.base_url.lower())
+        return parts.netloc.removesuffix(":443" if parts.scheme == "https" else ":80")
 
 
 class WingfieldConfig(Table):
     """Where court bookings are written, and as which external service."""
 
     base_url: values.Url
-    external_service_id: Annotated[
-        str, values.uuid("copy the one Wingfield gave you with the token"), AfterValidator(str.lower)
-    ]
+    external_service_id: Annotated[str, values.uuid("copy the one that came with the token"), AfterValidator(str.lower)]
     token: Secret
     concurrency: Annotated[int, values.between(1, 64)] = 8
 
@@ -151,9 +145,6 @@ class Config(Tables):
         return Identity(self.launch27.host, self.wingfield.external_service_id, self.mapping.id_prefix)
 
 
-# ---------------------------------------------------------------------- comparing two configurations
-
-
 def changed_keys(old: Config, new: Config) -> list[str]:
     """Return the places that differ (``sync.interval``, ``courts[1].service_ids``), never the values."""
     return [
@@ -190,8 +181,3 @@ def mapping_fingerprint(config: Config) -> str:
 def _conditions_of(rule: CourtRule) -> tuple[object, ...]:
     numbers = (sorted(rule.service_ids), sorted(rule.location_ids), sorted(rule.team_ids))
     return (*numbers, rule.custom_field, sorted(set(rule.custom_values)))
-
-
-def account_key(email: str) -> str:
-    """Return the 16 hex digits by which state and logs know a login, in whatever case it is written."""
-    return blake2b(email.lower().encode(), digest_size=8).hexdigest()

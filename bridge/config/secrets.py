@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 from pydantic import SecretStr
 
@@ -17,7 +16,6 @@ from bridge.config.problems import Location, Reading, Wrong, has_control_charact
 
 STEM_OF = {stem + form: stem for stem in ("password", "token") for form in ("", "_env", "_file")}
 """The keys under which a secret may be given, each with the one the models know."""
-_FOR_OTHERS = 0o044
 
 
 def forms(name: str) -> list[str]:
@@ -33,15 +31,16 @@ class Secret(SecretStr):
         return self.get_secret_value()
 
 
-def resolve(table: dict[str, Any], owner: Location, stem: str, reading: Reading, *, fetch: bool) -> None:
+def resolve(table: object, owner: Location, stem: str, reading: Reading, *, fetch: bool) -> None:
     """Put the secret of a table under its one key, whatever form it is given in; note what is wrong with it.
 
     Without ``fetch`` it is empty.
     """
-    given = {key: table.pop(key) for key in forms(stem) if key in table}
-    if not given:
+    if not isinstance(table, dict):
         return
-    table[stem] = Secret("")
+    given = {key: table.pop(key) for key in forms(stem) if key in table}
+    if given:
+        table[stem] = Secret("")
     if len(given) > 1:
         reading.found((*owner, stem), f"is given as {' and as '.join(given)}; keep one of them")
     for key, value in given.items():
@@ -62,8 +61,8 @@ def _fetched(given: str, location: Location, stem: str, reading: Reading) -> str
             secret, source = _from_variable(given, reading)
         case "_file":
             secret, source = _from_file(given, location, reading)
-        case _ if reading.mode & _FOR_OTHERS:
-            reading.warn(location, f"{_readable(reading.path.name, reading.mode)}, or use {stem}_file")
+        case _:
+            reading.warn_of_readers(location, reading.path.name, reading.mode, f", or use {stem}_file")
     if not secret:
         raise Wrong(f"{source}is empty; put the {stem} there")
     # An unusable one must not get as far as a library that shows it.
@@ -83,26 +82,19 @@ def _from_variable(name: str, reading: Reading) -> tuple[str, str]:
 
 
 def _from_file(name: str, location: Location, reading: Reading) -> tuple[str, str]:
-    given = file_named(name, reading.environ)
+    given = file_named(name)
     credentials = reading.environ.get("CREDENTIALS_DIRECTORY")
     directories = [Path(credentials), reading.path.parent] if credentials else [reading.path.parent]
-    if given.is_absolute():
-        directories = [given.parent]
-    candidates = [directory / given for directory in directories]
+    candidates = list(dict.fromkeys(directory / given for directory in directories))
     reading.files += candidates
     for path in filter(is_there, candidates):
         try:
             text, mode = text_and_mode(path, most_bytes=65_536, pipes=False)
         except Wrong as wrong:
             raise Wrong(f"{path} {wrong}") from None
-        is_credential = credentials and path.resolve().is_relative_to(Path(credentials).resolve())
-        if mode & _FOR_OTHERS and not is_credential:
-            reading.warn(location, _readable(path, mode))
+        if not (credentials and path.resolve().is_relative_to(Path(credentials).resolve())):
+            reading.warn_of_readers(location, path, mode)
         return text.strip(), f"{path} "
-    looked = " nor in ".join(str(directory) for directory in directories if is_there(directory))
+    looked = " nor in ".join(str(path.parent) for path in candidates if is_there(path.parent))
     where = f" in {looked}" if looked else ""
     raise Wrong(f"no such file{where}; put the secret there, or correct the name")
-
-
-def _readable(file: object, mode: int) -> str:
-    return f"{file} can be read by others (mode {mode:o}); chmod 600 it"

@@ -7,6 +7,7 @@ import ipaddress
 import re
 import zoneinfo
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -19,19 +20,13 @@ from bridge.config.problems import Reading, Wrong, has_control_character, shown
 
 
 def require(is_right: Callable[[Any], object], otherwise: str) -> AfterValidator:
-    """Return a check of a value: ``otherwise`` is what is wrong with it, ``{}`` stands for the value there.
-
-    Where ``is_right`` raises ValueError, the value is wrong too.
-    """
+    """Return a check that says ``otherwise``, the value for its ``{}``, where ``is_right`` is not true or raises."""
 
     def check(value: object) -> object:
-        try:
-            passes = is_right(value)
-        except ValueError:
-            passes = False
-        if not passes:
-            raise Wrong(otherwise.format(shown(value)))
-        return value
+        with suppress(ValueError):
+            if is_right(value):
+                return value
+        raise Wrong(otherwise.format(shown(value)))
 
     return AfterValidator(check)
 
@@ -47,16 +42,14 @@ def uuid(remedy: str) -> AfterValidator:
     return require(pattern.fullmatch, f"{{}} is not a valid UUID; {remedy}")
 
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
 def _length(value: object) -> timedelta:
     if isinstance(value, timedelta):
         return value
     match = re.fullmatch(r"([0-9]{1,9})([smhd])", value) if isinstance(value, str) else None
     if not match:
         raise Wrong(f'{shown(value)} is not a valid length of time; write it like "30s", "5m", "1h" or "2d"')
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[match[2]]
+    return timedelta(**{unit: int(match[1])})
 
 
 def _length_between(least: str, most: str) -> BeforeValidator:
@@ -93,7 +86,7 @@ def _state_file(value: object, info: ValidationInfo) -> object:
     reading = info.context
     if not (isinstance(value, str) and isinstance(reading, Reading)):
         return value
-    return reading.path.parent / file_named(value, reading.environ)
+    return reading.path.parent / file_named(value)
 
 
 def _is_of_a_service(url: str) -> bool:
@@ -133,10 +126,7 @@ IdPrefix: TypeAlias = Annotated[
     str,
     require(str.isprintable, "holds a control character; use letters, dashes and the like"),
     require(re.compile(r"[^/\\]*").fullmatch, '{} holds a slash; use a dash instead, as in "club-"'),
-    require(
-        lambda prefix: not prefix[-1:].isnumeric(),
-        '{} ends in a digit, which would run into the ids; end it like "club-"',
-    ),
+    require(lambda text: not text[-1:].isnumeric(), '{} ends in a digit, and an id follows; end it like "club-"'),
 ]
 Url: TypeAlias = Annotated[
     str,
