@@ -1,4 +1,4 @@
-"""Reads the TOML file into a Config: every value, what must fit together, and the secrets.
+"""Reads the TOML file into a Config.
 
 Every problem is told in one go. That is why what must fit together is looked for in the raw document:
 pydantic looks no further where a value is wrong.

@@ -119,7 +119,7 @@ def sentence(error: ErrorDetails) -> str:
             return str(error["ctx"]["error"])
         case "missing":
             key = ".".join(step for step in location if isinstance(step, str))
-            return f"is missing; {_MISSING.get(key) or f'add {header(location)}, as in config.example.toml'}"
+            return f"is missing; {_MISSING.get(key) or f'add the table {header(location)}, as in config.example.toml'}"
         case "too_short":
             return "is an empty list, which nothing matches; fill it in or leave it out"
         case "literal_error" if isinstance(value, str):

@@ -147,9 +147,8 @@ class Config(Tables):
 
 def changed_keys(old: Config, new: Config) -> list[str]:
     """Return the places that differ (``sync.interval``, ``courts[1].service_ids``), never the values."""
-    return [
-        place for name in Tables.model_fields for place in _differences(getattr(old, name), getattr(new, name), name)
-    ]
+    names = Tables.model_fields
+    return [place for name in names for place in _differences(getattr(old, name), getattr(new, name), name)]
 
 
 def _differences(old: object, new: object, place: str) -> Iterator[str]:
@@ -169,15 +168,14 @@ def mapping_fingerprint(config: Config) -> str:
     No secret goes into it, and neither do names that are only for people, nor the order of the rules.
     """
     launch27, wingfield = config.launch27, config.wingfield
+    rules = (
+        [sorted(set(value)) if isinstance(value, frozenset | tuple) else value for key, value in rule if key != "name"]
+        for rule in config.courts
+    )
     content: Mapping[str, object] = {
         "launch27": [launch27.base_url, launch27.role, launch27.timezone],
         "wingfield": [wingfield.base_url, wingfield.external_service_id],
         "mapping": config.mapping.model_dump(),
-        "courts": sorted(json.dumps([rule.court_id, *_conditions_of(rule)]) for rule in config.courts),
+        "courts": sorted(map(json.dumps, rules)),
     }
     return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
-
-
-def _conditions_of(rule: CourtRule) -> tuple[object, ...]:
-    numbers = (sorted(rule.service_ids), sorted(rule.location_ids), sorted(rule.team_ids))
-    return (*numbers, rule.custom_field, sorted(set(rule.custom_values)))

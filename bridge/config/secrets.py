@@ -95,6 +95,7 @@ def _from_file(name: str, location: Location, reading: Reading) -> tuple[str, st
         if not (credentials and path.resolve().is_relative_to(Path(credentials).resolve())):
             reading.warn_of_readers(location, path, mode)
         return text.strip(), f"{path} "
-    looked = " nor in ".join(str(path.parent) for path in candidates if is_there(path.parent))
+    searched = [given.parent] if given.is_absolute() else directories
+    looked = " nor in ".join(str(directory) for directory in searched if is_there(directory))
     where = f" in {looked}" if looked else ""
     raise Wrong(f"no such file{where}; put the secret there, or correct the name")

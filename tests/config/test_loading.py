@@ -379,17 +379,14 @@ BAD_VALUES: list[tuple[Steps, str, list[object]]] = [
     (("launch27", "timezone"), 'did you mean "Europe/Berlin"?', ["Europe/Berln"]),
     (("launch27", "timezone"), 'write one like "Europe/Berlin"', ["qqqqqqqq"]),
     (("launch27", "timezone"), "not a valid time zone", ["../etc/passwd", "Europe"]),
-    (("launch27", "page_size"), "0 is not between 1 and 1000", [0]),
-    (("launch27", "page_size"), "not between", [1001]),
-    (("launch27", "reads_per_second"), "not between", [0, float("inf")]),
-    (("launch27", "reads_per_second"), "nan is not between", [float("nan")]),
+    (("launch27", "page_size"), " is not between 1 and 1000", [0, 1001]),
+    (("launch27", "reads_per_second"), " is not between 0.01 and 1000", [0, float("inf"), float("nan")]),
     (("launch27", "read_burst"), "not between", [0]),
     (("launch27", "accounts"), "empty list", [[]]),
     (("launch27", "accounts", 0, "email"), "the value is not a valid e-mail address", ["club", f"{EMAIL} "]),
     (("wingfield", "external_service_id"), '"service" is not a valid UUID', ["service"]),
     (("wingfield", "external_service_id"), "the value is not a valid UUID", [TOKEN, EMAIL]),
-    (("wingfield", "concurrency"), "0 is not between 1 and 64", [0]),
-    (("wingfield", "concurrency"), "not between", [65]),
+    (("wingfield", "concurrency"), " is not between 1 and 64", [0, 65]),
     (("wingfield", "concurrency"), "the number is not between", [10**20]),
     (("sync", "interval"), 'write at least "1s"', ["0s"]),
     (("sync", "interval"), 'write it like "30s", "5m", "1h" or "2d"', ["1y"]),
@@ -398,13 +395,12 @@ BAD_VALUES: list[tuple[Steps, str, list[object]]] = [
     (("sync", "future"), 'write at most "3650d"', ["999999999d"]),
     (("sync", "max_delete_count"), "not between", [-1]),
     (("sync", "max_delete_fraction"), "1.5 is not between 0 and 1", [1.5]),
-    (("sync", "max_delete_fraction"), "not between", [-0.5, 20]),
+    (("sync", "max_delete_fraction"), " is not between 0 and 1", [-0.5, 20]),
     (("sync", "state"), "names no file", ["", "somewhere/", "a\0b"]),
     (("mapping", "default_minutes"), "not between", [0, 1441]),
     (("mapping", "participant_fields", 0), "is empty", [" "]),
     (("mapping", "fallback_email"), "the value is not a valid e-mail address", ["desk"]),
-    (("mapping", "id_prefix"), '"club7" ends in a digit', ["club7"]),
-    (("mapping", "id_prefix"), "ends in a digit", ["club²"]),
+    (("mapping", "id_prefix"), '" ends in a digit', ["club7", "club²"]),
     (("mapping", "id_prefix"), "slash", ["a/b", "a\\b"]),
     (("mapping", "id_prefix"), "control character", ["a\tb"]),
     (("mapping", "service_minutes", "7"), "is not between 1 and 1440", [0, 1441]),
@@ -530,15 +526,9 @@ def test_rules_and_nothing_else_are_ignored_where_none_is_required(folder: Path,
         load_config(write(folder, with_value(("sync", "past"), "x", document)), ENVIRON, require_courts=False)
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"court_id": COURT, "service_ids": [2, 1]},
-        {"court_id": "c1b0a4d6-52b1-4a52-9d1c-3f6f0a8e2b47", "service_ids": [1, 2, 1], "name": "x"},
-        {"court_id": "broken", "service_ids": [1, 2]},
-    ],
-)
-def test_two_rules_may_not_have_the_same_conditions_whatever_their_court(folder: Path, other: Document) -> None:
+@pytest.mark.parametrize("court_id", [COURT, "c1b0a4d6-52b1-4a52-9d1c-3f6f0a8e2b47", "broken"])
+def test_two_rules_may_not_have_the_same_conditions_whatever_their_court(folder: Path, court_id: str) -> None:
+    other = {"court_id": court_id, "service_ids": [2, 1, 2], "name": "x"}
     document = with_value(("courts",), [{"court_id": COURT, "service_ids": [1, 2]}, other])
     assert "the same conditions as courts[0]" in problems(folder, document)["courts[1]"]
 
@@ -742,16 +732,9 @@ def test_a_changed_key_is_named_and_what_is_sent_changes_the_fingerprint(
     assert (mapping_fingerprint(changed) != mapping_fingerprint(load())) is ((place, value) in SENT)
 
 
-@pytest.mark.parametrize(
-    ("place", "value"),
-    [
-        (("courts", 0, "service_ids"), [2, 1]),
-        (("courts",), FULL["courts"][::-1]),
-        (("launch27", "accounts", 0, "password_env"), "HOME"),
-    ],
-)
-def test_neither_order_nor_a_secret_changes_the_fingerprint(load: Load, place: Steps, value: object) -> None:
-    changed = load(with_value(place, value), HOME="another-secret")
+def test_neither_the_order_of_rules_nor_a_secret_changes_the_fingerprint(load: Load) -> None:
+    reordered = with_value(("courts",), FULL["courts"][::-1], with_value(("courts", 0, "service_ids"), [2, 1]))
+    changed = load(reordered, LAUNCH27_PASSWORD="another-secret")
     assert mapping_fingerprint(changed) == mapping_fingerprint(load())
 
 
