@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from bridge.sync.reader import Reader
 from bridge.ledger.store import Ledger
 from bridge.model import Deletion, Known
 from bridge.planning.deletes import Fate, Guard, accounts_to_ask, decided_before, fate, was_found_gone_lately
+from bridge.sync.reader import Reader
 from bridge.sync.result import Pass
 
 

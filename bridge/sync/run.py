@@ -18,7 +18,6 @@ from datetime import datetime
 from time import monotonic
 
 from bridge.config.schema import Config, mapping_fingerprint
-from bridge.sync.reader import Reader
 from bridge.ledger.store import Ledger
 from bridge.model import from_ms, to_ms
 from bridge.planning.deletes import Guard
@@ -31,6 +30,7 @@ from bridge.sync.clients import Clients
 from bridge.sync.deletions import Deletions
 from bridge.sync.executor import Executor
 from bridge.sync.narrator import Narrator
+from bridge.sync.reader import Reader
 from bridge.sync.result import Pass, PassResult
 
 ROUNDS = 4

@@ -11,10 +11,10 @@ import pytest
 import structlog
 
 from bridge.cli import demo
-from bridge.sandbox.saturday import STEPS, Club
 from bridge.cli.main import main
 from bridge.errors import ExitStatus
 from bridge.model import Verb, Write
+from bridge.sandbox.saturday import STEPS, Club
 
 WATCHED = """
 import sys
