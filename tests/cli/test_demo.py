@@ -85,4 +85,4 @@ def test_the_steps_leave_launch27_as_they_tell() -> None:
         step.happens(club)
     assert not club.launch27.bookings[club.ids["Lea Neumann"]]["active"]
     assert club.ids["Ida Lorenz"] not in club.launch27.bookings
-    assert len(demo.expected(club)) == 16
+    assert len(expected(club)) == 16
