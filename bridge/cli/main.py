@@ -43,8 +43,7 @@ def _run(options: Options) -> int:
         _tell(options.log_level, error)
         return error.exit_status
     except KeyboardInterrupt:
-        is_daemon = not (options.command or options.is_pass)
-        return ExitStatus.OK if is_daemon else ExitStatus.TRY_LATER
+        return ExitStatus.OK if options.command is None else ExitStatus.TRY_LATER
     except BrokenPipeError:
         return ExitStatus.TRY_LATER
     except Exception as error:  # noqa: BLE001 (the last resort)
@@ -55,15 +54,14 @@ def _run(options: Options) -> int:
 
 def _command(options: Options) -> int:
     """Import the one command that was asked for, which has a file of its own name, and run it."""
-    if not (options.command or options.is_pass):
+    if options.command is None:
         from bridge.service import process
 
         return process.run(options.find_config(), environ=os.environ, log_level=options.log_level)
-    if options.is_pass:
+    if options.command == "once":
         # A pass makes many objects and hardly a cycle of them: looking for cycles less often saves a tenth.
         gc.set_threshold(50_000, 20, 20)
-    command = importlib.import_module(f"bridge.cli.{options.command or 'once'}")
-    status: ExitStatus = command.run(options)
+    status: ExitStatus = importlib.import_module(f"bridge.cli.{options.command}").run(options)
     return status
 
 
