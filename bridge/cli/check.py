@@ -71,14 +71,13 @@ class Findings:
 
     def report(self) -> None:
         """Tell what is well, what to think about, and what is wrong."""
-        for text in self.checked:
-            output.line(f"ok       {text}")
-        for text in self.warnings:
-            output.line(f"warning  {text}", "yellow")
-        for problem, _ in self.problems:
-            output.line(f"problem  {problem}", "red")
-        if self.problems:
-            output.line(f"{output.several(len(self.problems), 'problem')} found.", "red")
+        problems = [str(problem) for problem, _ in self.problems]
+        kinds = ("ok", "", self.checked), ("warning", "yellow", self.warnings), ("problem", "red", problems)
+        for word, style, texts in kinds:
+            for text in texts:
+                output.line(f"{word:7}  {text}", style)
+        if problems:
+            output.line(f"{output.several(len(problems), 'problem')} found.", "red")
         else:
             output.line("All is well.", "green")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bridge import log as logs
@@ -48,9 +48,6 @@ class Sides:
         return guesses
 
 
-# --- asking ---
-
-
 async def _look(config: Config, facility: str | None) -> Sides:
     """Return the courts (of ``facility``, else those of mappings and bookings) and all services."""
     sides = Sides()
@@ -88,15 +85,11 @@ async def _look_at_services(sides: Sides, services: Clients) -> None:
     for session in services.sessions:
         try:
             sides.services = await services.launch27.catalogue(session)
-        except CredentialsRefused as error:
-            sides.errors.append(error)
-            continue
+            return
         except ServiceError as error:
             sides.errors.append(error)
-        return
-
-
-# --- guessing ---
+            if not isinstance(error, CredentialsRefused):
+                return
 
 
 def fits(court: str, service: str) -> bool:
@@ -111,29 +104,19 @@ def _words(name: str) -> tuple[str, ...]:
     return tuple(word.lstrip("0") or "0" for word in words)
 
 
-# --- showing ---
-
-
 def sides_json(sides: Sides) -> dict[str, Any]:
     """Return both sides as ``courts --json`` prints them."""
     guesses = sides.guesses
     return {
         "courts": [
             {
-                "id": court.id,
-                "name": court.name,
-                "facility_id": court.facility_id,
+                **court.model_dump(exclude={"facility_name"}),
                 "facility": court.facility_name,
-                "external_court_id": court.external_court_id,
-                "external_court_name": court.external_court_name,
                 "service_ids": guesses[court.id],
             }
             for court in sides.courts
         ],
-        "services": [
-            {"id": number, "name": service.name, "minutes": service.minutes}
-            for number, service in sorted(sides.services.items())
-        ],
+        "services": [{"id": number, **asdict(service)} for number, service in sorted(sides.services.items())],
         "config": blocks(sides),
         "errors": [str(error) for error in sides.errors],
     }
@@ -141,9 +124,9 @@ def sides_json(sides: Sides) -> dict[str, Any]:
 
 def report(sides: Sides) -> None:
     """Tell both sides, with the blocks to paste."""
-    courts = [(court.name, court.id, court.facility_name, court.external_court_name or "") for court in sides.courts]
+    courts = [(court.name, court.id, court.facility_name, court.external_court_name) for court in sides.courts]
     services = [
-        (str(number), service.name, "" if service.minutes is None else f"{service.minutes} min")
+        (number, service.name, None if service.minutes is None else f"{service.minutes} min")
         for number, service in sorted(sides.services.items())
     ]
     output.table("Wingfield's courts", ("name", "court_id", "facility", "mapped as"), courts)

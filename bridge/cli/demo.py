@@ -1,7 +1,7 @@
 """``courtbridge demo``: a club's Saturday in both services, simulated, and real passes between them.
 
-Everything it keeps is in a temporary directory, and nothing leaves the computer. At the end it compares what
-Wingfield has with what Launch27 says, by rules of its own.
+Everything it keeps is in a temporary directory, and nothing leaves the computer. At the end Wingfield is
+compared with Launch27, by rules that are not the bridge's.
 """
 
 from __future__ import annotations
@@ -23,30 +23,10 @@ from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
 from bridge.model import Held, Write
 from bridge.sandbox import Sandbox
-from bridge.sandbox.saturday import COURTS, EMAIL, PASSWORD, SATURDAY, STEPS, ZONE, Club, expected, stored
+from bridge.sandbox.saturday import COURTS, SATURDAY, STEPS, ZONE, Club, differing
 from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.run import Synchronizer
-
-_CONFIG = """\
-[launch27]
-base_url = "{launch27.url}"
-reads_per_second = 1000
-read_burst = 1000
-[[launch27.accounts]]
-email = "{email}"
-password = "{password}"
-[wingfield]
-base_url = "{wingfield.url}"
-external_service_id = "{wingfield.service_id}"
-token = "{wingfield.token}"
-"""
-_RULE = """\
-[[courts]]
-name = "Court {number}"
-court_id = "{court_id}"
-service_ids = [{number}]
-"""
 
 
 def run(_options: Options) -> ExitStatus:
@@ -57,9 +37,7 @@ def run(_options: Options) -> ExitStatus:
 
 
 def _config(club: Club, path: Path) -> Config:
-    text = _CONFIG.format(launch27=club.launch27, wingfield=club.wingfield, email=EMAIL, password=PASSWORD)
-    rules = (_RULE.format(number=number, court_id=id_) for number, id_ in COURTS.items())
-    path.write_text(text + "".join(rules))
+    path.write_text(club.configuration)
     return load_config(path, {})
 
 
@@ -99,9 +77,6 @@ async def _take_steps(club: Club, synchronizer: Synchronizer, services: Clients)
         held = result.held
 
 
-# --- what is shown ---
-
-
 def _print_writes(club: Club, writes: Iterable[Write]) -> None:
     """Print what was written: a cycle last and in its order, the others, which have none, by id."""
     rows = []
@@ -122,10 +97,10 @@ def _print_held(club: Club, held: Iterable[Held]) -> None:
 def _print_day(club: Club) -> None:
     """Print the day as Wingfield has it."""
     day: dict[int, dict[str, str]] = {}
-    for id_, stored in sorted(club.wingfield.bookings.items()):
-        start, end = (datetime.fromisoformat(stored[key]) for key in ("startDate", "endDate"))
+    for id_, booking in sorted(club.wingfield.bookings.items()):
+        start, end = (datetime.fromisoformat(booking[key]) for key in ("startDate", "endDate"))
         row = day.setdefault(start.astimezone(ZONE).hour, {})
-        row[stored["courtId"]] = f"{club.name_of(id_)} {_hours(start, end)}"
+        row[booking["courtId"]] = f"{club.name_of(id_)} {_hours(start, end)}"
     rows = [(f"{hour:02}:00", *(day[hour].get(id_, "") for id_ in COURTS.values())) for hour in sorted(day)]
     output.table("Wingfield now", ("from", *(f"Court {number}" for number in COURTS)), rows)
 
@@ -134,20 +109,15 @@ def _hours(start: datetime, end: datetime) -> str:
     return f"{start.astimezone(ZONE):%H:%M}–{end.astimezone(ZONE):%H:%M}"
 
 
-# --- whether it worked ---
-
-
 def verdict(club: Club) -> ExitStatus:
     """Compare both services, say how they compare, and return the exit status."""
-    wanted, there = expected(club), stored(club)
-    differ = sorted(id_ for id_ in wanted.keys() | there.keys() if wanted.get(id_) != there.get(id_))
-    requests = club.wingfield.log
-    rejected = sum(entry.status >= 400 for entry in requests)
     output.line()
-    if differ:
+    if differ := differing(club):
         output.line(f"NOT in sync; these differ: {', '.join(differ)}. This is a bug.", "red")
         return ExitStatus.ATTENTION
-    output.line(f"In sync: Wingfield has the {len(there)} court bookings of Launch27, as they are there.", "green")
+    count, requests = len(club.wingfield.bookings), club.wingfield.log
+    rejected = sum(entry.status >= 400 for entry in requests)
+    output.line(f"In sync: Wingfield has the {count} court bookings of Launch27, as they are there.", "green")
     output.line(f"{len(requests)} requests to Wingfield, {rejected} of them rejected.")
     output.line('Next: copy config.example.toml to config.toml, edit it, and run "courtbridge check".')
     return ExitStatus.OK

@@ -11,13 +11,10 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 from bridge.cli.arguments import Options, parse
 from bridge.errors import AlreadyRunning, BridgeError, ConfigError, ExitStatus, Problem, StateError
-
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,8 +62,6 @@ def _command(options: Options) -> int:
     return status
 
 
-# --- what went wrong ---
-
 _EVENTS = {ConfigError: "config_invalid", StateError: "state_unusable", AlreadyRunning: "already_running"}
 
 
@@ -86,12 +81,11 @@ def _tell(log_level: str, error: BridgeError) -> None:
         log.error(_EVENTS.get(type(error), "failed"), **place, message=problem.message)
 
 
-def _log(log_level: str) -> FilteringBoundLogger:
+def _log(log_level: str) -> Any:  # noqa: ANN401 (structlog's own type)
     from bridge import log as logs
 
     logs.configure(log_level)
-    log: FilteringBoundLogger = logs.get_logger()
-    return log
+    return logs.get_logger()
 
 
 def _trace(error: BaseException | None) -> str:

@@ -20,15 +20,14 @@ from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
-from bridge.model import PassRecord, Slot, Write, isoformat
+from bridge.model import STOP_SECONDS, PassRecord, Slot, Write, isoformat
 from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator, withheld_advice
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
 
-STOP_SECONDS = 5.0
-"""How long requests in flight may take after a signal. The executor keeps to the same, and then stores."""
 _STORE_SECONDS = 0.5
+"""How much longer than requests in flight a pass may take after a signal, to store what they came to."""
 
 
 def run(options: Options) -> ExitStatus:
@@ -68,9 +67,6 @@ def _narrator(options: Options, stack: ExitStack) -> LogNarrator:
     bar = Bar(log, Console(stderr=True), relog, writes=not options.dry_run)
     stack.callback(bar.stop)
     return bar
-
-
-# --- the pass, and signals ---
 
 
 async def run_pass(options: Options, config: Config, ledger: Ledger, narrator: LogNarrator) -> PassResult | None:
@@ -113,21 +109,11 @@ def end_at_once(number: int, _frame: object) -> None:
     os._exit(ExitStatus.TRY_LATER)
 
 
-# --- its result ---
-
-
 def pass_json(result: PassResult, *, dry_run: bool) -> dict[str, Any]:
     """Return a pass as ``--once --json`` prints it."""
-    record = result.record
-    value = {
-        "outcome": record.outcome,
-        **output.counts_json(record),
-        "held": output.held_json(result.held),
-        "withheld_deletes": len(record.withheld),
-        "withheld": list(record.withheld),
-        "duration_ms": record.duration_ms,
-    }
-    return {**value, "actions": [_action_json(write) for write in result.planned]} if dry_run else value
+    lists = {"held": output.held_json(result.held), "withheld": list(result.record.withheld)}
+    actions = {"actions": [_action_json(write) for write in result.planned]} if dry_run else {}
+    return {**output.record_json(result.record), **lists, **actions}
 
 
 def _action_json(write: Write) -> dict[str, str | None]:
@@ -151,10 +137,7 @@ def report(result: PassResult, courts: Mapping[str, str], now: datetime, *, dry_
         rows = [(write.verb, write.id, *_place(write.slot, courts), write.why) for write in result.planned]
         output.table("A pass would", ("do", "booking", "court", "when", "why"), rows, output.SHOWN)
     output.print_held(result.held, now)
-    if result.record.withheld:
-        output.line()
-        output.line(f"Deletes withheld: {output.ids(result.record.withheld)}", "yellow")
-        output.line(f"  {withheld_advice(result)}")
+    output.print_withheld("Deletes withheld", result.record.withheld, withheld_advice(result))
     if result.errors:
         output.line()
     for error in dict.fromkeys(map(str, result.errors)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
+from bridge.ledger.lock import lock_path
 from bridge.ledger.store import Ledger
 from bridge.model import Held, PassRecord, Watermark, from_ms, isoformat
 
@@ -81,21 +83,14 @@ def running(state: Path, locks: Path = Path("/proc/locks")) -> Running | None:
     The lock file outlives its process, and trying the lock might turn a starting daemon away: so the
     kernel's own list is read. Source: Linux, proc_locks(5).
     """
-    lock = state.with_name(state.name + ".lock")
+    path = lock_path(state)
     try:
-        written = json.loads(lock.read_bytes())
+        written = json.loads(path.read_bytes())
         found = Running(int(written["pid"]), datetime.fromisoformat(written["since"]))
-        inode = str(lock.stat().st_ino)
-        entries = [line.split() for line in locks.read_text().splitlines()]
+        entry = rf" FLOCK .* {found.pid} \S+:{path.stat().st_ino} "
+        return found if re.search(entry, locks.read_text()) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    is_locked = any(
-        "FLOCK" in words and str(found.pid) in words and words[-3].endswith(f":{inode}") for words in entries
-    )
-    return found if is_locked else None
-
-
-# --- as JSON ---
 
 
 def status_json(status: Status) -> dict[str, Any]:
@@ -113,24 +108,13 @@ def status_json(status: Status) -> dict[str, Any]:
             for mark in status.watermarks
         ],
         "passes": [
-            {
-                "started_at": _instant(record.started_ms),
-                "outcome": record.outcome,
-                **output.counts_json(record),
-                "held": record.held,
-                "withheld_deletes": len(record.withheld),
-                "duration_ms": record.duration_ms,
-            }
-            for record in status.passes
+            {"started_at": _instant(record.started_ms), **output.record_json(record)} for record in status.passes
         ],
     }
 
 
 def _instant(ms: int | None) -> str | None:
     return None if ms is None else isoformat(from_ms(ms))
-
-
-# --- for people ---
 
 
 def report(status: Status, now: datetime) -> None:
@@ -144,16 +128,12 @@ def report(status: Status, now: datetime) -> None:
     output.line(f"{output.several(status.bookings, 'booking')} in Wingfield, {len(status.held)} held.")
     output.line(_activity(status, now))
     output.print_held(status.held, now)
-    if status.withheld:
-        count = output.several(len(status.withheld), "delete")
-        output.line()
-        output.line(f"The last pass withheld {count}: {output.ids(status.withheld)}", "yellow")
-        output.line(
-            "  If they really are gone from Launch27: stop the daemon, run "
-            '"courtbridge --once --allow-mass-delete", start it again.'
-        )
-    _add_listings(status.watermarks, now)
-    _add_passes(status.passes, now)
+    count = output.several(len(status.withheld), "delete")
+    advice = "If they really are gone from Launch27: stop the daemon, run "
+    advice += '"courtbridge --once --allow-mass-delete", start it again.'
+    output.print_withheld(f"The last pass withheld {count}", status.withheld, advice)
+    _print_listings(status.watermarks, now)
+    _print_passes(status.passes, now)
 
 
 def _activity(status: Status, now: datetime) -> str:
@@ -168,29 +148,28 @@ def _activity(status: Status, now: datetime) -> str:
     return f"{runs}; next pass {due}."
 
 
-def _add_listings(watermarks: Sequence[Watermark], now: datetime) -> None:
+def _print_listings(watermarks: Sequence[Watermark], now: datetime) -> None:
     rows = [
         (
-            str(mark.number),
+            mark.number,
             "never" if mark.listed_ms is None else output.since(mark.listed_ms, now),
-            "" if mark.listed_count is None else str(mark.listed_count),
-            "" if mark.source_updated_ms is None else output.moment(mark.source_updated_ms),
+            mark.listed_count,
+            None if mark.source_updated_ms is None else output.moment(mark.source_updated_ms),
         )
         for mark in watermarks
     ]
     output.table("Listings", ("account", "last complete", "bookings", "newest change"), rows)
 
 
-def _add_passes(passes: Sequence[PassRecord], now: datetime) -> None:
-    names = ("seen", "created", "updated", "deleted", "held")
+def _print_passes(passes: Sequence[PassRecord], now: datetime) -> None:
+    names = ("outcome", "seen", "created", "updated", "deleted", "held")
     rows = [
         (
             output.since(record.started_ms, now),
-            record.outcome,
-            *(str(getattr(record, name)) for name in names),
-            str(len(record.withheld)),
+            *(getattr(record, name) for name in names),
+            len(record.withheld),
             f"{record.duration_ms} ms",
         )
         for record in passes
     ]
-    output.table("Last passes", ("started", "outcome", *names, "withheld", "took"), rows)
+    output.table("Last passes", ("started", *names, "withheld", "took"), rows)

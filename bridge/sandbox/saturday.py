@@ -43,6 +43,27 @@ _BOOKED: tuple[tuple[str, int, int, *tuple[int, ...]], ...] = (
 """By whom, from which hour, for how many minutes, and which services: courts by number, and rackets."""
 
 
+_CONFIG = """\
+[launch27]
+base_url = "{launch27.url}"
+reads_per_second = 1000
+read_burst = 1000
+[[launch27.accounts]]
+email = "{email}"
+password = "{password}"
+[wingfield]
+base_url = "{wingfield.url}"
+external_service_id = "{wingfield.service_id}"
+token = "{wingfield.token}"
+"""
+_RULE = """\
+[[courts]]
+name = "Court {number}"
+court_id = "{court_id}"
+service_ids = [{number}]
+"""
+
+
 class Club:
     """Both services, and the ids of the bookings by name."""
 
@@ -75,6 +96,12 @@ class Club:
     def move(self, name: str, hour: int, minutes: int, court: int) -> None:
         """Change time, length or court of a booking."""
         self.launch27.edit(self.ids[name], service_date=_at(hour), services=_services(minutes, court))
+
+    @property
+    def configuration(self) -> str:
+        """The text of a configuration under which the club is bridged."""
+        config = _CONFIG.format(launch27=self.launch27, wingfield=self.wingfield, email=EMAIL, password=PASSWORD)
+        return config + "".join(_RULE.format(number=number, court_id=id_) for number, id_ in COURTS.items())
 
     def name_of(self, id_: str) -> str:
         """Return by whom it was booked."""
@@ -178,9 +205,11 @@ def expected(club: Club) -> dict[str, dict[str, Any]]:
     return wanted
 
 
-def stored(club: Club) -> dict[str, dict[str, Any]]:
-    """Return what Wingfield has."""
-    return {id_: {key: entry[key] for key in _COMPARED} for id_, entry in club.wingfield.bookings.items()}
+def differing(club: Club) -> list[str]:
+    """Return the ids of the bookings that Wingfield has not as it should."""
+    wanted = expected(club)
+    there = {id_: {key: entry[key] for key in _COMPARED} for id_, entry in club.wingfield.bookings.items()}
+    return sorted(id_ for id_ in wanted.keys() | there.keys() if wanted.get(id_) != there.get(id_))
 
 
 def _text(instant: datetime) -> str:

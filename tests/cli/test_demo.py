@@ -11,10 +11,10 @@ import pytest
 import structlog
 
 from bridge.cli import demo
-from bridge.sandbox.saturday import STEPS, Club
 from bridge.cli.main import main
 from bridge.errors import ExitStatus
 from bridge.model import Verb, Write
+from bridge.sandbox.saturday import STEPS, Club, expected
 
 WATCHED = """
 import sys
@@ -24,7 +24,6 @@ def watch(event, arguments):
     if event == "socket.getaddrinfo" and arguments[0] not in ("127.0.0.1", "localhost"):
         print("asked for", arguments[0], file=sys.stderr)
 sys.addaudithook(watch)
-from bridge.sandbox.saturday import STEPS, Club
 from bridge.cli.main import main
 sys.exit(main(["demo"]))
 """
@@ -85,4 +84,4 @@ def test_the_steps_leave_launch27_as_they_tell() -> None:
         step.happens(club)
     assert not club.launch27.bookings[club.ids["Lea Neumann"]]["active"]
     assert club.ids["Ida Lorenz"] not in club.launch27.bookings
-    assert len(demo.expected(club)) == 16
+    assert len(expected(club)) == 16

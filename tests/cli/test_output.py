@@ -68,7 +68,8 @@ def test_people_see_the_first_of_many_and_how_many_there_are(capsys: pytest.Capt
     text = capsys.readouterr().out
     assert "Held (60)" in text
     assert "… and 10 more; --json lists all" in text
-    assert output.ids([str(number) for number in range(51)]).endswith("48, 49 … and 1 more")
+    output.print_withheld("Withheld", [str(number) for number in range(51)], "advice")
+    assert capsys.readouterr().out.endswith("48, 49 … and 1 more\n  advice\n")
 
 
 def test_held_bookings_are_shown_as_the_interface_says() -> None:

@@ -39,6 +39,7 @@ def test_a_long_pass_has_a_bar_until_it_ends_and_its_log_goes_on() -> None:
     screen.bar.wrote(CREATE)
     screen.bar.participants_skipped("1001", 2)
     screen.bar.pass_finished(RESULT)
+    screen.bar.stop()
     shown = screen.out.getvalue()
     assert "writing to Wingfield" in shown
     assert f"1/{MANY + 1}" in shown
