@@ -11,8 +11,6 @@ from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 from zoneinfo import available_timezones
 
 from bridge import log as logs
@@ -20,7 +18,17 @@ from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.config.paths import is_there
 from bridge.config.schema import Config
-from bridge.errors import BridgeError, ConfigError, CredentialsRefused, ExitStatus, NotFound, Problem, Rejected, worst
+from bridge.errors import (
+    BridgeError,
+    ConfigError,
+    CredentialsRefused,
+    ExitStatus,
+    NotFound,
+    Problem,
+    Rejected,
+    StateError,
+    worst,
+)
 from bridge.launch27.client import Session
 from bridge.launch27.wire import Settings
 from bridge.ledger.store import Ledger
@@ -37,7 +45,9 @@ def run(options: Options) -> ExitStatus:
         for problem in error.problems:
             findings.wrong(problem.place, problem.message, error.exit_status)
     if options.json:
-        output.show_json(findings.as_json())
+        problems = [asdict(problem) for problem, _ in findings.problems]
+        lists = {"problems": problems, "warnings": findings.warnings, "checked": findings.checked}
+        output.show_json({"ok": not problems, **lists})
     else:
         findings.report()
     return worst(status for _, status in findings.problems)
@@ -63,11 +73,6 @@ class Findings:
         except BridgeError as error:
             if all(problem.message != str(error) for problem, _ in self.problems):
                 self.wrong(place, str(error), error.exit_status)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what ``check --json`` prints."""
-        problems = [asdict(problem) for problem, _ in self.problems]
-        return {"ok": not problems, "problems": problems, "warnings": self.warnings, "checked": self.checked}
 
     def report(self) -> None:
         """Tell what is well, what to think about, and what is wrong."""
@@ -196,16 +201,9 @@ def _look_at_state(config: Config, findings: Findings) -> None:
     with findings.noting("sync.state"):
         with Ledger.snapshot(state, config.identity) as ledger:
             bridged = sum(known.is_bridged for known in ledger.known.values())
-        if blocker := _unwritable(state):
-            message = f"{blocker} cannot be written by this user; the bridge's own user must be able to"
-            findings.wrong("sync.state", message, ExitStatus.STATE)
-            return
+        folder = next(parent for parent in state.parents if is_there(parent))
+        for place in (state, folder) if is_there(state) else (folder,):
+            if not os.access(place, os.W_OK):
+                raise StateError(f"{place} cannot be written by this user; the bridge's own user must be able to")
         found = f"{output.several(bridged, 'booking')} in Wingfield" if is_there(state) else "none yet"
         findings.checked.append(f"state {state}: {found}")
-
-
-def _unwritable(state: Path) -> Path | None:
-    """Return what keeps the state from being written: the file, or the nearest folder there is."""
-    folder = next(parent for parent in state.parents if is_there(parent))
-    places = (state, folder) if is_there(state) else (folder,)
-    return next((place for place in places if not os.access(place, os.W_OK)), None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -85,11 +84,11 @@ async def _look_at_services(sides: Sides, services: Clients) -> None:
     for session in services.sessions:
         try:
             sides.services = await services.launch27.catalogue(session)
-            return
         except ServiceError as error:
             sides.errors.append(error)
-            if not isinstance(error, CredentialsRefused):
-                return
+            if isinstance(error, CredentialsRefused):
+                continue
+        return
 
 
 def fits(court: str, service: str) -> bool:
@@ -134,24 +133,22 @@ def report(sides: Sides) -> None:
     output.line()
     if not sides.courts and not sides.errors:
         output.line("No mapping and no booking names a court yet; try --facility ID.", "yellow")
-    for block in blocks(sides).splitlines():
-        output.line(block)
+    for line in blocks(sides).splitlines():
+        output.line(line)
     for error in sides.errors:
         output.line(str(error), "red")
 
 
 def blocks(sides: Sides) -> str:
     """Return ``[[courts]]`` blocks in TOML; where no service fits by name, one line is left to be written."""
-    guesses = sides.guesses
-    return "\n".join(_block(court, guesses[court.id], sides) for court in sides.courts)
-
-
-def _block(court: Court, numbers: Sequence[int], sides: Sides) -> str:
-    rule = "# service_ids = []  # no service is named like this court: put the ids of its services here"
-    if numbers:
-        names = output.visible(", ".join(sides.services[number].name for number in numbers))
-        rule = f"service_ids = {list(numbers)}  # {names}"
-    return f"[[courts]]\nname = {_toml(court.name)}\ncourt_id = {_toml(court.id)}\n{rule}\n"
+    texts = []
+    for court, numbers in zip(sides.courts, sides.guesses.values(), strict=True):
+        rule = "# service_ids = []  # no service is named like this court: put the ids of its services here"
+        if numbers:
+            names = output.visible(", ".join(sides.services[number].name for number in numbers))
+            rule = f"service_ids = {numbers}  # {names}"
+        texts.append(f"[[courts]]\nname = {_toml(court.name)}\ncourt_id = {_toml(court.id)}\n{rule}\n")
+    return "\n".join(texts)
 
 
 def _toml(text: str) -> str:

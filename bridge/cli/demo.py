@@ -16,16 +16,17 @@ from pathlib import Path
 from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.cli.once import counts
+from bridge.cli.once import report
 from bridge.config.loading import load_config
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
-from bridge.model import Held, Write
+from bridge.model import Write
 from bridge.sandbox import Sandbox
 from bridge.sandbox.saturday import COURTS, SATURDAY, STEPS, ZONE, Club, differing
-from bridge.sync.clients import Clients, connected
+from bridge.sync.clients import connected
 from bridge.sync.narrator import LogNarrator
+from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
 
 
@@ -42,39 +43,32 @@ def _config(club: Club, path: Path) -> Config:
 
 
 async def _demo(path: Path) -> ExitStatus:
-    club = Club()
+    """Let each step happen, run a pass, and show what it did."""
+    output.line("Courtbridge, with both services simulated on this computer. Nothing leaves it.", "bold")
+    output.line(f"A club with four courts, and its bookings for {SATURDAY:%A, %d %B %Y}.")
+    club, stop = Club(), asyncio.Event()
     async with Sandbox(club.launch27, club.wingfield):
         config = _config(club, path)
         with Ledger.open(config.sync.state, config.identity) as ledger:
             async with connected(config) as services:
-                synchronizer = Synchronizer(
-                    config, services, ledger, LogNarrator(), clock=lambda: club.now, stop=asyncio.Event()
-                )
-                await _take_steps(club, synchronizer, services)
+                sync = Synchronizer(config, services, ledger, LogNarrator(), clock=lambda: club.now, stop=stop)
+                for number, step in enumerate(STEPS, 1):
+                    club.now += timedelta(minutes=1)
+                    step.happens(club)
+                    services.new_pass()
+                    _tell(club, f"{number}. {step.title}", step.told, await sync.run_pass())
     return verdict(club)
 
 
-async def _take_steps(club: Club, synchronizer: Synchronizer, services: Clients) -> None:
-    """Let each step happen, run a pass, and show what it did."""
-    output.line("Courtbridge, with both services simulated on this computer. Nothing leaves it.", "bold")
-    output.line(f"A club with four courts, and its bookings for {SATURDAY:%A, %d %B %Y}.")
-    held: tuple[Held, ...] = ()
-    for number, step in enumerate(STEPS, 1):
-        club.now += timedelta(minutes=1)
-        step.happens(club)
-        services.new_pass()
-        result = await synchronizer.run_pass()
-        output.line()
-        output.line(f"{number}. {step.title}", "bold")
-        for told in (*textwrap.wrap(step.told, 80), counts(result.record)):
-            output.line(told)
-        if result.planned:
-            _print_writes(club, result.planned)
-        if result.held != held:
-            _print_held(club, result.held)
-        if result.planned:
-            _print_day(club)
-        held = result.held
+def _tell(club: Club, title: str, told: str, result: PassResult) -> None:
+    output.line()
+    output.line(title, "bold")
+    for line in textwrap.wrap(told, 80):
+        output.line(line)
+    report(result, {}, club.now, dry_run=False)
+    if result.planned:
+        _print_writes(club, result.planned)
+        _print_day(club)
 
 
 def _print_writes(club: Club, writes: Iterable[Write]) -> None:
@@ -85,13 +79,6 @@ def _print_writes(club: Club, writes: Iterable[Write]) -> None:
         when = _hours(write.slot.start, write.slot.end) if write.slot else ""
         rows.append((write.verb, write.id, club.name_of(write.id), court, when, write.why))
     output.table("What the pass did", ("did", "booking", "name", "court", "when", "why"), rows)
-
-
-def _print_held(club: Club, held: Iterable[Held]) -> None:
-    if rows := [(entry.id, club.name_of(entry.id), entry.reason, entry.detail) for entry in held]:
-        output.table("Held", ("booking", "name", "reason", "detail"), rows)
-    else:
-        output.line("Nothing is held any more.")
 
 
 def _print_day(club: Club) -> None:

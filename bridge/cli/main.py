@@ -88,22 +88,18 @@ def _log(log_level: str) -> Any:  # noqa: ANN401 (structlog's own type)
     return logs.get_logger()
 
 
-def _trace(error: BaseException | None) -> str:
+def _trace(error: BaseException) -> str:
     """Return where an error and those behind it came from: no locals, and no messages, which may name people.
 
     Of the system's own errors the message is kept: it names at most a file.
     """
     import traceback
 
-    parts: list[str] = []
-    while error is not None:
-        why = f": {os.strerror(error.errno)}" if isinstance(error, OSError) and error.errno else ""
-        frames = "".join(traceback.format_tb(error.__traceback__))
-        parts.append(f"{frames}{type(error).__qualname__}{why}")
-        inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-        parts += map(_trace, inner)
-        error = error.__cause__ or error.__context__
-    return "\n\nafter\n\n".join(parts)
+    why = f": {os.strerror(error.errno)}" if isinstance(error, OSError) and error.errno else ""
+    place = f"{''.join(traceback.format_tb(error.__traceback__))}{type(error).__qualname__}{why}"
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    behind = (*inner, error.__cause__ or error.__context__)
+    return "\n\nafter\n\n".join([place, *(_trace(each) for each in behind if each)])
 
 
 def _flush() -> None:

@@ -20,7 +20,7 @@ from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
-from bridge.model import STOP_SECONDS, PassRecord, Slot, Write, isoformat
+from bridge.model import STOP_SECONDS, Slot, Write, isoformat
 from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator, withheld_advice
 from bridge.sync.result import PassResult
@@ -117,41 +117,31 @@ def pass_json(result: PassResult, *, dry_run: bool) -> dict[str, Any]:
 
 
 def _action_json(write: Write) -> dict[str, str | None]:
-    slot = write.slot
-    return {
-        "action": write.verb.value,
-        "id": write.id,
-        "court": slot.court_id if slot else None,
-        "start": isoformat(slot.start) if slot else None,
-        "end": isoformat(slot.end) if slot else None,
-        "why": write.why,
-    }
+    place: dict[str, str | None] = {"court": None, "start": None, "end": None}
+    if slot := write.slot:
+        place = {"court": slot.court_id, "start": isoformat(slot.start), "end": isoformat(slot.end)}
+    return {"action": write.verb.value, "id": write.id, **place, "why": write.why}
 
 
 def report(result: PassResult, courts: Mapping[str, str], now: datetime, *, dry_run: bool) -> None:
     """Tell a pass; ``courts`` are names by id."""
     verdict, style = output.VERDICTS[result.record.outcome]
     output.line(f"Dry run, nothing was written. {verdict}" if dry_run else verdict, style)
-    output.line(counts(result.record, dry_run=dry_run))
-    if dry_run and result.planned:
-        rows = [(write.verb, write.id, *_place(write.slot, courts), write.why) for write in result.planned]
-        output.table("A pass would", ("do", "booking", "court", "when", "why"), rows, output.SHOWN)
-    output.print_held(result.held, now)
-    output.print_withheld("Deletes withheld", result.record.withheld, withheld_advice(result))
-    if result.errors:
-        output.line()
-    for error in dict.fromkeys(map(str, result.errors)):
-        output.line(error, "red")
-
-
-def counts(record: PassRecord, *, dry_run: bool = False) -> str:
-    """Return the counts of a pass in a sentence."""
-    would = "would be " if dry_run else ""
-    return (
+    record, would = result.record, "would be " if dry_run else ""
+    output.line(
         f"{output.several(record.seen, 'booking')} seen: {record.created} {would}created, {record.updated} "
         f"{would}updated, {record.unchanged} unchanged, {record.ignored} ignored (no court), "
         f"{record.held} held; {record.deleted} {would}deleted."
     )
+    if dry_run and result.planned:
+        rows = [(write.verb, write.id, *_place(write.slot, courts), write.why) for write in result.planned]
+        output.table("A pass would", ("do", "booking", "court", "when", "why"), rows, output.SHOWN)
+    output.print_held(result.held, now)
+    output.print_withheld("Deletes withheld", record.withheld, withheld_advice(result))
+    if result.errors:
+        output.line()
+    for error in dict.fromkeys(map(str, result.errors)):
+        output.line(error, "red")
 
 
 def _place(slot: Slot | None, courts: Mapping[str, str]) -> tuple[str, str]:

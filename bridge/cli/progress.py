@@ -34,18 +34,18 @@ class Bar(LogNarrator):
     def asking(self, answered: int) -> None:
         """Show how many bookings are looked up, once there are many."""
         if answered > MANY:
-            self._show(self._looked_up, completed=answered)
+            self._show(self._looked_up, answered)
 
     def planned(self, writes: int) -> None:
         """Show a bar, if many requests are planned."""
         if self._writes and writes > MANY:
             self._show(self._written, total=writes)
 
-    def _show(self, task: TaskID, **changes: Any) -> None:
+    def _show(self, task: TaskID, completed: int = 0, total: int | None = None) -> None:
         if not self._progress.live.is_started:
             self._progress.start()
             self._relog()
-        self._progress.update(task, visible=True, **changes)
+        self._progress.update(task, visible=True, completed=completed, total=total)
 
     def wrote(self, write: Write) -> None:
         """Move the bar."""
