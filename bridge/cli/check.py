@@ -18,17 +18,7 @@ from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.config.paths import is_there
 from bridge.config.schema import Config
-from bridge.errors import (
-    BridgeError,
-    ConfigError,
-    CredentialsRefused,
-    ExitStatus,
-    NotFound,
-    Problem,
-    Rejected,
-    StateError,
-    worst,
-)
+from bridge.errors import BridgeError, ConfigError, CredentialsRefused, ExitStatus, NotFound, Problem, Rejected, worst
 from bridge.launch27.client import Session
 from bridge.launch27.wire import Settings
 from bridge.ledger.store import Ledger
@@ -204,6 +194,8 @@ def _look_at_state(config: Config, findings: Findings) -> None:
         folder = next(parent for parent in state.parents if is_there(parent))
         for place in (state, folder) if is_there(state) else (folder,):
             if not os.access(place, os.W_OK):
-                raise StateError(f"{place} cannot be written by this user; the bridge's own user must be able to")
+                message = f"{place} cannot be written by this user; the bridge's own user must be able to"
+                findings.wrong("sync.state", message, ExitStatus.STATE)
+                return
         found = f"{output.several(bridged, 'booking')} in Wingfield" if is_there(state) else "none yet"
         findings.checked.append(f"state {state}: {found}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -73,10 +74,9 @@ async def _look_at_courts(sides: Sides, services: Clients, facility: str | None)
 
 async def _court(services: Clients, id_: str) -> Court | None:
     """Return a court; None when it is no longer there, or not for us."""
-    try:
+    with suppress(Rejected):
         return await services.wingfield.court(id_)
-    except Rejected:
-        return None
+    return None
 
 
 async def _look_at_services(sides: Sides, services: Clients) -> None:

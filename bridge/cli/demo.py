@@ -10,7 +10,7 @@ import asyncio
 import tempfile
 import textwrap
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from bridge import log as logs
@@ -23,7 +23,7 @@ from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
 from bridge.model import Write
 from bridge.sandbox import Sandbox
-from bridge.sandbox.saturday import COURTS, SATURDAY, STEPS, ZONE, Club, differing
+from bridge.sandbox.saturday import COURTS, SATURDAY, STEPS, Club, differing, hours
 from bridge.sync.clients import connected
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import PassResult
@@ -68,32 +68,17 @@ def _tell(club: Club, title: str, told: str, result: PassResult) -> None:
     report(result, {}, club.now, dry_run=False)
     if result.planned:
         _print_writes(club, result.planned)
-        _print_day(club)
+        output.table("Wingfield now", ("from", *(f"Court {number}" for number in COURTS)), club.day())
 
 
 def _print_writes(club: Club, writes: Iterable[Write]) -> None:
     """Print what was written: a cycle last and in its order, the others, which have none, by id."""
     rows = []
     for write in sorted(writes, key=lambda write: (1, "") if write.cycle else (0, write.id)):
-        court = club.wingfield.courts[write.slot.court_id].name if write.slot else ""
-        when = _hours(write.slot.start, write.slot.end) if write.slot else ""
+        court = club.wingfield.courts[write.slot.court_id].name if write.slot else None
+        when = hours(write.slot.start, write.slot.end) if write.slot else None
         rows.append((write.verb, write.id, club.name_of(write.id), court, when, write.why))
     output.table("What the pass did", ("did", "booking", "name", "court", "when", "why"), rows)
-
-
-def _print_day(club: Club) -> None:
-    """Print the day as Wingfield has it."""
-    day: dict[int, dict[str, str]] = {}
-    for id_, booking in sorted(club.wingfield.bookings.items()):
-        start, end = (datetime.fromisoformat(booking[key]) for key in ("startDate", "endDate"))
-        row = day.setdefault(start.astimezone(ZONE).hour, {})
-        row[booking["courtId"]] = f"{club.name_of(id_)} {_hours(start, end)}"
-    rows = [(f"{hour:02}:00", *(day[hour].get(id_, "") for id_ in COURTS.values())) for hour in sorted(day)]
-    output.table("Wingfield now", ("from", *(f"Court {number}" for number in COURTS)), rows)
-
-
-def _hours(start: datetime, end: datetime) -> str:
-    return f"{start.astimezone(ZONE):%H:%M}–{end.astimezone(ZONE):%H:%M}"
 
 
 def verdict(club: Club) -> ExitStatus:

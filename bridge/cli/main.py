@@ -104,10 +104,9 @@ def _trace(error: BaseException) -> str:
 
 def _flush() -> None:
     """Hand over what is still buffered; a reader that has gone is no error at the very end."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
-            if stream is not None:
-                stream.flush()
+            stream.flush()
         except OSError:
             from bridge.cli.output import abandon
 

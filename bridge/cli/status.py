@@ -12,18 +12,20 @@ from typing import Any
 
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.ledger.lock import lock_path
 from bridge.ledger.store import Ledger
 from bridge.model import Held, PassRecord, Watermark, from_ms, isoformat
 
-PASSES_SHOWN = 10
-
 
 def run(options: Options) -> ExitStatus:
     """Show the status; return 1 when something needs a person."""
-    status = _read(options.load_config(require_courts=False, require_secrets=False))
+    config = options.load_config(require_courts=False, require_secrets=False)
+    state = config.sync.state
+    with Ledger.snapshot(state, config.identity) as ledger:
+        bookings = sum(known.is_bridged for known in ledger.known.values())
+        passes, interval = ledger.passes(10), config.sync.interval
+        status = Status(state, bookings, ledger.held(), ledger.watermarks(), passes, interval, running(state))
     if options.json:
         output.show_json(status_json(status))
     else:
@@ -32,16 +34,11 @@ def run(options: Options) -> ExitStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """The process that has the lock of a state, and since when."""
-
-    pid: int
-    since: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Status:
-    """What the state says at one moment; ``bookings`` counts those that Wingfield has from us."""
+    """What the state says at one moment.
+
+    ``bookings`` counts those that Wingfield has from us; ``running`` names the process that has the lock.
+    """
 
     state: Path
     bookings: int
@@ -49,7 +46,7 @@ class Status:
     watermarks: Sequence[Watermark]
     passes: Sequence[PassRecord]
     interval: timedelta
-    running: Running | None = None
+    running: str | None = None
 
     @property
     def withheld(self) -> tuple[str, ...]:
@@ -63,22 +60,8 @@ class Status:
         return ExitStatus.ATTENTION if self.held or self.withheld or is_refused else ExitStatus.OK
 
 
-def _read(config: Config) -> Status:
-    state = config.sync.state
-    with Ledger.snapshot(state, config.identity) as ledger:
-        return Status(
-            state,
-            sum(known.is_bridged for known in ledger.known.values()),
-            ledger.held(),
-            ledger.watermarks(),
-            ledger.passes(PASSES_SHOWN),
-            config.sync.interval,
-            running(state),
-        )
-
-
-def running(state: Path, locks: Path = Path("/proc/locks")) -> Running | None:
-    """Return the process that has the lock of ``state``; None when none has, or it cannot be known.
+def running(state: Path, locks: Path = Path("/proc/locks")) -> str | None:
+    """Return in words which process has the lock of ``state``; None when none has, or it cannot be known.
 
     The lock file outlives its process, and trying the lock might turn a starting daemon away: so the
     kernel's own list is read. Source: Linux, proc_locks(5).
@@ -86,11 +69,12 @@ def running(state: Path, locks: Path = Path("/proc/locks")) -> Running | None:
     path = lock_path(state)
     try:
         written = json.loads(path.read_bytes())
-        found = Running(int(written["pid"]), datetime.fromisoformat(written["since"]))
-        entry = rf" FLOCK .* {found.pid} \S+:{path.stat().st_ino} "
-        return found if re.search(entry, locks.read_text()) else None
+        pid, since = int(written["pid"]), datetime.fromisoformat(written["since"]).astimezone()
+        entry = rf" FLOCK .* {pid} \S+:{path.stat().st_ino} "
+        is_locked = re.search(entry, locks.read_text())
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    return f"process {pid}, since {since:%Y-%m-%d %H:%M}" if is_locked else None
 
 
 def status_json(status: Status) -> dict[str, Any]:
@@ -137,10 +121,9 @@ def report(status: Status, now: datetime) -> None:
 
 
 def _activity(status: Status, now: datetime) -> str:
-    running = status.running
-    if running is None:
+    if status.running is None:
         return "No bridge is running on this state."
-    runs = f"A bridge is running (process {running.pid}, since {running.since.astimezone():%Y-%m-%d %H:%M})"
+    runs = f"A bridge is running ({status.running})"
     if not status.passes:
         return f"{runs}."
     next_pass = from_ms(status.passes[0].started_ms) + status.interval

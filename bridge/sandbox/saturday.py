@@ -107,6 +107,20 @@ class Club:
         """Return by whom it was booked."""
         return next((name for name, number in self.ids.items() if str(number) == id_), "")
 
+    def day(self) -> list[list[str]]:
+        """Return the day as Wingfield has it: for each hour in which something begins, the hour and each court."""
+        day: dict[int, dict[str, str]] = {}
+        for id_, booking in self.wingfield.bookings.items():
+            start, end = (datetime.fromisoformat(booking[key]) for key in ("startDate", "endDate"))
+            row = day.setdefault(start.astimezone(ZONE).hour, {})
+            row[booking["courtId"]] = f"{self.name_of(id_)} {hours(start, end)}"
+        return [[f"{hour:02}:00", *(day[hour].get(id_, "") for id_ in COURTS.values())] for hour in sorted(day)]
+
+
+def hours(start: datetime, end: datetime) -> str:
+    """Return from when to when, in the club's own time."""
+    return f"{start.astimezone(ZONE):%H:%M}–{end.astimezone(ZONE):%H:%M}"
+
 
 def _at(hour: int) -> datetime:
     return datetime.combine(SATURDAY, time(hour), ZONE)

@@ -14,7 +14,7 @@ from bridge.cli import demo
 from bridge.cli.main import main
 from bridge.errors import ExitStatus
 from bridge.model import Verb, Write
-from bridge.sandbox.saturday import STEPS, Club, expected
+from bridge.sandbox.saturday import STEPS, Club
 
 WATCHED = """
 import sys
@@ -39,11 +39,9 @@ def test_the_demo_ends_in_sync_and_tells_each_pass(capsys: pytest.CaptureFixture
     assert main(["demo"]) == 0
     said = capsys.readouterr()
     assert said.err == ""
-    for number, step in enumerate(STEPS, 1):
-        assert f"{number}. {step.title}\n" in said.out
-    for reason in ("court_booking_overlap", "no_participant", "ambiguous_court"):
-        assert reason in said.out
     for part in (
+        *(f"{number}. {step.title}\n" for number, step in enumerate(STEPS, 1)),
+        *("court_booking_overlap", "no_participant", "ambiguous_court"),
         "19 bookings seen: 15 created, 0 updated, 0 unchanged, 1 ignored (no court), 3 held; 0 deleted.",
         "19 bookings seen: 0 created, 0 updated, 15 unchanged",
         "18 bookings seen: 1 created, 2 updated, 11 unchanged, 1 ignored (no court), 3 held; 2 deleted.",
@@ -76,12 +74,3 @@ def test_the_demo_exits_1_when_wingfield_has_not_what_launch27_says(
 def test_a_booking_nobody_knows_has_no_name_and_a_delete_may_have_no_place(capsys: pytest.CaptureFixture[str]) -> None:
     demo._print_writes(Club(), [Write(Verb.DELETE, "1", None, (), b"", 0, "gone")])
     assert re.search(r"^  delete +1 +gone$", capsys.readouterr().out, re.MULTILINE)
-
-
-def test_the_steps_leave_launch27_as_they_tell() -> None:
-    club = Club()
-    for step in STEPS:
-        step.happens(club)
-    assert not club.launch27.bookings[club.ids["Lea Neumann"]]["active"]
-    assert club.ids["Ida Lorenz"] not in club.launch27.bookings
-    assert len(expected(club)) == 16

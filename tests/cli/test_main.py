@@ -22,8 +22,6 @@ from bridge.sandbox import Sandbox
 from tests.cli.calls import COURT_1, COURT_2, Ran, Run, WriteConfig, book, on_a_terminal, process, start
 from tests.support.builders import EMAIL, PASSWORD
 
-# --- arguments ---
-
 
 def imported(*arguments: str | Path) -> set[str]:
     """Return the modules that a call imports, in a process of its own."""
@@ -31,23 +29,16 @@ def imported(*arguments: str | Path) -> set[str]:
         "import sys, atexit; atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))\n"
         "from bridge.__main__ import main; sys.exit(main(sys.argv[1:]))"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 0, ran.stderr
+    call = [sys.executable, "-c", script, *map(str, arguments)]
+    ran = subprocess.run(call, capture_output=True, text=True, check=True)
     return set(ran.stderr.split())
 
 
-SLOW = {"httpx", "pydantic", "structlog", "rich", "sqlite_utils", "apscheduler", "stamina", "starlette"}
-
-
-@pytest.mark.parametrize("option", ["--version", "--help"])
-def test_version_and_help_import_nothing_slow(option: str) -> None:
-    assert not imported(option) & (SLOW | {"asyncio", "sqlite3"})
-
-
-def test_status_imports_neither_clients_nor_what_draws(config_file: Path) -> None:
-    assert not imported("status", "--config", config_file) & (SLOW - {"pydantic", "sqlite_utils"})
+def test_what_is_to_answer_at_once_imports_nothing_slow(config_file: Path) -> None:
+    slow = {"httpx", "structlog", "rich", "apscheduler", "stamina", "starlette"}
+    assert not imported("status", "--config", config_file) & slow
+    for option in ("--version", "--help"):
+        assert not imported(option) & (slow | {"pydantic", "sqlite_utils", "asyncio", "sqlite3"})
 
 
 def test_the_version_is_the_packages(run: Run) -> None:
@@ -102,37 +93,35 @@ def test_without_a_command_it_is_the_daemon(run: Run, config_file: Path, monkeyp
     assert called == [(config_file, {"environ": os.environ, "log_level": "debug"})]
 
 
-@pytest.mark.parametrize(("arguments", "code"), [("--once", 75), ("check", 75), ("", 0)])
-def test_an_interruption_before_anything_began_leaves_no_traceback(
-    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: str, code: int
+@pytest.mark.parametrize(
+    ("arguments", "number", "code"),
+    [("--once", signal.SIGTERM, 75), ("check", signal.SIGTERM, 75), ("", signal.SIGTERM, 0), ("status", None, 75)],
+)
+def test_an_interruption_or_a_broken_pipe_leaves_no_traceback(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: str, number: int | None, code: int
 ) -> None:
     def interrupted(*_: Any) -> Path:
-        os.kill(os.getpid(), signal.SIGTERM)
-        raise AssertionError("SIGTERM ends what Ctrl-C ends")
+        if number:
+            os.kill(os.getpid(), number)
+        raise BrokenPipeError
 
     monkeypatch.setattr("bridge.config.paths.find_config", interrupted)
     assert run(*arguments.split()) == Ran(code, "", "")
 
 
-def test_a_reader_that_goes_away_changes_nothing(sandbox: Sandbox, config_file: Path) -> None:
-    book(sandbox, email="")
-    with start("--once", "--config", config_file) as running:
-        assert running.stdout
-        assert running.stderr
-        running.stdout.close()
-        err = running.stderr.read()
-    assert running.returncode == 1
-    assert "Traceback" not in err
-    assert "Exception ignored" not in err
-
-
-def test_a_log_that_nobody_reads_any_more_changes_nothing(sandbox: Sandbox, config_file: Path) -> None:
+@pytest.mark.parametrize("gone", ["stdout", "stderr"])
+def test_a_reader_that_goes_away_changes_nothing(sandbox: Sandbox, config_file: Path, gone: str) -> None:
     number = book(sandbox)
+    book(sandbox, 1, email="")
     with start("--once", "--config", config_file) as running:
-        assert running.stderr
-        running.stderr.close()
-    assert running.returncode == 0
+        getattr(running, gone).close()
+        other = running.stderr if gone == "stdout" else running.stdout
+        assert other
+        said = other.read()
+    assert running.returncode == 1
     assert str(number) in sandbox.wingfield.bookings
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said
 
 
 def test_a_result_that_cannot_be_written_is_no_success(config_file: Path) -> None:
@@ -179,16 +168,6 @@ def test_what_nobody_expected_is_one_line_without_values(
     assert (line["event"], line["error"]) == ("internal_error", "ValueError")
     assert "in fail" in line["exception"]
     assert "OSError: No space left on device" in line["exception"]
-
-
-def test_a_broken_pipe_anywhere_else_leaves_no_traceback(
-    run: Run, config_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(_: Any) -> None:
-        raise BrokenPipeError
-
-    monkeypatch.setattr(status, "running", fail)
-    assert run("status", "--config", config_file) == Ran(75, "", "")
 
 
 def test_problems_are_told_in_words_on_a_terminal(write_config: WriteConfig) -> None:

@@ -46,9 +46,6 @@ def is_listing(method: str, path: str) -> bool:
     return method == "GET" and path.endswith("/customer/bookings")
 
 
-# --- one pass ---
-
-
 def test_a_pass_in_sync_exits_0_and_prints_one_object(run: Run, sandbox: Sandbox, config_file: Path) -> None:
     book(sandbox)
     sandbox.launch27.add_booking(services=[9])
@@ -175,9 +172,6 @@ def test_no_configuration_at_all_says_where_it_was_looked_for(run: Run, tmp_path
     assert "place" not in ran.log[0]
 
 
-# --- dry run ---
-
-
 def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
 
@@ -250,9 +244,6 @@ def test_a_delete_without_a_known_place_and_withheld_deletes_are_shown_as_they_a
     assert text.count("Wingfield: answered 500") == 1
     (action,) = once.pass_json(result, dry_run=True)["actions"]
     assert (action["action"], action["court"], action["start"], action["end"]) == ("delete", None, None, None)
-
-
-# --- signals ---
 
 
 def test_sigterm_ends_a_pass_with_what_is_in_flight_stored_and_75(sandbox: Sandbox, config_file: Path) -> None:

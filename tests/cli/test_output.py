@@ -21,36 +21,23 @@ class Terminal(io.StringIO):
         return True
 
 
-def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """Return a narrow terminal that is standard output from now on."""
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("COLUMNS", "20")
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stdout", terminal)
-    return terminal
-
-
 def test_a_table_is_plain_text_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
     output.line("first")
     output.table("Title", ("a", "long name"), [("value", "x"), ("", "y")])
     assert capsys.readouterr().out == "first\n\nTitle\n  a      long name\n  value  x\n         y\n"
 
 
-def test_a_table_is_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = on_a_terminal(monkeypatch)
+def test_lines_and_tables_are_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "20")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
     output.line("all well", "green")
     output.table("Title", ("a",), [("[b]x[/b]",)])
-    drawn = terminal.getvalue()
-    assert "\x1b[32mall well\x1b[0m" in drawn
-    assert "─" in drawn
-    assert "[b]x[/b]" in drawn
-
-
-def test_a_line_stays_one_line_however_narrow_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = on_a_terminal(monkeypatch)
-    output.line("# service_ids = []  # to be copied as it stands")
-    assert "# service_ids = []  # to be copied as it stands\n" in terminal.getvalue()
+    output.line("# service_ids = []  # stays one line, however narrow the terminal")
+    for part in ("\x1b[32mall well\x1b[0m", "─", "[b]x[/b]", "[]  # stays one line, however narrow the terminal\n"):
+        assert part in terminal.getvalue()
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
