@@ -131,8 +131,17 @@ def test_the_status_is_json_as_the_interface_says() -> None:
         {"account": 2, "listed_at": None, "source_updated_at": None},
     ]
     assert shown["passes"][0] == {
-        "started_at": "2026-11-20T11:00:00Z", "outcome": "attention", "duration_ms": 184, "withheld_deletes": 1,
-        "seen": 42, "created": 1, "updated": 2, "deleted": 1, "unchanged": 36, "ignored": 2, "held": 1,
+        "started_at": "2026-11-20T11:00:00Z",
+        "outcome": "attention",
+        "duration_ms": 184,
+        "withheld_deletes": 1,
+        "seen": 42,
+        "created": 1,
+        "updated": 2,
+        "deleted": 1,
+        "unchanged": 36,
+        "ignored": 2,
+        "held": 1,
     }
 
 
