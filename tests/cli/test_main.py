@@ -41,17 +41,11 @@ def test_what_is_to_answer_at_once_imports_nothing_slow(config_file: Path) -> No
         assert not imported(option) & (slow | {"pydantic", "sqlite_utils", "asyncio", "sqlite3"})
 
 
-def test_the_version_is_the_packages(run: Run) -> None:
+def test_version_and_help_tell_the_version_every_command_and_every_exit_status(run: Run) -> None:
     assert run("--version") == Ran(0, f"courtbridge {__version__}\n", "")
-
-
-def test_help_names_every_command_and_exit_status(run: Run) -> None:
     told = run("--help").out
     assert all(f"    {command} " in told for command in ("check", "status", "courts", "demo"))
     assert all(re.search(rf"\b{status}  ", told) for status in (0, 1, 2, 74, 75, 77, 78))
-
-
-def test_the_levels_are_those_of_the_log() -> None:
     assert LEVELS == logs.LEVELS
 
 

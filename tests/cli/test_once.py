@@ -41,8 +41,16 @@ def test_a_pass_in_sync_exits_0_and_prints_one_object(run: Run, sandbox: Sandbox
     shown = ran.json
     assert isinstance(shown.pop("duration_ms"), int)
     assert shown == {
-        "outcome": "in_sync", "seen": 2, "created": 1, "updated": 0, "deleted": 0, "unchanged": 0, "ignored": 1,
-        "held": [], "withheld_deletes": 0, "withheld": [],
+        "outcome": "in_sync",
+        "seen": 2,
+        "created": 1,
+        "updated": 0,
+        "deleted": 0,
+        "unchanged": 0,
+        "ignored": 1,
+        "held": [],
+        "withheld_deletes": 0,
+        "withheld": [],
     }
     assert [line["event"] for line in ran.log] == ["pass_started", "booking_created", "pass_finished"]
 
