@@ -35,9 +35,9 @@ def run(options: Options) -> ExitStatus:
         for problem in error.problems:
             findings.wrong(problem.place, problem.message, error.exit_status)
     if options.json:
+        lists = {"warnings": findings.warnings, "checked": findings.checked}
         problems = [asdict(problem) for problem, _ in findings.problems]
-        lists = {"problems": problems, "warnings": findings.warnings, "checked": findings.checked}
-        output.show_json({"ok": not problems, **lists})
+        output.show_json({"ok": not problems, "problems": problems, **lists})
     else:
         findings.report()
     return worst(status for _, status in findings.problems)

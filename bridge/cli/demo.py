@@ -18,7 +18,6 @@ from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.cli.once import report
 from bridge.config.loading import load_config
-from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
 from bridge.model import Write
@@ -37,18 +36,14 @@ def run(_options: Options) -> ExitStatus:
         return asyncio.run(_demo(Path(folder, "config.toml")))
 
 
-def _config(club: Club, path: Path) -> Config:
-    path.write_text(club.configuration)
-    return load_config(path, {})
-
-
 async def _demo(path: Path) -> ExitStatus:
     """Let each step happen, run a pass, and show what it did."""
     output.line("Courtbridge, with both services simulated on this computer. Nothing leaves it.", "bold")
     output.line(f"A club with four courts, and its bookings for {SATURDAY:%A, %d %B %Y}.")
     club, stop = Club(), asyncio.Event()
     async with Sandbox(club.launch27, club.wingfield):
-        config = _config(club, path)
+        club.write_config(path)
+        config = load_config(path, {})
         with Ledger.open(config.sync.state, config.identity) as ledger:
             async with connected(config) as services:
                 sync = Synchronizer(config, services, ledger, LogNarrator(), clock=lambda: club.now, stop=stop)

@@ -91,9 +91,7 @@ def status_json(status: Status) -> dict[str, Any]:
             }
             for mark in status.watermarks
         ],
-        "passes": [
-            {"started_at": _instant(record.started_ms), **output.record_json(record)} for record in status.passes
-        ],
+        "passes": [{"started_at": _instant(each.started_ms), **output.record_json(each)} for each in status.passes],
     }
 
 

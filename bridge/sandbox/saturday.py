@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -97,11 +98,11 @@ class Club:
         """Change time, length or court of a booking."""
         self.launch27.edit(self.ids[name], service_date=_at(hour), services=_services(minutes, court))
 
-    @property
-    def configuration(self) -> str:
-        """The text of a configuration under which the club is bridged."""
+    def write_config(self, path: Path) -> None:
+        """Write a configuration under which the club is bridged."""
         config = _CONFIG.format(launch27=self.launch27, wingfield=self.wingfield, email=EMAIL, password=PASSWORD)
-        return config + "".join(_RULE.format(number=number, court_id=id_) for number, id_ in COURTS.items())
+        rules = (_RULE.format(number=number, court_id=id_) for number, id_ in COURTS.items())
+        path.write_text(config + "".join(rules))
 
     def name_of(self, id_: str) -> str:
         """Return by whom it was booked."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import signal
@@ -15,9 +14,8 @@ import pytest
 
 from bridge import __version__
 from bridge import log as logs
-from bridge.cli import output, status
+from bridge.cli import status
 from bridge.cli.arguments import LEVELS
-from bridge.cli.main import main
 from bridge.sandbox import Sandbox
 from tests.cli.calls import COURT_1, COURT_2, Ran, Run, WriteConfig, book, on_a_terminal, process, start
 from tests.support.builders import EMAIL, PASSWORD
@@ -123,19 +121,6 @@ def test_a_result_that_cannot_be_written_is_no_success(config_file: Path) -> Non
         ran = process("status", "--config", config_file, stdout=full)
     assert ran.code == 1
     assert "No space left" in ran.log[0]["message"]
-
-
-def test_what_cannot_be_handed_over_at_the_very_end_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full(io.StringIO):
-        def flush(self) -> None:
-            raise BrokenPipeError
-
-    abandoned: list[Any] = []
-    monkeypatch.setattr(output, "abandon", abandoned.append)
-    monkeypatch.setattr(sys, "stdout", Full())
-    with pytest.raises(SystemExit):
-        main(["--version"])
-    assert abandoned == [sys.stdout]
 
 
 @pytest.mark.parametrize(("name", "code"), [("config.toml", 0), ("none.toml", 78)])

@@ -6,9 +6,11 @@ import json
 import os
 import re
 import signal
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +33,14 @@ def is_put(method: str, _path: str) -> bool:
 
 def is_listing(method: str, path: str) -> bool:
     return method == "GET" and path.endswith("/customer/bookings")
+
+
+def stop(running: subprocess.Popen[str], hang: Any, number: int) -> None:
+    """Send a signal to a pass once it hangs, and wait until it says that it stops."""
+    assert hang.struck.wait(20)
+    running.send_signal(number)
+    assert running.stderr
+    next(line for line in running.stderr if '"stopping"' in line)
 
 
 def test_a_pass_in_sync_exits_0_and_prints_one_object(run: Run, sandbox: Sandbox, config_file: Path) -> None:
@@ -59,8 +69,7 @@ def test_a_held_booking_exits_1_with_its_reason(run: Run, sandbox: Sandbox, conf
     number = book(sandbox, email="")
     ran = run("--once", "--json", "--config", config_file)
     (held,) = ran.json["held"]
-    assert ran.code == 1
-    assert ran.json["outcome"] == "attention"
+    assert (ran.code, ran.json["outcome"]) == (1, "attention")
     assert (held["id"], held["reason"]) == (str(number), "no_participant")
     assert "fallback_email" in held["detail"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", held["since"])
@@ -226,10 +235,7 @@ def test_sigterm_ends_a_pass_with_what_is_in_flight_stored_and_75(sandbox: Sandb
         book(sandbox, hour)
     hang = sandbox.wingfield.faults.add("hang", match=is_put, after=3)
     with start("--once", "--json", "--config", config_file) as running:
-        assert hang.struck.wait(20)
-        running.send_signal(signal.SIGTERM)
-        assert running.stderr
-        next(line for line in running.stderr if '"stopping"' in line)
+        stop(running, hang, signal.SIGTERM)
         hang.release()
         out, _ = running.communicate(timeout=20)
     assert running.returncode == 75
@@ -245,10 +251,7 @@ def test_sigterm_ends_a_pass_with_what_is_in_flight_stored_and_75(sandbox: Sandb
 def test_a_second_signal_ends_it_at_once(sandbox: Sandbox, config_file: Path, first: signal.Signals) -> None:
     hang = sandbox.launch27.faults.add("hang", match=is_listing)
     with start("--once", "--config", config_file) as running:
-        assert hang.struck.wait(20)
-        running.send_signal(first)
-        assert running.stderr
-        next(line for line in running.stderr if '"stopping"' in line)
+        stop(running, hang, first)
         running.send_signal(signal.SIGTERM)
         _, err = running.communicate(timeout=4)
     assert running.returncode == 75

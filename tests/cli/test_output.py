@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.cli import output
+from bridge.cli.main import main
 from bridge.errors import BridgeError
 from bridge.model import Held, to_ms
 
@@ -73,7 +74,9 @@ def test_a_reader_that_has_gone_is_no_error_and_a_full_disk_is(monkeypatch: pyte
     else:
         with pytest.raises(BridgeError, match="could not be written to standard output: No space left"):
             output.say("text")
-    assert abandoned == [sys.stdout]
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert abandoned == [sys.stdout, sys.stdout], "once for the result, and once at the very end"
 
 
 def test_without_standard_output_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
