@@ -130,7 +130,6 @@ class _Look:
         return False
 
     async def _catalogue(self, session: Session) -> None:
-        """Compare the services that the configuration names with those there are."""
         findings = self.findings
         try:
             catalogue = await self.services.launch27.catalogue(session)

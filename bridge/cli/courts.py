@@ -58,13 +58,12 @@ async def _look(config: Config, facility: str | None) -> Sides:
 
 
 async def _look_at_courts(sides: Sides, services: Clients, facility: str | None) -> None:
-    wingfield = services.wingfield
     try:
         if facility is not None:
-            sides.courts = await wingfield.facility_courts(facility)
+            sides.courts = await services.wingfield.facility_courts(facility)
             return
-        ids = {mapping.court_id for mapping in await wingfield.court_mappings()}
-        async for page in wingfield.list_bookings():
+        ids = {mapping.court_id for mapping in await services.wingfield.court_mappings()}
+        async for page in services.wingfield.list_bookings():
             ids.update(stored.slot.court_id for stored in page if stored.slot)
         found = await asyncio.gather(*(_court(services, id_) for id_ in sorted(ids)))
         sides.courts = [court for court in found if court is not None]

@@ -1,8 +1,4 @@
-"""``courtbridge demo``: a club's Saturday in both services, simulated, and real passes between them.
-
-Everything it keeps is in a temporary directory, and nothing leaves the computer. At the end Wingfield is
-compared with Launch27, by rules that are not the bridge's.
-"""
+"""``courtbridge demo``: a club's Saturday in both services, simulated here, and real passes between them."""
 
 from __future__ import annotations
 
@@ -77,7 +73,7 @@ def _print_writes(club: Club, writes: Iterable[Write]) -> None:
 
 
 def verdict(club: Club) -> ExitStatus:
-    """Compare both services, say how they compare, and return the exit status."""
+    """Compare both services, by rules that are not the bridge's, and return the exit status."""
     output.line()
     if differ := differing(club):
         output.line(f"NOT in sync; these differ: {', '.join(differ)}. This is a bug.", "red")

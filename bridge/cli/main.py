@@ -58,8 +58,7 @@ def _command(options: Options) -> int:
     if options.command == "once":
         # A pass makes many objects and hardly a cycle of them: looking for cycles less often saves a tenth.
         gc.set_threshold(50_000, 20, 20)
-    status: ExitStatus = importlib.import_module(f"bridge.cli.{options.command}").run(options)
-    return status
+    return int(importlib.import_module(f"bridge.cli.{options.command}").run(options))
 
 
 _EVENTS = {ConfigError: "config_invalid", StateError: "state_unusable", AlreadyRunning: "already_running"}

@@ -26,9 +26,6 @@ from bridge.sync.narrator import LogNarrator, withheld_advice
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
 
-_STORE_SECONDS = 0.5
-"""How much longer than requests in flight a pass may take after a signal, to store what they came to."""
-
 
 def run(options: Options) -> ExitStatus:
     """Run one pass, or only say what it would do: a dry run writes nothing anywhere."""
@@ -96,7 +93,7 @@ def _on_signals(stop: asyncio.Event, services: Clients, task: asyncio.Task[PassR
         logs.get_logger().info("stopping", signal=number.name, within_seconds=STOP_SECONDS)
         stop.set()
         services.stop()
-        loop.call_later(STOP_SECONDS + _STORE_SECONDS, task.cancel)
+        loop.call_later(STOP_SECONDS + 0.5, task.cancel)  # after the requests in flight, what they came to is stored
 
     for each in both:
         loop.add_signal_handler(each, first, each)

@@ -67,7 +67,7 @@ def test_the_demo_exits_1_when_wingfield_has_not_what_launch27_says(
     assert demo.verdict(club) is ExitStatus.ATTENTION
     assert "NOT in sync; these differ: 1001, 1002" in capsys.readouterr().out
     monkeypatch.setattr(demo, "STEPS", STEPS[:1])
-    assert main(["demo"]) is ExitStatus.ATTENTION, "what is held is not in Wingfield yet"
+    assert main(["demo"]) == ExitStatus.ATTENTION, "what is held is not in Wingfield yet"
     assert "these differ: 1016, 1017." in capsys.readouterr().out
 
 
