@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge.errors import AccessDenied
 from bridge.sandbox import Sandbox
+from bridge.wingfield.client import Wingfield
 from tests.cli.calls import COURT_1, COURT_2, Run, WriteConfig, writes
 from tests.support.builders import PASSWORD
 
@@ -96,9 +98,6 @@ def test_a_check_tells_a_court_that_is_denied_from_services_that_fail_and_says_o
 def test_a_court_of_an_organization_that_gave_no_access_needs_a_person(
     run: Run, sandbox: Sandbox, config_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bridge.errors import AccessDenied
-    from bridge.wingfield.client import Wingfield
-
     async def denied(_: Wingfield, __: str) -> None:
         raise AccessDenied("Wingfield", "the court's organization has not given access")
 

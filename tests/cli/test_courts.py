@@ -18,6 +18,10 @@ from tests.support.builders import PASSWORD
 def test_courts_prints_blocks_that_make_a_valid_configuration(run: Run, sandbox: Sandbox, config_file: Path) -> None:
     text = config_file.read_text()
     config_file.write_text(text[: text.index("[[courts]]")])
+    ran = run("courts", "--config", config_file)
+    assert ran.code == 0
+    assert "try --facility ID" in ran.out
+    assert "[[courts]]" not in ran.out
     facility = next(iter(sandbox.wingfield.courts.values())).facility_id
     ran = run("courts", "--facility", facility, "--config", config_file)
     assert ran.code == 0
@@ -36,13 +40,6 @@ def test_courts_are_found_in_mappings_and_bookings(run: Run, sandbox: Sandbox, c
     assert ran.code == 0
     assert [(court["id"], court["service_ids"]) for court in ran.json["courts"]] == [(COURT_1, [1]), (COURT_2, [2])]
     assert [service["id"] for service in ran.json["services"]] == [1, 2, 9]
-
-
-def test_courts_without_any_says_what_to_try(run: Run, config_file: Path) -> None:
-    ran = run("courts", "--config", config_file)
-    assert ran.code == 0
-    assert "try --facility ID" in ran.out
-    assert "[[courts]]" not in ran.out
 
 
 def test_courts_shows_the_one_side_when_the_other_is_refused(

@@ -19,12 +19,12 @@ from bridge.config.loading import load_config
 from bridge.errors import ExitStatus, Unavailable
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
-from bridge.model import PassRecord, Verb, Write
+from bridge.model import PassRecord
 from bridge.sandbox import Sandbox
 from bridge.sync.result import PassResult
 from tests.cli import calls
 from tests.cli.calls import COURT_2, SLOT, Run, WriteConfig, book, process, start, writes
-from tests.support.builders import EMAIL, PASSWORD
+from tests.support.builders import EMAIL, PASSWORD, delete
 
 
 def is_put(method: str, _path: str) -> bool:
@@ -216,10 +216,9 @@ def test_a_dry_run_works_beside_a_process_that_holds_the_state_and_leaves_its_fi
 def test_a_delete_without_a_known_place_and_withheld_deletes_are_shown_as_they_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    delete = Write(Verb.DELETE, "1002", None, (), b"", 0, "cancelled or gone in Launch27")
     record = PassRecord(0, 184, "incomplete", 42, 1, 2, 1, 36, 2, 1, ("1", "2"))
     errors = (Unavailable("Wingfield", "answered 500"), Unavailable("Wingfield", "answered 500"))
-    result = PassResult(record, ExitStatus.TRY_LATER, (), (delete,), errors)
+    result = PassResult(record, ExitStatus.TRY_LATER, (), (delete(1002, why="cancelled or gone"),), errors)
     once.report(result, {}, datetime.now(UTC), dry_run=True)
     text = capsys.readouterr().out
     assert "1 would be created" in text
