@@ -14,9 +14,7 @@ from typing import Any
 import pytest
 
 from bridge import __version__
-from bridge import log as logs
 from bridge.cli import output, status
-from bridge.cli.arguments import LEVELS
 from bridge.cli.main import main
 from bridge.sandbox import Sandbox
 from tests.cli.calls import COURT_1, COURT_2, Ran, Run, WriteConfig, book, on_a_terminal, process, start
@@ -58,10 +56,6 @@ def test_help_names_every_command_and_exit_status(run: Run) -> None:
     told = run("--help").out
     assert all(f"    {command} " in told for command in ("check", "status", "courts", "demo"))
     assert all(re.search(rf"\b{status}  ", told) for status in (0, 1, 2, 74, 75, 77, 78))
-
-
-def test_the_levels_are_those_of_the_log() -> None:
-    assert LEVELS == logs.LEVELS
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def heard(systemd: socket.socket) -> list[str]:
     ("say", "lines"),
     [
         (lambda notifier: notifier.ready("in sync"), ["READY=1", "STATUS=in sync"]),
-        (lambda notifier: notifier.stopping("stopping"), ["STOPPING=1", "STATUS=stopping"]),
+        (lambda notifier: notifier.stopping(), ["STOPPING=1", "STATUS=stopping"]),
         (lambda notifier: notifier.status("one\nSTOPPING=1\ttwo"), ["STATUS=one STOPPING=1 two"]),
     ],
 )
@@ -71,7 +71,9 @@ def test_the_watchdog_is_told_when_systemd_asks_for_it(systemd: socket.socket, m
     notifier = make(WATCHDOG_USEC="3000000", WATCHDOG_PID=str(os.getpid()))
     assert notifier.watchdog_seconds == 3.0
     notifier.alive()
-    assert heard(systemd) == ["WATCHDOG=1"]
+    notifier.alive()
+    notifier.status("end")
+    assert [heard(systemd), heard(systemd)] == [["WATCHDOG=1"], ["STATUS=end"]]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
 import structlog
 
 from bridge import log as logs
@@ -23,8 +24,7 @@ from bridge.config.loading import load_config
 from bridge.config.schema import Config
 from bridge.ledger.store import Ledger
 from bridge.sandbox import Sandbox
-from bridge.service.club import Club
-from bridge.service.process import Daemon, Scheduler
+from bridge.service import club, process, watch
 from bridge.service.systemd import Notifier
 from bridge.sync.narrator import LogNarrator
 from tests.support.builders import EMAIL
@@ -175,15 +175,11 @@ class _Stream(io.StringIO):
         return len(text)
 
 
-def _faster(config: Config) -> Config:
-    sync = config.sync.model_copy(update={"interval": config.sync.interval / 5})
-    return config.model_copy(update={"sync": sync})
-
-
 class Here:
     """The daemon in the running event loop; when the test is over, it is told to stop.
 
-    To save time, an interval is a fifth of what is configured, and so is the time in which a file settles.
+    To save time, an interval is a fifth of what is configured, and so is the time in which a file settles,
+    and it looks at its files twenty times a second.
     """
 
     def __init__(
@@ -191,35 +187,31 @@ class Here:
     ) -> None:
         self.config = config
         self.log = Log()
-        self.aside = logs.Aside()
+        self.loads = 0
+        """How often the configuration was read."""
+        self._patch = pytest.MonkeyPatch()
         self._notifier = Notifier(str(notify.path) if notify else "", watchdog_seconds)
         self._added = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        logs.configure("info", _Stream(self._add), self.aside)
-        config = _faster(load_config(self.config, {}))
+        self._patch.setattr(club, "load_config", self._load)
+        self._patch.setattr(watch, "SETTLED_SECONDS", 0.2)
+        self._patch.setattr(process, "BEAT_SECONDS", 0.05)
+        aside = logs.Aside()
+        logs.configure("info", _Stream(self._add), aside)
+        config = self._load(self.config, {})
         self.ledger = Ledger.open(config.sync.state, config.identity)
-        narrator, scheduler = LogNarrator(lasting=True, aside=self.aside), Scheduler()
-        self.club = Club(config, {}, self.ledger, scheduler, self._notifier, narrator, settled_seconds=0.2)
-        self._instrument(self.club)
-        daemon = Daemon(self.club, scheduler, self._notifier, beat_seconds=0.05)
-        self.task = asyncio.create_task(daemon.run())
+        scheduler, narrator = process.Scheduler(), LogNarrator(lasting=True, aside=aside)
+        self.club = club.Club(config, {}, self.ledger, scheduler, self._notifier, narrator)
+        self.task = asyncio.create_task(process.Daemon(self.club, scheduler, self._notifier).run())
         return self
 
-    def _instrument(self, club: Club) -> None:
-        """Count how often the daemon looks at its files (``beats``), and reads them again (``loads``)."""
-        self.beats, self.loads = 0, 0
-        look, load = club.look_after_configuration, club._load
-
-        def count_beats(*, asked: bool = False) -> None:
-            self.beats += 1
-            look(asked=asked)
-
-        def count_loads() -> Config:
-            self.loads += 1
-            return _faster(load())
-
-        club.look_after_configuration, club._load = count_beats, count_loads  # type: ignore[method-assign]
+    def _load(self, *arguments: Any) -> Config:
+        """Read the configuration; an interval is a fifth of what is configured."""
+        self.loads += 1
+        config = load_config(*arguments)
+        sync = config.sync.model_copy(update={"interval": config.sync.interval / 5})
+        return config.model_copy(update={"sync": sync})
 
     async def __aexit__(self, *_: object) -> None:
         try:
@@ -233,6 +225,7 @@ class Here:
             self.records = self.ledger.passes(1000)[::-1]
             self.ledger.close()
             self._notifier.close()
+            self._patch.undo()
             structlog.reset_defaults()
 
     async def ended(self) -> None:
