@@ -53,15 +53,9 @@ def test_a_line_is_one_json_object_with_level_and_utc_time(out: io.StringIO) -> 
     assert "Ümläut" in out.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("stream", "begins"),
-    [
-        ("{}:{}", ["<7>{", "<6>{", "<4>{", "<3>{", "<2>{"]),
-        *((other, ['{"ti'] * 5) for other in ("", "1:2", "x", "1:2:3")),
-    ],
-)
+@pytest.mark.parametrize("stream", ["{}:{}", "", "1:2", "nonsense", "1:2:3"])
 def test_priorities_come_first_only_where_stderr_is_the_journal(
-    stream: str, begins: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stream: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (tmp_path / "journal").open("w+") as out:
         stat = os.fstat(out.fileno())
@@ -71,7 +65,8 @@ def test_priorities_come_first_only_where_stderr_is_the_journal(
         for method in (log.debug, log.info, log.warning, log.error, log.critical):
             method("x")
         out.seek(0)
-        assert [line[:4] for line in out] == begins
+        priorities = ["<7>{", "<6>{", "<4>{", "<3>{", "<2>{"]
+        assert [line[:4] for line in out] == (priorities if stream == "{}:{}" else ['{"ti'] * 5)
 
 
 def test_a_stream_without_a_file_is_no_journal(out: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,10 +87,11 @@ def test_a_terminal_gets_lines_for_people_and_nothing_steers_it() -> None:
 
 
 def test_a_closed_stream_loses_lines_and_raises_nothing(out: io.StringIO) -> None:
+    logs.configure("info", Broken())
+    structlog.get_logger().info("x")
+    logs.configure("info", out)
     out.close()
-    for stream in (Broken(), out):
-        logs.configure("info", stream)
-        structlog.get_logger().info("x")
+    structlog.get_logger().info("x")
 
 
 def test_what_libraries_warn_about_is_a_line_without_its_values(out: io.StringIO) -> None:
@@ -130,9 +126,9 @@ def test_clients_lines_are_laid_aside_until_they_are_told_again(out: io.StringIO
     assert aside.take() == []
     log.warning(**retried)
     log.warning("request_retried")
-    told = lines(out)[1]
-    assert len(lines(out)) == 2
-    assert (told.keys(), told["service"]) == ({"timestamp", "level", "event", "service"}, "Launch27")
+    _, told = lines(out)
+    assert told.pop("timestamp")
+    assert told == {"event": "request_retried", "service": "Launch27", "level": "warning"}
 
 
 def test_at_debug_level_they_are_written_as_they_come(out: io.StringIO) -> None:

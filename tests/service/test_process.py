@@ -20,7 +20,6 @@ import time_machine
 
 from bridge.errors import StateError
 from bridge.http import client as http
-from bridge.http.client import Backoff
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
 from bridge.sandbox import Sandbox
@@ -28,48 +27,28 @@ from bridge.service import club
 from bridge.service import process as daemon
 from bridge.sync import executor
 from bridge.sync.run import Synchronizer
-from tests.support.daemons import (
-    FakeSystemd,
-    Here,
-    Process,
-    book,
-    chmod,
-    link,
-    logins,
-    read,
-    rename,
-    replace,
-    touch,
-    write,
-    writes,
-)
+from tests.support.club import QUICK, is_listing, is_write
+from tests.support.daemons import FakeSystemd, Here, Process, book
 
 Write = Callable[..., Path]
 Ran = Callable[..., tuple[int, str]]
 SECOND = '[sync]\ninterval = "1s"\n'
 
 
-def is_listing(_method: str, path: str) -> bool:
-    return path.endswith("/bookings")
+def logins(sandbox: Sandbox) -> int:
+    return sum(entry.path.endswith("/login") for entry in sandbox.launch27.log)
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a request give up soon."""
     assert http.Http.__init__.__kwdefaults__ is not None
-    quickly = Backoff(tries=3, in_all=2.0, first=0.001, longest=0.004, jitter=0.001)
-    monkeypatch.setitem(http.Http.__init__.__kwdefaults__, "backoff", quickly)
+    monkeypatch.setitem(http.Http.__init__.__kwdefaults__, "backoff", QUICK)
 
 
 @pytest.fixture
 def config(write_config: Write) -> Path:
     return write_config(more=SECOND)
-
-
-@pytest.fixture
-def systemd(tmp_path: Path) -> Iterator[FakeSystemd]:
-    with FakeSystemd(tmp_path / "notify") as systemd:
-        yield systemd
 
 
 # --- passes ---
@@ -113,45 +92,24 @@ async def test_a_quiet_pass_is_not_told(sandbox: Sandbox, config: Path) -> None:
     book(sandbox)
     async with Here(config) as here:
         await here.passes(3)
-    assert len(here.log.of("pass_finished")) == 1
-    assert [line["event"] for line in here.log.lines] == [
-        "daemon_started",
-        "booking_created",
-        "pass_finished",
-        "daemon_stopping",
-        "daemon_stopped",
-    ]
+    told = " ".join(line["event"] for line in here.log.lines)
+    assert told == "daemon_started booking_created pass_finished daemon_stopping daemon_stopped"
 
 
 # --- edits ---
 
 
-def edit_in_place(config: Path, text: str) -> None:
-    write(config, text)
-
-
-def edit_by_rename(config: Path, text: str) -> None:
-    new = config.with_name("new")
-    write(new, text)
-    rename(new, config)
-
-
-def edit_by_switching_a_link(config: Path, text: str) -> None:
-    write(config.with_name("other.toml"), text)
-    link(config, "other.toml")
-
-
-@pytest.mark.parametrize("edit", [edit_in_place, edit_by_rename, edit_by_switching_a_link])
-async def test_an_edit_is_taken_in_and_a_pass_follows(
-    sandbox: Sandbox, write_config: Write, edit: Callable[[Path, str], None]
-) -> None:
+async def test_an_edit_is_taken_in_and_a_pass_follows(sandbox: Sandbox, write_config: Write) -> None:
     config = write_config(more='[sync]\ninterval = "1h"\n')
-    text = read(config)
-    rename(config, config.with_name("one.toml"))
-    link(config, "one.toml")
+    edited = config.with_name("edited.toml")
+    more = '[mapping]\nfallback_email = "a@c.co"\n[sync]\nfuture = "30d"'
+    edited.write_text(config.read_text().replace("[sync]", more))
+    config.rename(config.with_name("one.toml"))
+    config.symlink_to("one.toml")
     async with Here(config) as here:
         await here.passes(1)
-        edit(config, text.replace("[sync]", '[mapping]\nfallback_email = "a@c.co"\n[sync]\nfuture = "30d"'))
+        config.unlink()
+        config.symlink_to("edited.toml")
         began = monotonic()
         line = await here.wait("config_reloaded")
         await here.passes(2)
@@ -163,20 +121,20 @@ async def test_an_edit_is_taken_in_and_a_pass_follows(
 
 async def test_a_wrong_edit_is_told_once_with_all_its_problems(sandbox: Sandbox, config: Path) -> None:
     (number,) = book(sandbox)
-    good = read(config)
+    good = config.read_text()
     async with Here(config) as here:
         await here.passes(1)
-        write(config, good.replace('"1s"', '"soon"') + "\n[[courts]]\nservice_ids = [3]\n")
+        config.write_text(good.replace('"1s"', '"soon"') + "\n[[courts]]\nservice_ids = [3]\n")
         line = await here.wait("config_rejected")
         assert [problem.partition(":")[0] for problem in line["problems"]] == ["sync.interval", "courts[2].court_id"]
-        touch(config)
+        config.touch()
         sandbox.launch27.cancel(number)
         await here.wait("booking_deleted")
         os.kill(os.getpid(), signal.SIGHUP)
         await here.wait("config_rejected", 2)
-        write(config, good)
+        config.write_text(good)
         assert (await here.wait("config_reloaded"))["changed"] == []
-        write(config, good.replace('"1s"', '"soon"'))
+        config.write_text(good.replace('"1s"', '"soon"'))
         await here.wait("config_rejected", 3)
     assert len(here.log.of("config_rejected")) == 3
 
@@ -184,7 +142,7 @@ async def test_a_wrong_edit_is_told_once_with_all_its_problems(sandbox: Sandbox,
 async def test_a_touched_file_is_no_edit(sandbox: Sandbox, config: Path) -> None:
     async with Here(config) as here:
         await here.until(lambda: here.loads == 2)
-        touch(config)
+        config.touch()
         await here.until(lambda: here.loads == 3)
         await here.passes(3)
     assert not here.log.of("config_reloaded")
@@ -192,12 +150,12 @@ async def test_a_touched_file_is_no_edit(sandbox: Sandbox, config: Path) -> None
 
 async def test_an_edit_that_is_taken_back_in_time_changes_nothing(sandbox: Sandbox, config: Path) -> None:
     hang = sandbox.launch27.faults.add("hang", match=is_listing)
-    text = read(config)
+    text = config.read_text()
     async with Here(config) as here:
         await here.until(lambda: hang.hits == 1 and here.loads == 2)
-        write(config, text.replace('"1s"', '"2s"'))
+        config.write_text(text.replace('"1s"', '"2s"'))
         await here.until(lambda: here.loads == 3)
-        write(config, text)
+        config.write_text(text)
         await here.until(lambda: here.loads == 4)
         hang.release()
         assert (await here.wait("config_reloaded"))["changed"] == []
@@ -217,7 +175,7 @@ async def test_another_state_is_refused_while_running(
 ) -> None:
     async with Here(config) as here:
         await here.passes(1)
-        replace(config, old, new)
+        here.edit(old, new)
         os.kill(os.getpid(), signal.SIGHUP)
         line = await here.wait("config_rejected")
         count = len(here.ledger.passes(100))
@@ -229,14 +187,14 @@ async def test_another_state_is_refused_while_running(
 async def test_a_rotated_secret_is_taken_in(sandbox: Sandbox, write_config: Write, tmp_path: Path) -> None:
     token = sandbox.wingfield.token
     secret = tmp_path / "token"
-    write(secret, token)
+    secret.write_text(token)
     secret.chmod(0o600)
     config = write_config({f'token = "{token}"': 'token_file = "token"'}, more=SECOND)
     book(sandbox)
     async with Here(config) as here:
         await here.passes(1)
         sandbox.wingfield.token = "tok_ext_v1_new"
-        write(secret, "tok_ext_v1_new")
+        secret.write_text("tok_ext_v1_new")
         assert (await here.wait("config_reloaded"))["changed"] == ["wingfield.token"]
         book(sandbox, first_hour=40)
         await here.wait("booking_created", 2)
@@ -244,12 +202,12 @@ async def test_a_rotated_secret_is_taken_in(sandbox: Sandbox, write_config: Writ
 
 
 async def test_a_secret_others_can_read_is_warned_about(sandbox: Sandbox, config: Path) -> None:
-    chmod(config, 0o644)
+    config.chmod(0o644)
     async with Here(config) as here:
         await here.wait("config_warning", 2)
-        replace(config, '"1s"', '"2s"')
+        here.edit('"1s"', '"2s"')
         await here.wait("config_reloaded")
-        chmod(config, 0o600)
+        config.chmod(0o600)
         await here.wait("config_reloaded", 1)
     assert len(here.log.of("config_warning")) == 2
 
@@ -268,7 +226,7 @@ async def test_an_outage_is_told_when_it_begins_and_when_it_ends(sandbox: Sandbo
         assert not here.log.of("request_retried")
         for service in (sandbox.launch27, sandbox.wingfield):
             service.faults.clear()
-        replace(config, '"1s"', '"2s"')  # does not wait for the end of the back-off
+        here.edit('"1s"', '"2s"')  # does not wait for the end of the back-off
         await here.wait("trouble_over")
         await here.wait("booking_created")
         await here.until(lambda: here.club.backoff.failures == 0)
@@ -311,19 +269,19 @@ async def test_a_request_that_had_to_be_retried_is_told_once(sandbox: Sandbox, c
 
 
 async def test_a_refused_login_waits_until_the_password_is_another(sandbox: Sandbox, config: Path) -> None:
-    right = read(config)
-    write(config, right.replace("correct-horse", "wrong-horse"))
+    right = config.read_text()
+    config.write_text(right.replace("correct-horse", "wrong-horse"))
     book(sandbox)
     async with Here(config) as here:
         await here.wait("login_refused")
         await here.passes(1)
         os.kill(os.getpid(), signal.SIGHUP)
         await here.wait("config_reloaded")
-        replace(config, '"1s"', '"2s"')
+        here.edit('"1s"', '"2s"')
         await here.wait("config_reloaded", 2)
         assert logins(sandbox) == 1
         assert here.club._job.next_run_time - datetime.now(UTC) > timedelta(seconds=290)
-        write(config, right)
+        config.write_text(right)
         await here.wait("booking_created")
     assert logins(sandbox) == 2
     assert len(here.log.of("login_refused")) == 1
@@ -420,8 +378,8 @@ async def test_a_stop_while_writing_stores_what_was_answered(
     sandbox.wingfield.faults.clear()
     async with Here(config) as here:
         await here.wait("booking_created")
-    applied = [entry.id for entry in writes(sandbox) if entry.status == 200]
-    assert sorted(applied) == sorted(map(str, numbers))
+    applied = [entry.id for entry in sandbox.wingfield.log if entry.method == "PUT" and entry.status == 200]
+    assert sorted(map(str, applied)) == sorted(map(str, numbers))
 
 
 async def test_a_ledger_that_fails_ends_the_daemon(
@@ -448,11 +406,11 @@ async def test_systemd_hears_of_everything(sandbox: Sandbox, config: Path, syste
         words = await systemd.hears("STATUS=in sync: 2 bookings, last pass ")
         assert words.count(":") == 3
         await systemd.hears("WATCHDOG=1")
-        replace(config, '"1s"', '"2s"')
+        here.edit('"1s"', '"2s"')
         await here.wait("config_reloaded")
         await systemd.hears("RELOADING=1\nMONOTONIC_USEC=")
         await systemd.hears("READY=1\nSTATUS=in sync")
-        replace(config, '"2s"', '"2x"')
+        here.edit('"2s"', '"2x"')
         await here.wait("config_rejected")
         await systemd.hears("RELOADING=1\nMONOTONIC_USEC=")
         assert "the edited configuration is wrong: sync.interval" in await systemd.hears("READY=1")
@@ -589,12 +547,12 @@ def test_a_process_that_is_stopped_in_mid_pass_sends_nothing_twice(sandbox: Sand
     with Process(config, "--once") as process:
         assert process.ended() == 0
     assert len(sandbox.wingfield.bookings) == 60
-    assert len(writes(sandbox)) == len(numbers)
+    assert sum(entry.method == "PUT" for entry in sandbox.wingfield.log) == len(numbers)
 
 
 def test_a_second_signal_ends_a_process_at_once(sandbox: Sandbox, config: Path) -> None:
     (number,) = book(sandbox)
-    hang = sandbox.wingfield.faults.add("hang", match=lambda method, _path: method == "PUT")
+    hang = sandbox.wingfield.faults.add("hang", match=is_write)
     with Process(config) as process:
         assert hang.struck.wait(20)
         process.send(signal.SIGTERM)

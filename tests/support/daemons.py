@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -44,14 +45,6 @@ def book(sandbox: Sandbox, count: int = 1, *, first_hour: int = 24) -> list[int]
     ]
 
 
-def logins(sandbox: Sandbox) -> int:
-    return sum(entry.path.endswith("/login") for entry in sandbox.launch27.log)
-
-
-def writes(sandbox: Sandbox) -> list[Any]:
-    return [entry for entry in sandbox.wingfield.log if entry.method in {"PUT", "DELETE"}]
-
-
 class Log:
     """Lines of JSON, as they come, from whatever thread."""
 
@@ -80,11 +73,10 @@ class Log:
 
 
 class FakeSystemd:
-    """Listens at a notify socket."""
+    """Listens at a notify socket; a path that begins with a zero byte is an abstract name."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         self.path = path
-        self.messages: list[str] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
         self._socket.settimeout(PATIENCE_SECONDS)
@@ -95,11 +87,10 @@ class FakeSystemd:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
-    def hear(self, wanted: str) -> str:
-        """Wait for a message that contains ``wanted``."""
+    def hear(self, wanted: str = "") -> str:
+        """Wait for a message that contains ``wanted``, and return it."""
         while True:
             message = self._socket.recv(65536).decode()
-            self.messages.append(message)
             if wanted in message:
                 return message
 
@@ -108,16 +99,14 @@ class FakeSystemd:
         return await asyncio.to_thread(self.hear, wanted)
 
     def heard_by_now(self) -> list[str]:
-        """Return what was said since the last one that was waited for."""
-        self._socket.setblocking(False)
+        """Return what was said since the last message that was waited for."""
         heard = []
-        try:
+        self._socket.setblocking(False)
+        with suppress(BlockingIOError):
             while True:
                 heard.append(self._socket.recv(65536).decode())
-        except BlockingIOError:
-            return heard
-        finally:
-            self._socket.settimeout(PATIENCE_SECONDS)
+        self._socket.settimeout(PATIENCE_SECONDS)
+        return heard
 
 
 class Process:
@@ -161,20 +150,6 @@ class Process:
         return status
 
 
-class _Stream(io.StringIO):
-    def __init__(self, add: Callable[[str], None]) -> None:
-        super().__init__()
-        self._add = add
-        self._text = ""
-
-    def write(self, text: str) -> int:
-        self._text += text
-        while "\n" in self._text:
-            line, _, self._text = self._text.partition("\n")
-            self._add(line)
-        return len(text)
-
-
 class Here:
     """The daemon in the running event loop; when the test is over, it is told to stop.
 
@@ -198,7 +173,9 @@ class Here:
         self._patch.setattr(watch, "SETTLED_SECONDS", 0.2)
         self._patch.setattr(process, "BEAT_SECONDS", 0.05)
         aside = logs.Aside()
-        logs.configure("info", _Stream(self._add), aside)
+        stream = io.StringIO()
+        stream.write = self._write  # type: ignore[method-assign]
+        logs.configure("info", stream, aside)
         config = self._load(self.config, {})
         self.ledger = Ledger.open(config.sync.state, config.identity)
         scheduler, narrator = process.Scheduler(), LogNarrator(lasting=True, aside=aside)
@@ -232,9 +209,17 @@ class Here:
         """Wait for the end."""
         await asyncio.wait_for(asyncio.shield(self.task), PATIENCE_SECONDS)
 
-    def _add(self, text: str) -> None:
-        self.log.add(text)
-        self._added.set()
+    def _write(self, text: str) -> int:
+        if text.strip():
+            self.log.add(text)
+            self._added.set()
+        return len(text)
+
+    def edit(self, old: str, new: str) -> None:
+        """Edit the configuration in place."""
+        text = self.config.read_text()
+        assert old in text
+        self.config.write_text(text.replace(old, new))
 
     async def wait(self, event: str, count: int = 1) -> Line:
         """Wait until there are ``count`` lines of ``event``; return the last of them."""
@@ -255,39 +240,3 @@ class Here:
     async def passes(self, count: int) -> None:
         """Wait until there were ``count`` passes in all."""
         await self.until(lambda: len(self.ledger.passes(1000)) >= count, f"{count} passes")
-
-
-def replace(path: Path, old: str, new: str) -> None:
-    """Edit a file in place."""
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-
-
-# Functions of their own, because an asynchronous test may not touch a file by itself.
-
-
-def read(path: Path) -> str:
-    return path.read_text()
-
-
-def write(path: Path, text: str) -> None:
-    path.write_text(text)
-
-
-def rename(path: Path, to: Path) -> None:
-    path.rename(to)
-
-
-def link(path: Path, to: str) -> None:
-    """Make ``path`` a link, or switch it."""
-    path.unlink(missing_ok=True)
-    path.symlink_to(to)
-
-
-def touch(path: Path) -> None:
-    path.touch()
-
-
-def chmod(path: Path, mode: int) -> None:
-    path.chmod(mode)
