@@ -217,15 +217,15 @@ async def test_a_secret_others_can_read_is_warned_about(sandbox: Sandbox, config
 
 @pytest.mark.usefixtures("quick")
 async def test_an_outage_is_told_when_it_begins_and_when_it_ends(sandbox: Sandbox, config: Path) -> None:
-    for service in (sandbox.launch27, sandbox.wingfield):
-        service.faults.add("refuse", times=None)
+    sandbox.launch27.faults.add("status", times=None, status=500, match=is_listing)
+    sandbox.wingfield.faults.add("refuse", times=None)
     book(sandbox)
     async with Here(config) as here:
         await here.wait("pass_incomplete")
         await here.until(lambda: here.club.backoff.failures == 2)
         assert not here.log.of("request_retried")
-        for service in (sandbox.launch27, sandbox.wingfield):
-            service.faults.clear()
+        sandbox.launch27.faults.clear()
+        sandbox.wingfield.faults.clear()
         here.edit('"1s"', '"2s"')  # does not wait for the end of the back-off
         await here.wait("trouble_over")
         await here.wait("booking_created")
@@ -247,14 +247,6 @@ async def test_the_trouble_of_one_booking_slows_nobody_down(sandbox: Sandbox, co
         assert here.club.backoff.failures == 0
     assert len(sandbox.wingfield.bookings) == 2
     assert len(here.log.of("pass_incomplete")) == 1
-
-
-@pytest.mark.usefixtures("quick")
-async def test_a_listing_that_fails_slows_the_passes_down(sandbox: Sandbox, config: Path) -> None:
-    sandbox.launch27.faults.add("status", times=None, status=500, match=is_listing)
-    async with Here(config) as here:
-        await here.passes(2)
-        await here.until(lambda: here.club.backoff.failures == 2)
 
 
 @pytest.mark.usefixtures("quick")

@@ -22,11 +22,13 @@ from pathlib import Path
 from statistics import linear_regression
 from typing import Any, NamedTuple
 
-from bridge.sandbox import Launch27, Sandbox, Wingfield
-from tests.support.builders import EMAIL, PASSWORD
+from bridge.sandbox import Sandbox
+from tests.support.builders import EMAIL, PASSWORD, TOKEN
 from tests.support.configuration import configuration, introduction, write_config
 from tests.support.daemons import book
 
+UUID = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
+ACCOUNT = {"email": EMAIL, "password": PASSWORD, "token": TOKEN}
 BOOKINGS = 100
 WARM_UP_PASSES = 200
 PASSES_BETWEEN_CHANGES = 25
@@ -139,11 +141,13 @@ def outage() -> bool:
     with socket.socket() as one, socket.socket() as other, tempfile.TemporaryDirectory() as folder:
         for each in (one, other):
             each.bind(("127.0.0.1", 0))
-        urls = {
+        world = {
             "launch27_url": f"http://127.0.0.1:{one.getsockname()[1]}/latest",
             "wingfield_url": f"http://127.0.0.1:{other.getsockname()[1]}",
+            "service_id": UUID,
+            "courts": [UUID],
         }
-        config, log = configured(folder, introduction(Launch27(), Wingfield()) | urls), Path(folder, "log")
+        config, log = configured(folder, world | ACCOUNT), Path(folder, "log")
         process = started(config, log, hurried=False)
         try:
             time.sleep(OUTAGE_SECONDS)
