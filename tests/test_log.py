@@ -131,17 +131,12 @@ def test_clients_lines_are_laid_aside_until_they_are_told_again(out: io.StringIO
     assert told == {"event": "request_retried", "service": "Launch27", "level": "warning"}
 
 
-def test_at_debug_level_they_are_written_as_they_come(out: io.StringIO) -> None:
-    aside = logs.Aside()
-    logs.configure("debug", out, aside)
-    structlog.get_logger().warning("request_retried")
-    assert [line["event"] for line in lines(out)] == ["request_retried"]
-    assert aside.take() == []
-
-
-def test_no_pass_fills_the_memory_with_them(out: io.StringIO) -> None:
-    aside = logs.Aside()
-    logs.configure("info", out, aside)
+@pytest.mark.parametrize(("level", "written", "aside"), [("debug", 5000, 0), ("info", 0, 1000)])
+def test_no_pass_fills_the_memory_with_them_and_at_debug_level_they_are_written_as_they_come(
+    out: io.StringIO, level: str, written: int, aside: int
+) -> None:
+    laid_aside = logs.Aside()
+    logs.configure(level, out, laid_aside)
     for _ in range(5000):
         structlog.get_logger().warning("request_retried")
-    assert len(aside.take()) == 1000
+    assert (len(lines(out)), len(laid_aside.take())) == (written, aside)

@@ -30,12 +30,10 @@ async def run_floor(worlds: Worlds, **what: Any) -> dict[str, Any]:
     return worlds.stats()
 
 
-@pytest.mark.parametrize(("puts", "requests", "stored"), [("all", 3 + 1 + 1 + 40, 40), ([], 3 + 1, 0)])
-async def test_the_floor_brings_every_booking_over_or_only_reads(
-    worlds: Worlds, puts: object, requests: int, stored: int
-) -> None:
-    stats = await run_floor(worlds, puts=puts)
-    assert (stats["errors"], stats["stored"], stats["requests"]) == ([], stored, requests)
+async def test_the_floor_brings_every_booking_over_once(worlds: Worlds) -> None:
+    for puts, requests in (("all", 3 + 1 + 1 + 40), ([], 3 + 1)):
+        stats = await run_floor(worlds, puts=puts)
+        assert (stats["errors"], stats["stored"], stats["requests"]) == ([], 40, requests)
     worlds.clear()
     assert worlds.stats()["stored"] == 0
 

@@ -45,31 +45,11 @@ def book(sandbox: Sandbox, count: int = 1, *, first_hour: int = 24) -> list[int]
     ]
 
 
-class Log:
-    """Lines of JSON, as they come, from whatever thread."""
-
-    def __init__(self) -> None:
-        self.lines: list[Line] = []
-        self.others: list[str] = []
-        self._changed = threading.Condition()
-
-    def add(self, text: str) -> None:
-        with self._changed:
-            try:
-                self.lines.append(json.loads(text))
-            except ValueError:
-                self.others.append(text)
-            self._changed.notify_all()
+class Log(list[Line]):
+    """Lines of JSON, in the order in which they came."""
 
     def of(self, event: str) -> list[Line]:
-        return [line for line in self.lines if line["event"] == event]
-
-    def wait(self, event: str, count: int = 1) -> Line:
-        """Wait, in this thread, until there are ``count`` lines of ``event``; return the last of them."""
-        with self._changed:
-            met = self._changed.wait_for(lambda: len(self.of(event)) >= count, PATIENCE_SECONDS)
-        assert met, (event, self.lines, self.others)
-        return self.of(event)[count - 1]
+        return [line for line in self if line["event"] == event]
 
 
 class FakeSystemd:
@@ -110,44 +90,36 @@ class FakeSystemd:
 
 
 class Process:
-    """``courtbridge`` as a real process."""
+    """``courtbridge`` as a real process, killed if it takes too long."""
 
     def __init__(self, config: Path, *arguments: str, **environ: str) -> None:
         self.log = Log()
         plain = {name: value for name, value in os.environ.items() if not name.startswith("COURTBRIDGE")}
+        command = [sys.executable, "-m", "bridge", "--config", str(config), *arguments]
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "bridge", "--config", str(config), *arguments],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=plain | environ,
-            text=True,
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=plain | environ, text=True
         )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.popen.stderr is not None
-        for line in self.popen.stderr:
-            self.log.add(line)
+        self._patience = threading.Timer(PATIENCE_SECONDS, self.popen.kill)
+        self._patience.start()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.popen.kill()
-        self.popen.wait()
-        self._reader.join()
-        assert self.popen.stderr is not None
-        self.popen.stderr.close()
+        self.popen.communicate()
+        self._patience.cancel()
 
-    def send(self, number: signal.Signals) -> None:
-        self.popen.send_signal(number)
+    def wait(self, event: str, count: int = 1) -> None:
+        """Read the log until there are ``count`` lines of ``event``."""
+        assert self.popen.stderr is not None
+        while len(self.log.of(event)) < count:
+            self.log.append(json.loads(self.popen.stderr.readline()))
 
     def ended(self) -> int:
-        """Wait for the end; return the exit status, negative for a signal."""
-        status = self.popen.wait(PATIENCE_SECONDS)
-        self._reader.join()
-        return status
+        """Wait for the end; return the exit status, negative for a signal. The log must be JSON to its end."""
+        self.log += map(json.loads, self.popen.communicate()[1].splitlines())
+        return self.popen.returncode
 
 
 class Here:
@@ -211,7 +183,7 @@ class Here:
 
     def _write(self, text: str) -> int:
         if text.strip():
-            self.log.add(text)
+            self.log.append(json.loads(text))
             self._added.set()
         return len(text)
 
@@ -230,7 +202,7 @@ class Here:
         """Wait until something holds; it is looked at with every line, and every hundredth of a second."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not holds():
-                assert not self.task.done(), (what, self.log.lines, self.task)
+                assert not self.task.done(), (what, self.log, self.task)
                 self._added.clear()
                 try:
                     await asyncio.wait_for(self._added.wait(), 0.01)
