@@ -50,12 +50,9 @@ class Bench:
     """One benchmark: its options, what it found so far, and a folder of its own."""
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
-        self.bookings: int = options.bookings
-        self.rounds: int = options.rounds
-        self.delay_ms: float = options.delay_ms
-        self.listing_delay_ms: float = options.listing_delay_ms
-        self.bridge: list[str | Path] = [*shlex.split(options.bridge)]
-        self.folder = folder
+        self.bookings, self.rounds = options.bookings, options.rounds
+        self.delay_ms, self.listing_delay_ms = options.delay_ms, options.listing_delay_ms
+        self.bridge, self.folder = shlex.split(options.bridge), folder
         self.config, self.log = folder / "config.toml", folder / "stderr"
         self.costs: dict[str, list[Cost]] = defaultdict(list)
         self.figures: list[Figure] = []
@@ -82,7 +79,7 @@ class Bench:
 
     def job(self, sandbox: World, *, end: int | None = None, **what: Any) -> Path:
         """Write down what the floor is to do."""
-        job = {"puts": [], "swaps": [], "concurrency": CONCURRENCY, "end": end or self.bookings}
+        job: dict[str, Any] = {"puts": [], "swaps": [], "concurrency": CONCURRENCY, "end": end or self.bookings}
         path = self.folder / "job.json"
         path.write_text(json.dumps({**sandbox.introduction, **job, **what}))
         return path

@@ -109,10 +109,10 @@ async def floor(job: Json) -> AsyncIterator[Callable[[], Awaitable[None]]]:
         yield Floor(job, launch27, wingfield).run
 
 
-async def main(job: Json) -> None:
-    async with floor(job) as run:
+async def main() -> None:
+    async with floor(json.loads(Path(sys.argv[1]).read_text())) as run:
         await run()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(json.loads(Path(sys.argv[1]).read_text())))
+    asyncio.run(main())

@@ -106,8 +106,8 @@ class Process:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.popen.kill()
-        self.popen.communicate()
+        with self.popen:
+            self.popen.kill()
         self._patience.cancel()
 
     def wait(self, event: str, count: int = 1) -> None:
@@ -118,8 +118,9 @@ class Process:
 
     def ended(self) -> int:
         """Wait for the end; return the exit status, negative for a signal. The log must be JSON to its end."""
-        self.log += map(json.loads, self.popen.communicate()[1].splitlines())
-        return self.popen.returncode
+        assert self.popen.stderr is not None
+        self.log += map(json.loads, self.popen.stderr)
+        return self.popen.wait()
 
 
 class Here:
