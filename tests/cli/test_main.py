@@ -13,9 +13,7 @@ from typing import Any
 import pytest
 
 from bridge import __version__
-from bridge import log as logs
 from bridge.cli import status
-from bridge.cli.arguments import LEVELS
 from bridge.sandbox import Sandbox
 from tests.cli.calls import COURT_1, COURT_2, Ran, Run, WriteConfig, book, on_a_terminal, process, start
 from tests.support.builders import EMAIL, PASSWORD
@@ -44,7 +42,6 @@ def test_version_and_help_tell_the_version_every_command_and_every_exit_status(r
     told = run("--help").out
     assert all(f"    {command} " in told for command in ("check", "status", "courts", "demo"))
     assert all(re.search(rf"\b{status}  ", told) for status in (0, 1, 2, 74, 75, 77, 78))
-    assert LEVELS == logs.LEVELS
 
 
 @pytest.mark.parametrize(
