@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 from bridge.config.schema import Account, Config, CourtRule, Launch27Config, MappingConfig, SyncConfig, WingfieldConfig
 from bridge.config.secrets import Secret
@@ -33,8 +32,8 @@ QUICK = Backoff(tries=3, in_all=2.0, first=0.001, longest=0.004, jitter=0.001)
 PATIENCE = Timeouts(connect=1.0, read=0.5, write=0.5, total=1.0)
 WRITES = frozenset({"PUT", "DELETE"})
 
-Place = tuple[int, float]
-"""A court (1 to 3), and the hours from NOON to its start."""
+Place = tuple[int, float] | tuple[int, float, int]
+"""A court (1 to 3), the hours from NOON to its start, and the minutes to its end (60)."""
 
 
 class Crash(BaseException):
@@ -53,51 +52,50 @@ class Fuse:
             if self.left < 0:
                 raise Crash
 
-    def around(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the method with a step before it and one after it."""
-
-        async def awaited(*args: Any, **kwargs: Any) -> Any:
-            self.step()
-            result = await method(*args, **kwargs)
-            self.step()
-            return result
-
-        def called(*args: Any, **kwargs: Any) -> Any:
-            self.step()
-            result = method(*args, **kwargs)
-            self.step()
-            return result
-
-        return awaited if inspect.iscoroutinefunction(method) else called
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """The process may die before and after what is done inside."""
+        self.step()
+        yield
+        self.step()
 
 
-class Mortal:
-    """The process may die before and after each call of the methods in ``steps``."""
+class DyingLedger(Ledger):
+    """The real ledger; the process may die before and after each of its transactions."""
 
-    fuse: Fuse
-    steps: ClassVar[frozenset[str]]
-
-    def __getattribute__(self, name: str) -> Any:
-        found = super().__getattribute__(name)
-        return self.fuse.around(found) if name in type(self).steps else found
-
-
-class DyingLedger(Mortal, Ledger):
-    """The real ledger; its steps are its transactions."""
-
-    steps = frozenset({"record", "adopt", "save", "finish"})
     club: Club
 
     def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Stored]) -> None:
         for write in intents:
             self.club.check_intent(write)
-        super().record(intents, outcomes)
+        with self.club.fuse.around():
+            super().record(intents, outcomes)
+
+    def adopt(self, *args: Any) -> None:
+        with self.club.fuse.around():
+            super().adopt(*args)
+
+    def save(self, *args: Any) -> None:
+        with self.club.fuse.around():
+            super().save(*args)
+
+    def finish(self, *args: Any, **more: Any) -> None:
+        with self.club.fuse.around():
+            super().finish(*args, **more)
 
 
-class DyingWingfield(Mortal, WingfieldClient):
-    """The real client; its steps are its requests."""
+class DyingWingfield(WingfieldClient):
+    """The real client; the process may die before and after each of its requests."""
 
-    steps = frozenset({"write", "read"})
+    fuse: Fuse
+
+    async def write(self, *args: Any, **more: Any) -> None:
+        with self.fuse.around():
+            await super().write(*args, **more)
+
+    async def read(self, *args: Any, **more: Any) -> Stored | None:
+        with self.fuse.around():
+            return await super().read(*args, **more)
 
     async def list_bookings(self) -> AsyncGenerator[list[Stored], None]:
         async for page in super().list_bookings():
@@ -241,7 +239,7 @@ class Club:
         if self._ledger is None:
             opened = DyingLedger.open(self.state, self.config.identity)
             assert isinstance(opened, DyingLedger)
-            opened.fuse, opened.club = self.fuse, self
+            opened.club = self
             # A process that dies leaves the file as it is; only a power cut would not.
             opened._connection.execute("PRAGMA synchronous = OFF")
             self._ledger = opened
@@ -267,8 +265,7 @@ class Club:
                 synchronizer = self._synchronizer(config, services, snapshot)
                 return await synchronizer.run_pass(allow_mass_delete=allow, dry_run=True)
         try:
-            synchronizer = self._synchronizer(config, services, self.ledger)
-            return await synchronizer.run_pass(allow_mass_delete=allow, dry_run=False)
+            return await self._synchronizer(config, services, self.ledger).run_pass(allow_mass_delete=allow)
         except (Crash, BridgeError):
             self.fuse.left = None
             await self.close()
@@ -368,7 +365,7 @@ class Club:
 
     async def bridged(self, *places: Place) -> list[int]:
         """Book these places, bridge them, forget what was written, and return the ids."""
-        numbers = [self.book(court, hour) for court, hour in places]
+        numbers = [self.book(*place) for place in places]
         await self.expect(created=len(places))
         self.tick(minutes=1)
         self.wingfield.log.clear()
@@ -485,8 +482,7 @@ def service(number: int, minutes: int) -> dict[str, Any]:
 
 def at(place: Place) -> tuple[str, str]:
     """A place as :meth:`Club.slot_of` says it."""
-    court, hour = place
-    return COURT_IDS[court - 1], isoformat(NOON + hour * HOUR)
+    return COURT_IDS[place[0] - 1], isoformat(NOON + place[1] * HOUR)
 
 
 def keys(numbers: Iterable[int]) -> set[str]:
