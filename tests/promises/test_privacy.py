@@ -13,15 +13,14 @@ from typing import Any
 
 import pytest
 import structlog
+from starlette.responses import JSONResponse
 
 from bridge import log as logs
 from bridge.cli import once
-from bridge.cli.output import visible
 from bridge.config.loading import load_config
 from bridge.errors import BridgeError, ConfigError, ExitStatus
 from bridge.http.client import Timeouts
-from bridge.model import Held
-from bridge.sync.narrator import LogNarrator, withheld_advice
+from bridge.sync.narrator import LogNarrator, Narrator, withheld_advice
 from bridge.sync.result import PassResult
 from tests.support.builders import HOUR, NOON, THREE
 from tests.support.club import Club, Crash, Recorder, is_write
@@ -52,7 +51,7 @@ class Telling(Recorder):
 
     def __getattribute__(self, name: str) -> Any:
         remember = super().__getattribute__(name)
-        if name.startswith("_") or not hasattr(LogNarrator, name):
+        if not hasattr(Narrator, name) or name.startswith("_"):
             return remember
 
         def tell(*args: Any) -> None:
@@ -94,13 +93,6 @@ class Search:
         for place, text in self.said:
             found += [f"{place}: {word}" for word in SEARCHED if word.casefold() in text.casefold()]
         return sorted(set(found))
-
-
-def test_the_search_finds_what_is_there() -> None:
-    search = Search()
-    search.hear("here", "… OKAPI.player0@example.com")
-    search.hear_error("there", ValueError(PASSWORD))
-    assert search.finds() == ["here: okapi", "there: ZEBRA"]
 
 
 FAULTS: list[dict[str, Any]] = [
@@ -222,9 +214,8 @@ async def test_the_state_holds_no_address_in_any_encoding(club: Club) -> None:
     await club.close()
     for path in club.folder.iterdir():
         content = path.read_bytes()
-        for word in (*PLAYERS, CLUB, SECOND, "example.com"):
-            for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
-                assert word.encode(encoding) not in content
+        for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
+            assert not [word for word in ("okapi", "example.com") if word.encode(encoding) in content]
         assert path.stat().st_mode & 0o077 == 0
 
 
@@ -327,29 +318,19 @@ async def test_an_id_that_is_no_number_never_becomes_a_path(club: Club, id_: str
     assert not any("/bookings/" in entry.path for entry in club.launch27.log)
 
 
-@pytest.mark.parametrize("evil", EVIL[:2], ids=range(2))
-def test_a_terminal_is_safe_from_control_characters(evil: str) -> None:
-    shown = visible(evil)
-    assert "\x1b" not in shown
-    assert "\x07" not in shown
-    assert "\r" not in shown
-    assert logs.printable(evil).isprintable()
+def test_a_log_line_is_safe_from_control_characters() -> None:
+    assert all(logs.printable(evil).isprintable() for evil in EVIL)
 
 
 @pytest.mark.parametrize("error_type", ["<b>okapi@example.com</b>", "x" * 500, "\x1b[31m", "a b", 7, None])
-async def test_a_foreign_error_type_is_not_repeated(club: Club, error_type: object) -> None:
+async def test_a_foreign_error_type_is_not_repeated(
+    club: Club, error_type: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Wingfield's ``error.type`` becomes a reason only when it is a word."""
-    from starlette.responses import Response
-
     club.book(1, 24, owner=CLUB, email=PLAYERS[0])
-    body = json.dumps({"error": {"type": error_type, "message": "okapi@example.com is busy"}}).encode()
-    club.wingfield.failure = lambda status: Response(  # type: ignore[method-assign]
-        body, status, media_type="application/json"
-    )
+    body = {"error": {"type": error_type, "message": "okapi@example.com is busy"}}
+    monkeypatch.setattr(club.wingfield, "failure", lambda status: JSONResponse(body, status))
     club.wingfield.faults.add("status", status=400, times=None, match=is_write)
     result = await club.run()
     said = repr(result) + "".join(map(str, result.errors)) + repr(result.held)
-    assert "okapi" not in said
-    assert "xxxxx" not in said
-    assert "\x1b" not in said
-    assert all(isinstance(each, Held | Held) for each in result.held)
+    assert not [word for word in ("okapi", "xxxxx", "\x1b") if word in said]

@@ -8,42 +8,13 @@ from typing import Any
 import pytest
 
 from bridge.config.schema import CourtRule
-from tests.support.builders import NOON, ONE
+from tests.support.builders import DOCUMENTED, NOON, ONE
 from tests.support.club import Club, service
-
-EXAMPLE: dict[str, Any] = {
-    "id": 1,
-    "digest": "Nc…c2",
-    "service_date": "2019-08-15T14:30:00Z",
-    "arrival_window": 0,
-    "active": True,
-    "completed": False,
-    "location": {"id": 1, "name": "Sandbox"},
-    "name": "First Last",
-    "email": "user@email.com",
-    "phone": "…",
-    "frequency": {"id": 1, "interval": "o", "name": "One Time"},
-    "customer_notes": None,
-    "services": [
-        {
-            "id": 1,
-            "name": "…",
-            "price": 99.0,
-            "extras": None,
-            "pricing_parameters": None,
-            "hourly": {"quantity": 1, "minutes": 90},
-        }
-    ],
-    "teams": [],
-    "custom_fields": [],
-    "actions": {"edit": True, "cancel": True},
-}
-"""The customer's booking of Launch27's documentation."""
 
 
 async def test_the_documented_booking_goes_all_the_way(club: Club) -> None:
     club.now = datetime(2019, 8, 15, 8, tzinfo=UTC)
-    club.launch27.add_booking(**EXAMPLE)
+    club.launch27.add_booking(**DOCUMENTED)
     await club.expect(created=1)
     stored = club.stored(1)
     assert (stored["courtId"], stored["externalCourtBookingId"]) == (ONE, "1")
@@ -55,7 +26,7 @@ async def test_the_documented_booking_goes_all_the_way(club: Club) -> None:
 async def test_the_documented_booking_with_a_legacy_wall_time_goes_all_the_way(club: Club) -> None:
     club.now = datetime(2019, 8, 15, 8, tzinfo=UTC)
     club.launch27.timezone = club.launch27.settings["timezone"] = "America/New_York"
-    club.launch27.add_booking(**{**EXAMPLE, "service_date": "2019-08-15T14:30:00"})
+    club.launch27.add_booking(**{**DOCUMENTED, "service_date": "2019-08-15T14:30:00"})
     await club.expect(created=1)
     assert club.times_of(1) == ("2019-08-15T18:30:00Z", "2019-08-15T20:00:00Z")
 

@@ -38,9 +38,8 @@ async def test_a_state_belongs_to_one_host_one_service_and_one_prefix(club: Club
 async def test_the_bookings_of_an_account_that_left_are_looked_up_in_those_that_stay(club: Club) -> None:
     """One of its bookings is the other account's, too: that one stays."""
     club.accounts = 2
-    club.launch27.add_account("third@example.com", club.password)
-    shared, own = club.book(1, 24, owner=SECOND), club.book(2, 24, owner=SECOND)
-    club.book(3, 24, owner=EMAIL)
+    shared, own = club.books(2, owner=SECOND)
+    club.book(3, owner=EMAIL)
     await club.run()
     club.accounts = 1
     club.launch27.give(shared, EMAIL)

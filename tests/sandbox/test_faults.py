@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import httpx
 import pytest
 
-from bridge.sandbox import Fault, Signal, Wingfield
+from bridge.sandbox import Fault, Wingfield
 from tests.sandbox.conftest import Caller, Partner, kind
 from tests.sandbox.test_wingfield import OK, at, fill
 
@@ -41,13 +42,7 @@ async def test_a_refused_connection_applies_nothing_and_a_lost_or_half_an_answer
 
 
 @pytest.mark.parametrize(
-    ("status", "error"),
-    [
-        (500, "internal_server_error"),
-        (502, "internal_server_error"),
-        (429, "rate_limit_exceeded"),
-        (418, "invalid_schema"),
-    ],
+    ("status", "error"), [(500, "internal_server_error"), (429, "rate_limit_exceeded"), (418, "invalid_schema")]
 )
 async def test_an_injected_status_is_not_applied(partner: Partner, status: int, error: str) -> None:
     partner.world.faults.add("status", status=status)
@@ -71,18 +66,21 @@ async def test_an_injected_status_has_the_services_own_body(customer: Caller) ->
     assert answer.json() == {"message": "status 429"}
 
 
-async def test_garbage_is_a_page_of_html_and_nothing_is_applied(partner: Partner) -> None:
-    partner.world.faults.add("garbage")
+@pytest.mark.parametrize(
+    ("fault", "status", "header"),
+    [
+        ({"kind": "garbage"}, 200, ("content-type", "text/html; charset=utf-8")),
+        ({"kind": "redirect", "location": "http://x.invalid/"}, 302, ("location", "http://x.invalid/")),
+    ],
+    ids=["garbage is a page of HTML", "a redirect goes where it is told"],
+)
+async def test_a_foreign_answer_applies_nothing(
+    partner: Partner, fault: dict[str, Any], status: int, header: tuple[str, str]
+) -> None:
+    partner.world.faults.add(**fault)
     answer = await partner.put("1")
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert answer.text.startswith("<!doctype html>")
-    assert partner.world.bookings == {}
-
-
-async def test_a_redirect_goes_where_it_is_told(partner: Partner) -> None:
-    partner.world.faults.add("redirect", location="http://elsewhere.invalid/")
-    answer = await partner.put("1")
-    assert (answer.status_code, answer.headers["location"]) == (302, "http://elsewhere.invalid/")
+    assert answer.status_code == status
+    assert header in answer.headers.items()
     assert partner.world.bookings == {}
 
 
@@ -157,8 +155,6 @@ async def test_a_truncated_listing_loses_its_tail_or_ends_early(customer: Caller
     assert len(await customer.ids()) == 2
     customer.world.faults.add("truncate_listing", keep=0)
     assert await customer.ids() == []
-    customer.world.faults.add("truncate_listing")
-    assert (await customer.get("/customer/bookings/1001")).json()["id"] == 1001
     assert len(await customer.ids()) == 4
 
 
@@ -178,16 +174,13 @@ async def test_a_listing_shifts_between_two_pages_and_skips_one(customer: Caller
     assert fault.spent
 
 
-async def test_a_shift_may_be_anything(customer: Caller) -> None:
-    numbers = [customer.world.add_booking(), customer.world.add_booking()]
-    customer.world.faults.add("shift", act=lambda: customer.world.vanish(numbers[0]))
-    await customer.ids(offset=1)
-    assert list(customer.world.bookings) == numbers[1:]
-
-
-async def test_an_empty_listing_has_nothing_to_shift(customer: Caller) -> None:
+async def test_a_shift_may_be_anything_and_by_default_needs_a_booking(customer: Caller) -> None:
+    number = customer.world.add_booking()
+    customer.world.faults.add("shift", act=lambda: customer.world.vanish(number))
     customer.world.faults.add("shift")
-    assert await customer.ids(offset=1) == []
+    for _ in range(2):
+        assert await customer.ids(offset=1) == []
+    assert not customer.world.bookings
 
 
 async def test_a_listing_shifts_between_two_pages(partner: Partner) -> None:
@@ -195,10 +188,6 @@ async def test_a_listing_shifts_between_two_pages(partner: Partner) -> None:
     partner.world.faults.add("shift")
     pages = [await partner.listed(limit=2, offset=offset) for offset in (0, 2)]
     assert pages == [["000", "001"], ["003"]]
-    for number in ("001", "002", "003"):
-        partner.world.remove(number)
-    partner.world.faults.add("shift")
-    assert await partner.listed(offset=1) == []
 
 
 # --- which requests ---
@@ -206,13 +195,11 @@ async def test_a_listing_shifts_between_two_pages(partner: Partner) -> None:
 
 async def test_faults_match_wait_and_are_spent(partner: Partner) -> None:
     fault = partner.world.faults.add("status", times=2, after=1, match=lambda method, _: method == "PUT")
-    statuses = []
-    for number in range(4):
-        statuses.append(
-            (await partner.put(str(number), startDate=at(10 + number), endDate=at(11 + number))).status_code
-        )
+    answers = []
+    for hour in range(10, 14):
+        answers.append((await partner.put(str(hour), startDate=at(hour), endDate=at(hour + 1))).status_code)
         assert kind(await partner.get("/court-bookings")) == OK
-    assert statuses == [200, 500, 500, 200]
+    assert answers == [200, 500, 500, 200]
     assert (fault.hits, fault.spent, partner.world.faults.pending) == (2, True, [])
 
 
@@ -227,20 +214,3 @@ async def test_two_faults_for_one_request_strike_one_after_the_other(partner: Pa
     partner.world.faults.add("status", status=500)
     partner.world.faults.add("status", status=502)
     assert [(await partner.get("/court-bookings")).status_code for _ in range(3)] == [500, 502, 200]
-
-
-async def test_a_signal_outlives_the_loop_that_waited_for_it() -> None:
-    signal = Signal()
-
-    def wait_in_a_loop_that_ends() -> None:
-        async def wait() -> None:
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(signal.reached(), 0.001)
-
-        asyncio.run(wait())
-
-    await asyncio.to_thread(wait_in_a_loop_that_ends)
-    signal.set()
-    assert signal.is_set()
-    assert signal.wait(0)
-    await signal.reached()

@@ -10,19 +10,13 @@ import socket
 import subprocess
 import sys
 import threading
-from datetime import UTC, datetime
 
 import httpx
 import pytest
 
-from bridge.sandbox import Launch27, Sandbox, Wingfield
+from bridge.sandbox import Launch27, Sandbox
 from bridge.sandbox import __main__ as command
-from tests.sandbox.conftest import TLS, Caller
-
-
-def test_a_world_that_is_not_listening_has_no_url() -> None:
-    with pytest.raises(RuntimeError, match="Launch27 is not listening"):
-        _ = Launch27().url
+from tests.sandbox.conftest import TLS
 
 
 async def test_a_busy_port_is_an_oserror_and_leaves_nothing_behind() -> None:
@@ -37,14 +31,6 @@ async def test_a_busy_port_is_an_oserror_and_leaves_nothing_behind() -> None:
             pass
     with pytest.raises(RuntimeError, match="not listening"):
         _ = sandbox.launch27.url
-
-
-async def test_the_ports_can_be_chosen() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    async with Sandbox(launch27_port=port) as sandbox:
-        assert sandbox.launch27.url == f"http://127.0.0.1:{port}/latest"
 
 
 async def test_stopping_ends_open_connections_and_hanging_requests() -> None:
@@ -79,9 +65,12 @@ def test_a_sandbox_in_a_thread_is_edited_awaited_and_released_from_outside() -> 
     assert not [each for each in threading.enumerate() if each.name.startswith("sandbox")]
 
 
+async def connect(sandbox: Sandbox) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", httpx.URL(sandbox.launch27.url).port)
+
+
 async def test_garbage_on_the_socket_is_400_and_silent(sandbox: Sandbox, capfd: pytest.CaptureFixture[str]) -> None:
-    port = int(sandbox.launch27.url.split(":")[2].split("/")[0])
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await connect(sandbox)
     writer.write(b"this is no HTTP\r\n\r\n")
     assert (await reader.readline()).startswith(b"HTTP/1.1 400")
     writer.close()
@@ -92,28 +81,13 @@ async def test_garbage_on_the_socket_is_400_and_silent(sandbox: Sandbox, capfd: 
 async def test_a_client_that_leaves_in_the_middle_of_its_body_changes_nothing(
     sandbox: Sandbox, http: httpx.AsyncClient, launch27: Launch27
 ) -> None:
-    port = int(sandbox.launch27.url.split(":")[2].split("/")[0])
-    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    _, writer = await connect(sandbox)
     writer.write(b"POST /latest/login HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
     await writer.drain()
     writer.close()
     await writer.wait_closed()
     await http.get("/settings")
     assert [entry.path for entry in launch27.log] == ["/latest/settings"]
-
-
-async def test_every_answer_can_be_delayed(customer: Caller) -> None:
-    customer.world.delay_seconds = 0.02
-    loop = asyncio.get_running_loop()
-    before = loop.time()
-    await customer.ids()
-    assert loop.time() - before >= 0.02
-
-
-def test_the_default_worlds_need_nothing() -> None:
-    sandbox = Sandbox()
-    assert isinstance(sandbox.wingfield, Wingfield)
-    assert datetime.fromtimestamp(sandbox.launch27.clock(), UTC).year >= 2025
 
 
 # --- the process ---
