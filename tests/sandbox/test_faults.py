@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import httpx
 import pytest
@@ -59,38 +58,6 @@ async def test_an_injected_status_may_come_after_the_request_was_applied(partner
     assert outcomes(partner.world) == [(200, None)]
 
 
-async def test_an_injected_status_has_the_services_own_body(customer: Caller) -> None:
-    customer.world.faults.add("status", status=429, retry_after=2)
-    answer = await customer.get("/customer/bookings")
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "2")
-    assert answer.json() == {"message": "status 429"}
-
-
-@pytest.mark.parametrize(
-    ("fault", "status", "header"),
-    [
-        ({"kind": "garbage"}, 200, ("content-type", "text/html; charset=utf-8")),
-        ({"kind": "redirect", "location": "http://x.invalid/"}, 302, ("location", "http://x.invalid/")),
-    ],
-    ids=["garbage is a page of HTML", "a redirect goes where it is told"],
-)
-async def test_a_foreign_answer_applies_nothing(
-    partner: Partner, fault: dict[str, Any], status: int, header: tuple[str, str]
-) -> None:
-    partner.world.faults.add(**fault)
-    answer = await partner.put("1")
-    assert answer.status_code == status
-    assert header in answer.headers.items()
-    assert partner.world.bookings == {}
-
-
-async def test_a_list_comes_as_an_object_and_an_object_as_a_list(customer: Caller) -> None:
-    number = customer.world.add_booking()
-    customer.world.faults.add("wrong_shape", times=2)
-    assert list((await customer.get("/customer/bookings")).json()) == ["items"]
-    assert (await customer.get(f"/customer/bookings/{number}")).json()[0]["id"] == number
-
-
 async def test_a_hanging_request_is_applied_and_answered_when_released(partner: Partner) -> None:
     fault = partner.world.faults.add("hang")
     writing = asyncio.create_task(partner.put("1"))
@@ -110,39 +77,6 @@ async def test_a_hanging_request_whose_client_goes_is_never_applied(partner: Par
         await writing
     assert kind(await partner.put("2")) == OK
     assert list(partner.world.bookings) == ["2"]
-
-
-async def test_a_huge_body_is_streamed_and_may_be_left(partner: Partner) -> None:
-    partner.world.faults.add("huge", times=2, size_bytes=200_000)
-    whole = await partner.get("/court-bookings")
-    assert len(whole.content) > 200_000
-    assert whole.json()["totalCount"] == 0
-    partner.world.faults.clear()
-    partner.world.faults.add("huge", size_bytes=1 << 40)
-    url = f"{partner.service}/court-bookings"
-    async with partner.http.stream("GET", url, headers=partner.headers) as answer:
-        assert "content-length" not in answer.headers
-        async for chunk in answer.aiter_bytes():
-            assert chunk.isspace()
-            break
-    assert kind(await partner.get("/court-bookings")) == OK
-
-
-async def test_a_trickle_outlives_every_time_out_but_the_total(partner: Partner) -> None:
-    partner.world.faults.add("trickle", interval_seconds=0.001)
-    url = f"{partner.service}/court-bookings"
-    async with partner.http.stream("GET", url, headers=partner.headers, timeout=5) as answer:
-        seen = 0
-        async for chunk in answer.aiter_bytes():
-            assert chunk.isspace()
-            seen += len(chunk)
-            if seen > 3:
-                break
-    fault = partner.world.faults.add("trickle", interval_seconds=60)
-    reading = asyncio.create_task(partner.get("/court-bookings"))
-    await fault.struck.reached()
-    fault.release()
-    assert (await reading).json() == {"items": [], "totalCount": 0}
 
 
 # --- on a listing ---
@@ -174,15 +108,6 @@ async def test_a_listing_shifts_between_two_pages_and_skips_one(customer: Caller
     assert fault.spent
 
 
-async def test_a_shift_may_be_anything_and_by_default_needs_a_booking(customer: Caller) -> None:
-    number = customer.world.add_booking()
-    customer.world.faults.add("shift", act=lambda: customer.world.vanish(number))
-    customer.world.faults.add("shift")
-    for _ in range(2):
-        assert await customer.ids(offset=1) == []
-    assert not customer.world.bookings
-
-
 async def test_a_listing_shifts_between_two_pages(partner: Partner) -> None:
     fill(partner.world, 4)
     partner.world.faults.add("shift")
@@ -201,13 +126,6 @@ async def test_faults_match_wait_and_are_spent(partner: Partner) -> None:
         assert kind(await partner.get("/court-bookings")) == OK
     assert answers == [200, 500, 500, 200]
     assert (fault.hits, fault.spent, partner.world.faults.pending) == (2, True, [])
-
-
-async def test_a_fault_without_times_never_ends_until_cleared(partner: Partner) -> None:
-    partner.world.faults.add("status", times=None)
-    assert [(await partner.get("/court-bookings")).status_code for _ in range(3)] == [500] * 3
-    partner.world.faults.clear()
-    assert kind(await partner.get("/court-bookings")) == OK
 
 
 async def test_two_faults_for_one_request_strike_one_after_the_other(partner: Partner) -> None:

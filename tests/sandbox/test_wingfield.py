@@ -164,12 +164,6 @@ async def test_every_issue_is_told_at_once(partner: Partner) -> None:
     assert paths == {("courtId",), ("extra",), ("participants", 0, "email"), ("participants", 1, "userId")}
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"text"', b"\xff"])
-async def test_a_body_that_is_no_object_is_rejected(partner: Partner, content: bytes) -> None:
-    path = f"{partner.service}/court-bookings/by-external-id/1"
-    assert kind(await partner.http.put(path, content=content, headers=partner.headers)) == SCHEMA
-
-
 @pytest.mark.parametrize(
     ("participants", "error"),
     [
