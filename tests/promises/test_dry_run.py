@@ -14,13 +14,6 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-async def test_a_dry_run_without_a_state_leaves_none(club: Club) -> None:
-    club.book(1, 24)
-    await club.expect(created=1, dry_run=True)
-    assert files(club.folder) == {}
-    assert club.writes == []
-
-
 async def test_a_dry_run_writes_nothing_anywhere_and_says_what_a_pass_then_does(club: Club) -> None:
     club.limit(max_delete_count=1, max_delete_fraction=0.5)
     numbers = await club.some(9)
@@ -46,8 +39,10 @@ async def test_a_dry_run_writes_nothing_anywhere_and_says_what_a_pass_then_does(
     assert {id_ for _, id_ in planned} == {write.id for write in club.narrator.wrote_[-len(planned) :]}
 
 
-async def test_a_dry_run_beside_an_open_state_sees_what_was_committed(club: Club) -> None:
-    club.book(1, 24)
+async def test_a_dry_run_leaves_no_state_and_beside_an_open_one_sees_what_was_committed(club: Club) -> None:
+    club.book()
+    await club.expect(created=1, dry_run=True)
+    assert (files(club.folder), club.writes) == ({}, [])
     await club.run()
     await club.expect(unchanged=1, dry_run=True)
 

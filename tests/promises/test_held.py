@@ -98,6 +98,7 @@ async def test_a_rejection_does_not_outlast_a_clock_that_went_back(club: Club) -
 
 
 async def test_an_overlap_with_a_stranger_is_tried_again_in_every_pass(club: Club) -> None:
+    """It is held since it began, also across restarts."""
     stranger = club.stranger(ONE)
     number, _ = club.books(2)
     for n in range(1, 4):
@@ -105,6 +106,7 @@ async def test_an_overlap_with_a_stranger_is_tried_again_in_every_pass(club: Clu
         assert reasons(result) == {str(number): "court_booking_overlap"}
         assert result.held[0].since_ms == club.narrator.results[0].record.started_ms
         assert club.puts(number) == n
+        await club.close()
         club.tick(seconds=10)
     club.wingfield.remove_stranger(stranger)
     await club.expect(created=1, unchanged=1)
@@ -123,14 +125,6 @@ async def test_held_is_told_once_when_it_begins_and_once_when_it_ends(club: Club
         club.launch27.edit(number, email="player@example.com")
     await club.expect(created=int(not cancelled))
     assert [held.id for held in club.narrator.ended] == [str(number)]
-
-
-async def test_since_is_when_it_began_also_across_restarts(club: Club) -> None:
-    club.book(1, 24, email=None)
-    first = (await club.run()).held[0].since_ms
-    await club.close()
-    club.tick(hours=5)
-    assert (await club.run()).held[0].since_ms == first
 
 
 async def test_a_detail_is_the_bridges_own_sentence(club: Club) -> None:
