@@ -112,7 +112,6 @@ async def test_an_entirely_empty_listing_is_not_believed_where_three_are_bridged
 
 async def test_an_empty_listing_counts_all_accounts_together(club: Club) -> None:
     club.accounts = 2
-    club.limit(max_delete_count=1000)
     first = club.books(5, owner=EMAIL)
     club.book(3, 60, owner=SECOND)
     await club.run()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import httpx
@@ -95,20 +93,6 @@ async def test_a_booking_has_its_documented_shape(customer: Caller) -> None:
     assert (booking["id"], booking["service_date"]) == (1001, "2025-11-21T14:30:00Z")
     (service,) = booking["services"]
     assert (service["name"], service["hourly"]) == ("Centre Court", {"quantity": 1, "minutes": 90})
-
-
-async def test_no_modification_time_unless_the_account_has_them(customer: Caller, clock: Clock) -> None:
-    customer.world.add_booking()
-    customer.world.modification_times = True
-    second = customer.world.add_booking()
-    third = customer.world.add_booking(updated_at="2025-01-01T00:00:00Z")
-    clock.now += 1.5
-    customer.world.edit(second, name="Somebody")
-    assert "updated_at" not in customer.world.bookings[1001]
-    assert customer.world.bookings[second]["created_at"] == "2025-11-20T12:00:00Z"
-    assert customer.world.bookings[second]["updated_at"] == "2025-11-20T12:00:01.500Z"
-    assert customer.world.bookings[third]["updated_at"] == "2025-01-01T00:00:00Z"
-    assert len(await customer.ids()) == 3
 
 
 async def test_from_and_to_are_days_in_the_accounts_zone_and_both_included(customer: Caller) -> None:
@@ -203,14 +187,6 @@ async def test_staff_see_every_customers_bookings_with_user_and_status(desk: Cal
     assert (await desk.get(f"/staff/bookings/{done}")).json() == second
 
 
-async def test_a_staff_view_of_a_malformed_booking_is_malformed_too(desk: Caller) -> None:
-    nameless, odd = desk.world.add_booking(name=None), desk.world.add_booking(user=None)
-    del desk.world.bookings[nameless]["email"]
-    seen = {each["id"]: each for each in (await desk.get("/staff/bookings")).json()}
-    assert seen[nameless]["user"] == {"id": 501, "first_name": "", "last_name": "", "name": None}
-    assert seen[odd]["user"] is None
-
-
 async def test_forecasted_bookings_are_in_the_staff_listing_unless_excluded(desk: Caller, customer: Caller) -> None:
     real = customer.world.add_booking(service_date="2025-11-21T09:00:00Z")
     later = customer.world.add_booking(service_date="2025-11-28T09:00:00Z", forecasted=True)
@@ -248,34 +224,3 @@ async def test_edits_and_raw_changes_at_any_depth_are_seen_by_the_next_listing(c
     raw |= {"teams": [{"id": 3}]}
     raw.update(location=None)
     assert (await listed())["teams"] == [{"id": 3}]
-
-
-async def test_malformed_bookings_are_still_served(customer: Caller) -> None:
-    """In the window of their last readable date; where there never was one, in every window."""
-    undated, *numbers = [
-        customer.world.add_booking(service_date=date) for date in (None, *(f"{DAY}T1{n}:00:00Z" for n in range(4)))
-    ]
-    del customer.world.bookings[numbers[0]]["id"]
-    customer.world.bookings[numbers[1]]["services"] = None
-    customer.world.bookings[numbers[2]]["service_date"] = "rubbish"
-    customer.world.bookings[numbers[3]] = "no booking at all"
-    listed = (await customer.get("/customer/bookings", **{"from": DAY, "to": DAY})).json()
-    assert [each for each in listed if each not in customer.world.bookings.values()] == []
-    assert len(listed) == 5
-    assert await customer.ids(**{"from": "2025-11-22"}) == [undated]
-
-
-async def test_raw_bookings_can_be_put_in_removed_and_copied(customer: Caller) -> None:
-    number = customer.world.add_booking()
-    twin = copy.deepcopy(customer.world.bookings.pop(number))
-    assert type(twin) is dict
-    customer.world.bookings[5] = twin | {"id": 5}
-    assert await customer.ids() == list(customer.world.bookings) == [5]
-
-
-def test_datetimes_are_written_as_the_service_writes_them(launch27: Launch27) -> None:
-    berlin = datetime(2025, 11, 21, 10, tzinfo=timezone(timedelta(hours=1)))
-    wall = datetime(2025, 11, 21, 10)  # noqa: DTZ001 - wall time has no zone
-    numbers = [launch27.add_booking(service_date=moment) for moment in (berlin, wall)]
-    written = [launch27.bookings[number]["service_date"] for number in numbers]
-    assert written == ["2025-11-21T09:00:00Z", "2025-11-21T10:00:00"]

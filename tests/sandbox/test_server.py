@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 
 import httpx
 import pytest
@@ -48,23 +47,6 @@ async def test_stopping_ends_open_connections_and_hanging_requests() -> None:
             await http.get(f"{url}/settings")
 
 
-def test_a_sandbox_in_a_thread_is_edited_awaited_and_released_from_outside() -> None:
-    launch27 = Launch27()
-    with Sandbox.in_thread(launch27) as sandbox, httpx.Client(verify=TLS, trust_env=False) as http:
-        url = f"{sandbox.launch27.url}/settings"
-        assert http.get(url).json()["name"] == "Acme"
-        launch27.settings["name"] = "Other"
-        fault = launch27.faults.add("hang")
-        names: list[str] = []
-        caller = threading.Thread(target=lambda: names.append(http.get(url).json()["name"]))
-        caller.start()
-        assert fault.struck.wait(10)
-        fault.release()
-        caller.join(10)
-        assert names == ["Other"]
-    assert not [each for each in threading.enumerate() if each.name.startswith("sandbox")]
-
-
 async def connect(sandbox: Sandbox) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     return await asyncio.open_connection("127.0.0.1", httpx.URL(sandbox.launch27.url).port)
 
@@ -76,18 +58,6 @@ async def test_garbage_on_the_socket_is_400_and_silent(sandbox: Sandbox, capfd: 
     writer.close()
     await writer.wait_closed()
     assert capfd.readouterr() == ("", "")
-
-
-async def test_a_client_that_leaves_in_the_middle_of_its_body_changes_nothing(
-    sandbox: Sandbox, http: httpx.AsyncClient, launch27: Launch27
-) -> None:
-    _, writer = await connect(sandbox)
-    writer.write(b"POST /latest/login HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
-    await writer.drain()
-    writer.close()
-    await writer.wait_closed()
-    await http.get("/settings")
-    assert [entry.path for entry in launch27.log] == ["/latest/settings"]
 
 
 # --- the process ---
@@ -138,23 +108,6 @@ def test_a_process_stops_by_itself_after_its_time(capsys: pytest.CaptureFixture[
 def test_a_process_says_why_it_cannot_start(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--bookings", "100", "--courts", "1", "--days", "1"]) == 1
     assert capsys.readouterr().err == "sandbox: 100 bookings do not fit on 1 courts in 1 days\n"
-
-
-async def test_only_the_end_of_a_pipe_stops() -> None:
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    reading, writing = os.pipe()
-    command._watch_input(loop, stop, reading)
-    os.write(writing, b"still here")
-    await asyncio.sleep(0)
-    assert not stop.is_set()
-    os.close(writing)
-    await stop.wait()
-    os.close(reading)
-    stop = asyncio.Event()
-    command._watch_input(loop, stop, reading)  # closed: nothing to watch
-    with open(os.devnull) as nothing:  # noqa: ASYNC230, PTH123 - the null device does not block
-        command._watch_input(loop, stop, nothing.fileno())
-    assert not stop.is_set()
 
 
 async def test_the_end_of_the_parent_stops() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -120,8 +120,8 @@ class Recorder(Narrator):
         self.skipped.append((id_, count))
 
     def held_changed(self, began: Sequence[Held], ended: Sequence[Held]) -> None:
-        self.began.extend(began)
-        self.ended.extend(ended)
+        self.began += began
+        self.ended += ended
 
     def pass_finished(self, result: PassResult) -> None:
         self.results.append(result)
@@ -231,9 +231,6 @@ class Club:
         self.services.new_pass()
         return self.services
 
-    def _synchronizer(self, config: Config, services: Clients, ledger: Ledger) -> Synchronizer:
-        return Synchronizer(config, services, ledger, self.narrator, clock=lambda: self.now, stop=self.stop)
-
     @property
     def ledger(self) -> DyingLedger:
         if self._ledger is None:
@@ -260,12 +257,12 @@ class Club:
         """Run one pass of the real bridge. Raises Crash when the fuse burns down."""
         config = self.config
         services = self._connect(config)
-        if dry_run:
-            with Ledger.snapshot(self.state, config.identity) as snapshot:
-                synchronizer = self._synchronizer(config, services, snapshot)
-                return await synchronizer.run_pass(allow_mass_delete=allow, dry_run=True)
         try:
-            return await self._synchronizer(config, services, self.ledger).run_pass(allow_mass_delete=allow)
+            with Ledger.snapshot(self.state, config.identity) if dry_run else nullcontext(self.ledger) as ledger:
+                synchronizer = Synchronizer(
+                    config, services, ledger, self.narrator, clock=lambda: self.now, stop=self.stop
+                )
+                return await synchronizer.run_pass(allow_mass_delete=allow, dry_run=dry_run)
         except (Crash, BridgeError):
             self.fuse.left = None
             await self.close()
@@ -311,17 +308,6 @@ class Club:
             return True
         self.fuse.left = None
         return False
-
-    def stop_now(self) -> None:
-        """What the first SIGTERM does."""
-        assert self.services is not None
-        self.stop.set()
-        self.services.stop()
-
-    async def start_again(self) -> None:
-        """After a stop, a new process."""
-        await self.close()
-        self.stop.clear()
 
     async def lose_state(self) -> None:
         """End the process, and delete its database."""
@@ -418,12 +404,8 @@ class Club:
     def is_alive(self, id_: str) -> bool:
         """Whether the source has it as an active court booking, which nobody may delete."""
         raw = self.launch27.bookings.get(int(id_))
-        if (
-            id_ != str(int(id_))  # a key such as "007" is made of digits, and no booking's own
-            or not isinstance(raw, dict)
-            or raw.get("active") is False
-            or not isinstance(raw.get("services"), list)
-        ):
+        is_own = id_ == str(int(id_))  # a key such as "007" is made of digits, and no booking's own
+        if not (is_own and isinstance(raw, dict) and raw.get("active", True) and isinstance(raw.get("services"), list)):
             return False
         ruled = {number for rule in self.rules for number in rule.service_ids}
         courts = {service["id"] for service in raw["services"]} & ruled
