@@ -247,17 +247,10 @@ async def test_nothing_a_booking_says_is_run_or_reaches_the_terminal(club: Club,
     out = io.StringIO()
     logs.configure("debug", out)
     evil_json = evil.encode("utf-8", "replace").decode()
-    club.book(
-        1,
-        24,
-        owner=CLUB,
-        name=evil_json,
-        email=PLAYERS[0],
-        customer_notes=evil_json,
-        digest=evil_json,
-        location={"id": evil_json, "name": evil_json},
-        custom_fields=[{"code": evil_json, "label": evil_json, "value": evil_json}],
-    )
+    texts: dict[str, Any] = dict.fromkeys(("name", "customer_notes", "digest"), evil_json)
+    field = dict.fromkeys(("code", "label", "value"), evil_json)
+    place = {"id": evil_json, "name": evil_json}
+    club.book(1, 24, owner=CLUB, email=PLAYERS[0], **texts, location=place, custom_fields=[field])
     club.book(2, 24, owner=CLUB, email=evil_json, service_date=evil_json)
     worse = club.book(2, 25, owner=CLUB, email=evil_json)
     club.launch27.bookings[worse]["id"] = evil_json

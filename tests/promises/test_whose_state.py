@@ -10,8 +10,7 @@ from tests.support.club import Club
 
 
 async def test_a_state_belongs_to_one_host_one_service_and_one_prefix(club: Club) -> None:
-    club.book(1, 24)
-    await club.run()
+    await club.one()
     await club.close()
     requests = club.launch27.requests, club.wingfield.requests
     host, service = club.config.launch27.host, club.config.wingfield.external_service_id
@@ -19,11 +18,9 @@ async def test_a_state_belongs_to_one_host_one_service_and_one_prefix(club: Club
     with pytest.raises(StateError) as caught:
         await club.run()
     assert caught.value.exit_status is ExitStatus.STATE
-    for part in (str(club.state), host, service, "north-"):
-        assert part in str(caught.value)
+    assert all(part in str(caught.value) for part in (str(club.state), host, service, "north-"))
     club.remap(id_prefix="")
-    address = club.launch27.address
-    club.launch27.address = "http://127.0.0.1:9"
+    address, club.launch27.address = club.launch27.address, "http://127.0.0.1:9"
     with pytest.raises(StateError, match=host):
         await club.run(dry_run=True)
     club.launch27.address = address
@@ -48,8 +45,7 @@ async def test_the_bookings_of_an_account_that_left_are_looked_up_in_those_that_
 
 
 async def test_a_changed_password_is_the_same_account(club: Club) -> None:
-    club.book(1, 24)
-    await club.run()
+    await club.one()
     await club.close()
     club.password = "a new one"
     club.launch27.add_account(EMAIL, club.password)

@@ -7,18 +7,13 @@ import asyncio
 import httpx
 import pytest
 
-from bridge.sandbox import Fault, Wingfield
+from bridge.sandbox import Wingfield
 from tests.sandbox.conftest import Caller, Partner, kind
 from tests.sandbox.test_wingfield import OK, at, fill
 
 
 def outcomes(world: Wingfield) -> list[tuple[int, str | None]]:
     return [(entry.status, entry.error_type) for entry in world.log]
-
-
-def test_fault_kinds_are_checked() -> None:
-    with pytest.raises(ValueError, match="'explode' is no kind of fault; there are: garbage, half, "):
-        Fault("explode")
 
 
 @pytest.mark.parametrize(
@@ -119,9 +114,3 @@ async def test_faults_match_wait_and_are_spent(partner: Partner) -> None:
         assert kind(await partner.get("/court-bookings")) == OK
     assert answers == [200, 500, 500, 200]
     assert (fault.hits, fault.spent, partner.world.faults.pending) == (2, True, [])
-
-
-async def test_two_faults_for_one_request_strike_one_after_the_other(partner: Partner) -> None:
-    partner.world.faults.add("status", status=500)
-    partner.world.faults.add("status", status=502)
-    assert [(await partner.get("/court-bookings")).status_code for _ in range(3)] == [500, 502, 200]
