@@ -159,12 +159,6 @@ async def test_a_burst_goes_at_once_and_the_rest_at_the_rate(time: FakeTime, mad
     assert sent == [0.0, 0.0, 0.0, 0.5, 1.0, 1.5]
 
 
-async def test_waiting_sleeps_once_for_each_token(time: FakeTime, made: RateLimiter) -> None:
-
-    await time.run(*(ask(made) for _ in range(23)))
-    assert len(time.naps) == 20
-
-
 async def test_who_came_first_goes_first(time: FakeTime) -> None:
     made = limiter(time, 2.0, 1)
     order: list[int] = []
@@ -246,13 +240,6 @@ async def test_reads_and_writes_have_buckets_of_their_own(time: FakeTime, made: 
     answer_one(made, time, {"x-rate-limit-write-limit": "2", "x-rate-limit-write-ttl": "1000"})
     assert free(made, "write") == 2
     assert free(made) == 3
-
-
-async def test_without_a_rate_there_is_no_limit(time: FakeTime) -> None:
-    made = limiter(time, None)
-    for _ in range(500):
-        assert made.try_acquire("read")
-    assert time.naps == []
 
 
 async def test_a_hold_holds_everybody(time: FakeTime) -> None:
