@@ -9,74 +9,58 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from collections import deque
+from collections.abc import MutableMapping
+from contextlib import suppress
+from typing import Any, TextIO
 
 import structlog
+from structlog.processors import JSONRenderer, TimeStamper, add_log_level, format_exc_info
+from structlog.typing import Processor
 
-if TYPE_CHECKING:
-    from structlog.typing import Processor
-
-LEVELS = ("debug", "info", "warning", "error")
-OF_CLIENTS = frozenset({"request_retried", "login_refused"})
+_OF_CLIENTS = frozenset({"request_retried", "login_refused"})
 """Events that clients log of their own, in the middle of a pass."""
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
-_MOST_ASIDE = 1000
-_NOISY = ("httpx", "httpcore", "apscheduler", "asyncio", "tzlocal")
 
 
 class Aside:
-    """Lays the clients' own lines aside until the pass is over.
+    """Lays the clients' own lines aside until the pass is over; one that is logged once more is written.
 
     A pass that goes wrong every minute would repeat them every minute; whoever knows what was said before
     (the daemon's narrator) takes them, and writes what is new.
     """
 
     def __init__(self) -> None:
-        self._lines: list[dict[str, Any]] = []
-        self._is_open = False
+        self._lines: deque[dict[str, Any]] = deque(maxlen=1000)
 
     def __call__(self, _: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        if event.get("event") not in OF_CLIENTS or self._is_open:
+        if event.get("event") not in _OF_CLIENTS or event.pop("was_aside", False):
             return event
-        if len(self._lines) < _MOST_ASIDE:
-            self._lines.append(dict(event))
+        self._lines.append({**event, "was_aside": True})
         raise structlog.DropEvent
 
     def take(self) -> list[dict[str, Any]]:
         """Return the lines laid aside, ``event`` and fields, and forget them."""
-        lines, self._lines = self._lines, []
+        lines = list(self._lines)
+        self._lines.clear()
         return lines
-
-    @contextmanager
-    def letting_through(self) -> Iterator[None]:
-        """Write such lines as they come."""
-        self._is_open = True
-        try:
-            yield
-        finally:
-            self._is_open = False
 
 
 def configure(level: str = "info", stream: TextIO | None = None, aside: Aside | None = None) -> None:
-    """Set the log up for this process; ``level`` is one of ``LEVELS``.
+    """Set the log up for this process; ``level`` is "debug", "info", "warning" or "error".
 
     With ``aside``, the clients' own lines go there, unless the level is debug.
     """
-    out = sys.stderr if stream is None else stream
+    out = stream or sys.stderr
+    lines = _Lines(out)
     first: list[Processor] = [aside] if aside is not None and level != "debug" else []
     structlog.configure(
         processors=[*first, *_processors(out)],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Unfailing(out))),
+        logger_factory=lambda: lines,
         cache_logger_on_first_use=False,
     )
-    for name in _NOISY:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    root = logging.getLogger()
-    others = [handler for handler in root.handlers if not isinstance(handler, _Forward)]
-    root.handlers[:] = [*others, _Forward(logging.WARNING)]
+    logging.getLogger().addHandler(_OF_LIBRARIES)
 
 
 def get_logger(**fields: Any) -> Any:  # noqa: ANN401 (structlog's own type)
@@ -84,30 +68,23 @@ def get_logger(**fields: Any) -> Any:  # noqa: ANN401 (structlog's own type)
     return structlog.get_logger(**fields)
 
 
-class _Unfailing:
-    """A stream that loses lines rather than raising: a closed terminal must not end a pass."""
+class _Lines(structlog.PrintLogger):
+    """Loses lines rather than raising: a closed terminal must not end a pass."""
 
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-
-    def write(self, text: str) -> int:
+    def msg(self, message: str) -> None:
         with suppress(OSError, ValueError):
-            self._out.write(text)
-        return len(text)
+            super().msg(message)
 
-    def flush(self) -> None:
-        with suppress(OSError, ValueError):
-            self._out.flush()
+    debug = info = warning = error = critical = msg
 
 
 class _Forward(logging.Handler):
     """Writes what libraries warn about as lines like all others; their tracebacks stay out."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        level = "error" if record.levelno >= logging.ERROR else "warning"
+        log = structlog.get_logger()
         kind = record.exc_info[0] if record.exc_info else None
-        structlog.get_logger().log(
-            getattr(logging, level.upper()),
+        (log.error if record.levelno >= logging.ERROR else log.warning)(
             "library_warning",
             library=record.name,
             # The first line says what happened; the others may show values.
@@ -116,16 +93,15 @@ class _Forward(logging.Handler):
         )
 
 
+_OF_LIBRARIES = _Forward(logging.WARNING)
+
+
 def _processors(out: TextIO) -> list[Processor]:
-    level = structlog.processors.add_log_level
     if out.isatty():
-        stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
-        plain = structlog.dev.plain_traceback
-        return [level, stamp, _without_controls, structlog.dev.ConsoleRenderer(exception_formatter=plain)]
-    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
-    error = structlog.processors.format_exc_info
-    render = structlog.processors.JSONRenderer(ensure_ascii=False)
-    lines: list[Processor] = [level, stamp, error, _with_the_event_first, render]
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        return [add_log_level, TimeStamper(fmt="%H:%M:%S", utc=False), _without_controls, renderer]
+    json = JSONRenderer(ensure_ascii=False)
+    lines: list[Processor] = [add_log_level, TimeStamper("iso"), format_exc_info, _with_the_event_first, json]
     return [*lines, _with_priority] if _is_journal(out) else lines
 
 

@@ -238,6 +238,8 @@ class Known(NamedTuple):
 
 
 class Verb(enum.StrEnum):
+    """What a write does in Wingfield."""
+
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"

@@ -36,21 +36,16 @@ exit status:
 
 
 class Options(argparse.Namespace):
-    """What was said on the command line; ``command`` is None for a pass and for the daemon."""
+    """What was said on the command line; ``command`` is "once" for a pass and None for the daemon."""
 
     command: str | None
-    config: str | None
-    json: bool
-    log_level: str
+    config: str | None = None
+    json: bool = False
+    log_level: str = "info"
     once: bool
     dry_run: bool
     allow_mass_delete: bool
     facility: str | None = None
-
-    @property
-    def is_pass(self) -> bool:
-        """Whether one pass is wanted."""
-        return self.once or self.dry_run
 
     def find_config(self) -> Path:
         """Return the configuration file. Raises ConfigError where there is none."""
@@ -69,11 +64,14 @@ def parse(argv: Sequence[str] | None) -> Options:
     """Return what was said. Wrong usage ends the process here, with a sentence and status 2."""
     parser = _parser()
     options = parser.parse_args(argv, Options())
-    if options.command and (options.is_pass or options.allow_mass_delete):
+    is_pass = options.once or options.dry_run
+    if options.command and (is_pass or options.allow_mass_delete):
         parser.error(f"--once, --dry-run and --allow-mass-delete belong to a pass, not to {options.command!r}")
-    if options.allow_mass_delete and not options.is_pass:
+    if options.allow_mass_delete and not is_pass:
         parser.error("--allow-mass-delete is for one pass: say --once (or --dry-run) too")
-    if options.json and not options.command and not options.is_pass:
+    if is_pass:
+        options.command = "once"
+    if options.json and options.command is None:
         parser.error("--json needs --once, --dry-run or a command; the daemon only writes its log")
     if options.json and options.command == "demo":
         parser.error("demo has no --json")
@@ -81,16 +79,10 @@ def parse(argv: Sequence[str] | None) -> Options:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="courtbridge",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = argparse.ArgumentParser("courtbridge", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--version", action="version", version=f"courtbridge {__version__}")
     _add_common(parser)
-    parser.set_defaults(log_level="info")
     one = parser.add_argument_group("one pass, instead of the daemon")
     one.add_argument("--once", action="store_true", help="run one pass, then exit")
     one.add_argument("--dry-run", action="store_true", help="print what a pass would write; write nothing")
@@ -98,7 +90,6 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, what in _COMMANDS.items():
         command = commands.add_parser(name, help=what, description=what, allow_abbrev=False)
-        command.argument_default = argparse.SUPPRESS  # what is not said here was perhaps said before it
         _add_common(command)
         if name == "courts":
             command.add_argument("--facility", metavar="ID", help="show all courts of this facility")
@@ -107,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     """Add the options that may stand before or after the command; the later one counts."""
-    parser.add_argument("--config", metavar="PATH", help="the configuration file")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument("--log-level", choices=LEVELS, help="how much is logged")
+    unsaid = argparse.SUPPRESS  # what is not said here was perhaps said before
+    parser.add_argument("--config", metavar="PATH", default=unsaid, help="the configuration file")
+    parser.add_argument("--json", action="store_true", default=unsaid, help="print the result as JSON")
+    parser.add_argument("--log-level", choices=LEVELS, default=unsaid, help="how much is logged")

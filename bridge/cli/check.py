@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import aclosing
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 from zoneinfo import available_timezones
 
 from bridge import log as logs
@@ -19,23 +18,11 @@ from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.config.paths import is_there
 from bridge.config.schema import Config
-from bridge.errors import (
-    ConfigError,
-    CredentialsRefused,
-    ExitStatus,
-    NotFound,
-    Problem,
-    Rejected,
-    ServiceError,
-    StateError,
-    worst,
-)
+from bridge.errors import BridgeError, ConfigError, CredentialsRefused, ExitStatus, NotFound, Problem, Rejected, worst
 from bridge.launch27.client import Session
-from bridge.launch27.wire import CatalogueService, Settings
+from bridge.launch27.wire import Settings
 from bridge.ledger.store import Ledger
 from bridge.sync.clients import Clients, connected
-
-_ASLEEP = frozenset({"frozen", "sleep"})
 
 
 def run(options: Options) -> ExitStatus:
@@ -43,16 +30,16 @@ def run(options: Options) -> ExitStatus:
     logs.configure(options.log_level)
     findings = Findings()
     try:
-        config = options.load_config()
+        asyncio.run(_look(options.load_config(), findings))
     except ConfigError as error:
         for problem in error.problems:
             findings.wrong(problem.place, problem.message, error.exit_status)
-    else:
-        asyncio.run(_look(config, findings))
     if options.json:
-        output.show_json(findings_json(findings))
+        lists = {"warnings": findings.warnings, "checked": findings.checked}
+        problems = [asdict(problem) for problem, _ in findings.problems]
+        output.show_json({"ok": not problems, "problems": problems, **lists})
     else:
-        report(findings)
+        findings.report()
     return worst(status for _, status in findings.problems)
 
 
@@ -68,30 +55,26 @@ class Findings:
         """Note a problem."""
         self.problems.append((Problem(place, message), status))
 
-    def failed(self, place: str, error: ServiceError) -> None:
-        """Note that a request failed; what fails several (a service is down) is noted once."""
-        if all(problem.message != str(error) for problem, _ in self.problems):
-            self.wrong(place, str(error), error.exit_status)
+    @contextmanager
+    def noting(self, place: str) -> Iterator[None]:
+        """Note what is raised as a problem; what fails several requests (a service is down) is noted once."""
+        try:
+            yield
+        except BridgeError as error:
+            if all(problem.message != str(error) for problem, _ in self.problems):
+                self.wrong(place, str(error), error.exit_status)
 
-
-def findings_json(findings: Findings) -> dict[str, Any]:
-    """Return a check as ``check --json`` prints it."""
-    problems = [{"place": problem.place, "message": problem.message} for problem, _ in findings.problems]
-    return {"ok": not problems, "problems": problems, "warnings": findings.warnings, "checked": findings.checked}
-
-
-def report(findings: Findings) -> None:
-    """Tell what is well, what to think about, and what is wrong."""
-    for text in findings.checked:
-        output.line(f"ok       {text}")
-    for text in findings.warnings:
-        output.line(f"warning  {text}", "yellow")
-    for problem, _ in findings.problems:
-        output.line(f"problem  {problem}", "red")
-    if findings.problems:
-        output.line(f"{output.several(len(findings.problems), 'problem')} found.", "red")
-    else:
-        output.line("All is well.", "green")
+    def report(self) -> None:
+        """Tell what is well, what to think about, and what is wrong."""
+        problems = [str(problem) for problem, _ in self.problems]
+        kinds = ("ok", "", self.checked), ("warning", "yellow", self.warnings), ("problem", "red", problems)
+        for word, style, texts in kinds:
+            for text in texts:
+                output.line(f"{word:7}  {text}", style)
+        if problems:
+            output.line(f"{output.several(len(problems), 'problem')} found.", "red")
+        else:
+            output.line("All is well.", "green")
 
 
 async def _look(config: Config, findings: Findings) -> None:
@@ -104,9 +87,6 @@ async def _look(config: Config, findings: Findings) -> None:
     _look_at_state(config, findings)
 
 
-# --- the services ---
-
-
 @dataclass(frozen=True, slots=True)
 class _Look:
     """Asks both services what a pass would ask them."""
@@ -116,13 +96,12 @@ class _Look:
     findings: Findings
 
     async def at_launch27(self) -> None:
-        try:
+        with self.findings.noting("launch27.base_url"):
             self._settings(await self.services.launch27.settings())
-        except ServiceError as error:
-            self.findings.failed("launch27.base_url", error)
         let_in = [session for session in self.services.sessions if await self._may_read(session)]
         if let_in:
-            await self._catalogue(let_in[0])
+            with self.findings.noting("launch27"):
+                await self._catalogue(let_in[0])
 
     def _settings(self, settings: Settings) -> None:
         launch27, findings = self.config.launch27, self.findings
@@ -134,7 +113,7 @@ class _Look:
             findings.warnings.append(
                 f"launch27.timezone: is {zone}, and Launch27 says {settings.timezone}; remove it unless you know better"
             )
-        if settings.status in _ASLEEP:
+        if settings.status in {"frozen", "sleep"}:
             findings.warnings.append(f"launch27: the account's status is {settings.status}")
         sandbox = " (a sandbox)" if launch27.host.endswith(".l27.co") else ""
         name = settings.name or "an account without a name"
@@ -143,97 +122,79 @@ class _Look:
     async def _may_read(self, session: Session) -> bool:
         """Log in and read a first page of today's bookings; return whether that went well."""
         number, today = session.account.number, datetime.now(UTC).date()
-        listing = self.services.launch27.listing(session, today, today, expected=None)
-        try:
-            async with aclosing(listing) as pages:
-                await anext(pages, None)
-        except ServiceError as error:
-            self.findings.failed(f"launch27.accounts[{number - 1}]", error)
-            return False
-        role = self.config.launch27.role
-        self.findings.checked.append(f"Launch27 account {number}: logged in, may read {role} bookings")
-        return True
+        with self.findings.noting(f"launch27.accounts[{number - 1}]"):
+            await _first(self.services.launch27.listing(session, today, today, expected=None))
+            role = self.config.launch27.role
+            self.findings.checked.append(f"Launch27 account {number}: logged in, may read {role} bookings")
+            return True
+        return False
 
     async def _catalogue(self, session: Session) -> None:
+        findings = self.findings
         try:
-            self._rules(await self.services.launch27.catalogue(session))
+            catalogue = await self.services.launch27.catalogue(session)
         except Rejected:
-            warning = "Launch27 shows no catalogue: the services of the rules are unproved"
-            self.findings.warnings.append(warning)
-        except ServiceError as error:
-            self.findings.failed("launch27", error)
-
-    def _rules(self, catalogue: dict[int, CatalogueService]) -> None:
+            findings.warnings.append("Launch27 shows no catalogue: the services of the rules are unproved")
+            return
         for index, rule in enumerate(self.config.courts):
             if known := sorted(rule.service_ids & catalogue.keys()):
                 names = ", ".join(f"{id_} {catalogue[id_].name}".strip() for id_ in known)
-                self.findings.checked.append(f"rule for {rule.name or rule.court_id}: services {names}")
-            if unknown := sorted(rule.service_ids - catalogue.keys()):
-                message = f'Launch27 has no service {_numbers(unknown)}; compare with "courtbridge courts"'
-                self.findings.wrong(f"courts[{index}].service_ids", message, ExitStatus.CONFIG)
-        if unknown := sorted(self.config.mapping.service_minutes.keys() - catalogue.keys()):
-            warning = f"mapping.service_minutes: Launch27 has no service {_numbers(unknown)}"
-            self.findings.warnings.append(warning)
+                findings.checked.append(f"rule for {rule.name or rule.court_id}: services {names}")
+            if unknown := _numbers(rule.service_ids - catalogue.keys()):
+                message = f'Launch27 has no service {unknown}; compare with "courtbridge courts"'
+                findings.wrong(f"courts[{index}].service_ids", message, ExitStatus.CONFIG)
+        if unknown := _numbers(self.config.mapping.service_minutes.keys() - catalogue.keys()):
+            findings.warnings.append(f"mapping.service_minutes: Launch27 has no service {unknown}")
 
     async def at_wingfield(self) -> None:
-        try:
-            async with aclosing(self.services.wingfield.list_bookings()) as pages:
-                await anext(pages, None)
-        except ServiceError as error:
-            self.findings.failed("wingfield", error)
-            return
-        host = self.config.wingfield.base_url
-        self.findings.checked.append(f"Wingfield {host}: the token may read the court bookings")
-        rules: dict[str, list[int]] = {}
-        for index, rule in enumerate(self.config.courts):
-            rules.setdefault(rule.court_id, []).append(index)
-        await asyncio.gather(*(self._court(court_id, rules[court_id]) for court_id in rules))
+        with self.findings.noting("wingfield"):
+            await _first(self.services.wingfield.list_bookings())
+            host = self.config.wingfield.base_url
+            self.findings.checked.append(f"Wingfield {host}: the token may read the court bookings")
+            rules: dict[str, list[str]] = {}
+            for index, rule in enumerate(self.config.courts):
+                rules.setdefault(rule.court_id, []).append(f"courts[{index}].court_id")
+            await asyncio.gather(*(self._court(court_id, places) for court_id, places in rules.items()))
 
-    async def _court(self, court_id: str, rules: list[int]) -> None:
+    async def _court(self, court_id: str, places: list[str]) -> None:
         findings = self.findings
-        try:
-            court = await self.services.wingfield.court(court_id)
-        except CredentialsRefused:
-            # The listing was allowed; looking courts up takes another scope, which passes do not need.
-            warning = "Wingfield's token may not look courts up (scope organization): court_ids are unproved"
-            if warning not in findings.warnings:
-                findings.warnings.append(warning)
-        except Rejected as error:
-            status = ExitStatus.CONFIG if isinstance(error, NotFound) else error.exit_status
-            for index in rules:
-                findings.wrong(f"courts[{index}].court_id", f"{court_id}: {error}", status)
-        except ServiceError as error:
-            findings.failed(f"courts[{rules[0]}].court_id", error)
-        else:
-            where = f" at {court.facility_name}" if court.facility_name else ""
-            findings.checked.append(f"Wingfield court {court_id}: {court.name or 'without a name'}{where}")
+        with findings.noting(places[0]):
+            try:
+                court = await self.services.wingfield.court(court_id)
+            except CredentialsRefused:
+                # The listing was allowed; looking courts up takes another scope, which passes do not need.
+                warning = "Wingfield's token may not look courts up (scope organization): court_ids are unproved"
+                if warning not in findings.warnings:
+                    findings.warnings.append(warning)
+            except Rejected as error:
+                status = ExitStatus.CONFIG if isinstance(error, NotFound) else error.exit_status
+                for place in places:
+                    findings.wrong(place, f"{court_id}: {error}", status)
+            else:
+                where = f" at {court.facility_name}" if court.facility_name else ""
+                findings.checked.append(f"Wingfield court {court_id}: {court.name or 'without a name'}{where}")
 
 
-def _numbers(ids: list[int]) -> str:
-    return " or ".join(map(str, ids))
+async def _first(listing: AsyncGenerator[object, None]) -> None:
+    """Read the first page of a listing."""
+    async with aclosing(listing) as pages:
+        await anext(pages, None)
 
 
-# --- the state ---
+def _numbers(ids: Iterable[int]) -> str:
+    return " or ".join(map(str, sorted(ids)))
 
 
 def _look_at_state(config: Config, findings: Findings) -> None:
     state = config.sync.state
-    try:
+    with findings.noting("sync.state"):
         with Ledger.snapshot(state, config.identity) as ledger:
             bridged = sum(known.is_bridged for known in ledger.known.values())
-    except StateError as error:
-        findings.wrong("sync.state", str(error), error.exit_status)
-        return
-    if blocker := _unwritable(state):
-        message = f"{blocker} cannot be written by this user; the bridge's own user must be able to"
-        findings.wrong("sync.state", message, ExitStatus.STATE)
-        return
-    found = f"{output.several(bridged, 'booking')} in Wingfield" if is_there(state) else "none yet"
-    findings.checked.append(f"state {state}: {found}")
-
-
-def _unwritable(state: Path) -> Path | None:
-    """Return what keeps the state from being written: the file, or the nearest folder there is."""
-    folder = next(parent for parent in state.parents if is_there(parent))
-    places = (state, folder) if is_there(state) else (folder,)
-    return next((place for place in places if not os.access(place, os.W_OK)), None)
+        folder = next(parent for parent in state.parents if is_there(parent))
+        for place in (state, folder) if is_there(state) else (folder,):
+            if not os.access(place, os.W_OK):
+                message = f"{place} cannot be written by this user; the bridge's own user must be able to"
+                findings.wrong("sync.state", message, ExitStatus.STATE)
+                return
+        found = f"{output.several(bridged, 'booking')} in Wingfield" if is_there(state) else "none yet"
+        findings.checked.append(f"state {state}: {found}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bridge import log as logs
@@ -48,9 +48,6 @@ class Sides:
         return guesses
 
 
-# --- asking ---
-
-
 async def _look(config: Config, facility: str | None) -> Sides:
     """Return the courts (of ``facility``, else those of mappings and bookings) and all services."""
     sides = Sides()
@@ -61,13 +58,12 @@ async def _look(config: Config, facility: str | None) -> Sides:
 
 
 async def _look_at_courts(sides: Sides, services: Clients, facility: str | None) -> None:
-    wingfield = services.wingfield
     try:
         if facility is not None:
-            sides.courts = await wingfield.facility_courts(facility)
+            sides.courts = await services.wingfield.facility_courts(facility)
             return
-        ids = {mapping.court_id for mapping in await wingfield.court_mappings()}
-        async for page in wingfield.list_bookings():
+        ids = {mapping.court_id for mapping in await services.wingfield.court_mappings()}
+        async for page in services.wingfield.list_bookings():
             ids.update(stored.slot.court_id for stored in page if stored.slot)
         found = await asyncio.gather(*(_court(services, id_) for id_ in sorted(ids)))
         sides.courts = [court for court in found if court is not None]
@@ -77,10 +73,9 @@ async def _look_at_courts(sides: Sides, services: Clients, facility: str | None)
 
 async def _court(services: Clients, id_: str) -> Court | None:
     """Return a court; None when it is no longer there, or not for us."""
-    try:
+    with suppress(Rejected):
         return await services.wingfield.court(id_)
-    except Rejected:
-        return None
+    return None
 
 
 async def _look_at_services(sides: Sides, services: Clients) -> None:
@@ -88,15 +83,11 @@ async def _look_at_services(sides: Sides, services: Clients) -> None:
     for session in services.sessions:
         try:
             sides.services = await services.launch27.catalogue(session)
-        except CredentialsRefused as error:
-            sides.errors.append(error)
-            continue
         except ServiceError as error:
             sides.errors.append(error)
+            if isinstance(error, CredentialsRefused):
+                continue
         return
-
-
-# --- guessing ---
 
 
 def fits(court: str, service: str) -> bool:
@@ -111,29 +102,19 @@ def _words(name: str) -> tuple[str, ...]:
     return tuple(word.lstrip("0") or "0" for word in words)
 
 
-# --- showing ---
-
-
 def sides_json(sides: Sides) -> dict[str, Any]:
     """Return both sides as ``courts --json`` prints them."""
     guesses = sides.guesses
     return {
         "courts": [
             {
-                "id": court.id,
-                "name": court.name,
-                "facility_id": court.facility_id,
+                **court.model_dump(exclude={"facility_name"}),
                 "facility": court.facility_name,
-                "external_court_id": court.external_court_id,
-                "external_court_name": court.external_court_name,
                 "service_ids": guesses[court.id],
             }
             for court in sides.courts
         ],
-        "services": [
-            {"id": number, "name": service.name, "minutes": service.minutes}
-            for number, service in sorted(sides.services.items())
-        ],
+        "services": [{"id": number, **asdict(service)} for number, service in sorted(sides.services.items())],
         "config": blocks(sides),
         "errors": [str(error) for error in sides.errors],
     }
@@ -141,9 +122,9 @@ def sides_json(sides: Sides) -> dict[str, Any]:
 
 def report(sides: Sides) -> None:
     """Tell both sides, with the blocks to paste."""
-    courts = [(court.name, court.id, court.facility_name, court.external_court_name or "") for court in sides.courts]
+    courts = [(court.name, court.id, court.facility_name, court.external_court_name) for court in sides.courts]
     services = [
-        (str(number), service.name, "" if service.minutes is None else f"{service.minutes} min")
+        (number, service.name, None if service.minutes is None else f"{service.minutes} min")
         for number, service in sorted(sides.services.items())
     ]
     output.table("Wingfield's courts", ("name", "court_id", "facility", "mapped as"), courts)
@@ -151,24 +132,22 @@ def report(sides: Sides) -> None:
     output.line()
     if not sides.courts and not sides.errors:
         output.line("No mapping and no booking names a court yet; try --facility ID.", "yellow")
-    for block in blocks(sides).splitlines():
-        output.line(block)
+    for line in blocks(sides).splitlines():
+        output.line(line)
     for error in sides.errors:
         output.line(str(error), "red")
 
 
 def blocks(sides: Sides) -> str:
     """Return ``[[courts]]`` blocks in TOML; where no service fits by name, one line is left to be written."""
-    guesses = sides.guesses
-    return "\n".join(_block(court, guesses[court.id], sides) for court in sides.courts)
-
-
-def _block(court: Court, numbers: Sequence[int], sides: Sides) -> str:
-    rule = "# service_ids = []  # no service is named like this court: put the ids of its services here"
-    if numbers:
-        names = output.visible(", ".join(sides.services[number].name for number in numbers))
-        rule = f"service_ids = {list(numbers)}  # {names}"
-    return f"[[courts]]\nname = {_toml(court.name)}\ncourt_id = {_toml(court.id)}\n{rule}\n"
+    texts = []
+    for court, numbers in zip(sides.courts, sides.guesses.values(), strict=True):
+        rule = "# service_ids = []  # no service is named like this court: put the ids of its services here"
+        if numbers:
+            names = output.visible(", ".join(sides.services[number].name for number in numbers))
+            rule = f"service_ids = {numbers}  # {names}"
+        texts.append(f"[[courts]]\nname = {_toml(court.name)}\ncourt_id = {_toml(court.id)}\n{rule}\n")
+    return "\n".join(texts)
 
 
 def _toml(text: str) -> str:

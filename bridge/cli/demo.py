@@ -1,8 +1,4 @@
-"""``courtbridge demo``: a club's Saturday in both services, simulated, and real passes between them.
-
-Everything it keeps is in a temporary directory, and nothing leaves the computer. At the end it compares what
-Wingfield has with what Launch27 says, by rules of its own.
-"""
+"""``courtbridge demo``: a club's Saturday in both services, simulated here, and real passes between them."""
 
 from __future__ import annotations
 
@@ -10,43 +6,23 @@ import asyncio
 import tempfile
 import textwrap
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.cli.once import counts
+from bridge.cli.once import report
 from bridge.config.loading import load_config
-from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
-from bridge.model import Held, Write
+from bridge.model import Write
 from bridge.sandbox import Sandbox
-from bridge.sandbox.saturday import COURTS, EMAIL, PASSWORD, SATURDAY, STEPS, ZONE, Club, expected, stored
-from bridge.sync.clients import Clients, connected
+from bridge.sandbox.saturday import COURTS, SATURDAY, STEPS, Club, differing, hours
+from bridge.sync.clients import connected
 from bridge.sync.narrator import LogNarrator
+from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
-
-_CONFIG = """\
-[launch27]
-base_url = "{launch27.url}"
-reads_per_second = 1000
-read_burst = 1000
-[[launch27.accounts]]
-email = "{email}"
-password = "{password}"
-[wingfield]
-base_url = "{wingfield.url}"
-external_service_id = "{wingfield.service_id}"
-token = "{wingfield.token}"
-"""
-_RULE = """\
-[[courts]]
-name = "Court {number}"
-court_id = "{court_id}"
-service_ids = [{number}]
-"""
 
 
 def run(_options: Options) -> ExitStatus:
@@ -56,98 +32,55 @@ def run(_options: Options) -> ExitStatus:
         return asyncio.run(_demo(Path(folder, "config.toml")))
 
 
-def _config(club: Club, path: Path) -> Config:
-    text = _CONFIG.format(launch27=club.launch27, wingfield=club.wingfield, email=EMAIL, password=PASSWORD)
-    rules = (_RULE.format(number=number, court_id=id_) for number, id_ in COURTS.items())
-    path.write_text(text + "".join(rules))
-    return load_config(path, {})
-
-
 async def _demo(path: Path) -> ExitStatus:
-    club = Club()
-    async with Sandbox(club.launch27, club.wingfield):
-        config = _config(club, path)
-        with Ledger.open(config.sync.state, config.identity) as ledger:
-            async with connected(config) as services:
-                synchronizer = Synchronizer(
-                    config, services, ledger, LogNarrator(), clock=lambda: club.now, stop=asyncio.Event()
-                )
-                await _take_steps(club, synchronizer, services)
-    return verdict(club)
-
-
-async def _take_steps(club: Club, synchronizer: Synchronizer, services: Clients) -> None:
     """Let each step happen, run a pass, and show what it did."""
     output.line("Courtbridge, with both services simulated on this computer. Nothing leaves it.", "bold")
     output.line(f"A club with four courts, and its bookings for {SATURDAY:%A, %d %B %Y}.")
-    held: tuple[Held, ...] = ()
-    for number, step in enumerate(STEPS, 1):
-        club.now += timedelta(minutes=1)
-        step.happens(club)
-        services.new_pass()
-        result = await synchronizer.run_pass()
-        output.line()
-        output.line(f"{number}. {step.title}", "bold")
-        for told in (*textwrap.wrap(step.told, 80), counts(result.record)):
-            output.line(told)
-        if result.planned:
-            _print_writes(club, result.planned)
-        if result.held != held:
-            _print_held(club, result.held)
-        if result.planned:
-            _print_day(club)
-        held = result.held
+    club, stop = Club(), asyncio.Event()
+    async with Sandbox(club.launch27, club.wingfield):
+        club.write_config(path)
+        config = load_config(path, {})
+        with Ledger.open(config.sync.state, config.identity) as ledger:
+            async with connected(config) as services:
+                sync = Synchronizer(config, services, ledger, LogNarrator(), clock=lambda: club.now, stop=stop)
+                for number, step in enumerate(STEPS, 1):
+                    club.now += timedelta(minutes=1)
+                    step.happens(club)
+                    services.new_pass()
+                    _tell(club, f"{number}. {step.title}", step.told, await sync.run_pass())
+    return verdict(club)
 
 
-# --- what is shown ---
+def _tell(club: Club, title: str, told: str, result: PassResult) -> None:
+    output.line()
+    output.line(title, "bold")
+    for line in textwrap.wrap(told, 80):
+        output.line(line)
+    report(result, {}, club.now, dry_run=False)
+    if result.planned:
+        _print_writes(club, result.planned)
+        output.table("Wingfield now", ("from", *(f"Court {number}" for number in COURTS)), club.day())
 
 
 def _print_writes(club: Club, writes: Iterable[Write]) -> None:
     """Print what was written: a cycle last and in its order, the others, which have none, by id."""
     rows = []
     for write in sorted(writes, key=lambda write: (1, "") if write.cycle else (0, write.id)):
-        court = club.wingfield.courts[write.slot.court_id].name if write.slot else ""
-        when = _hours(write.slot.start, write.slot.end) if write.slot else ""
+        court = club.wingfield.courts[write.slot.court_id].name if write.slot else None
+        when = hours(write.slot.start, write.slot.end) if write.slot else None
         rows.append((write.verb, write.id, club.name_of(write.id), court, when, write.why))
     output.table("What the pass did", ("did", "booking", "name", "court", "when", "why"), rows)
 
 
-def _print_held(club: Club, held: Iterable[Held]) -> None:
-    if rows := [(entry.id, club.name_of(entry.id), entry.reason, entry.detail) for entry in held]:
-        output.table("Held", ("booking", "name", "reason", "detail"), rows)
-    else:
-        output.line("Nothing is held any more.")
-
-
-def _print_day(club: Club) -> None:
-    """Print the day as Wingfield has it."""
-    day: dict[int, dict[str, str]] = {}
-    for id_, entry in sorted(club.wingfield.bookings.items()):
-        start, end = (datetime.fromisoformat(entry[key]) for key in ("startDate", "endDate"))
-        row = day.setdefault(start.astimezone(ZONE).hour, {})
-        row[entry["courtId"]] = f"{club.name_of(id_)} {_hours(start, end)}"
-    rows = [(f"{hour:02}:00", *(day[hour].get(id_, "") for id_ in COURTS.values())) for hour in sorted(day)]
-    output.table("Wingfield now", ("from", *(f"Court {number}" for number in COURTS)), rows)
-
-
-def _hours(start: datetime, end: datetime) -> str:
-    return f"{start.astimezone(ZONE):%H:%M}–{end.astimezone(ZONE):%H:%M}"
-
-
-# --- whether it worked ---
-
-
 def verdict(club: Club) -> ExitStatus:
-    """Compare both services, say how they compare, and return the exit status."""
-    wanted, there = expected(club), stored(club)
-    differ = sorted(id_ for id_ in wanted.keys() | there.keys() if wanted.get(id_) != there.get(id_))
-    requests = club.wingfield.log
-    rejected = sum(entry.status >= 400 for entry in requests)
+    """Compare both services, by rules that are not the bridge's, and return the exit status."""
     output.line()
-    if differ:
+    if differ := differing(club):
         output.line(f"NOT in sync; these differ: {', '.join(differ)}. This is a bug.", "red")
         return ExitStatus.ATTENTION
-    output.line(f"In sync: Wingfield has the {len(there)} court bookings of Launch27, as they are there.", "green")
+    count, requests = len(club.wingfield.bookings), club.wingfield.log
+    rejected = sum(entry.status >= 400 for entry in requests)
+    output.line(f"In sync: Wingfield has the {count} court bookings of Launch27, as they are there.", "green")
     output.line(f"{len(requests)} requests to Wingfield, {rejected} of them rejected.")
     output.line('Next: copy config.example.toml to config.toml, edit it, and run "courtbridge check".')
     return ExitStatus.OK

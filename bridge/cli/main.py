@@ -11,13 +11,10 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 from bridge.cli.arguments import Options, parse
 from bridge.errors import AlreadyRunning, BridgeError, ConfigError, ExitStatus, Problem, StateError
-
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,8 +40,7 @@ def _run(options: Options) -> int:
         _tell(options.log_level, error)
         return error.exit_status
     except KeyboardInterrupt:
-        is_daemon = not (options.command or options.is_pass)
-        return ExitStatus.OK if is_daemon else ExitStatus.TRY_LATER
+        return ExitStatus.OK if options.command is None else ExitStatus.TRY_LATER
     except BrokenPipeError:
         return ExitStatus.TRY_LATER
     except Exception as error:  # noqa: BLE001 (the last resort)
@@ -55,19 +51,15 @@ def _run(options: Options) -> int:
 
 def _command(options: Options) -> int:
     """Import the one command that was asked for, which has a file of its own name, and run it."""
-    if not (options.command or options.is_pass):
+    if options.command is None:
         from bridge.service import process
 
         return process.run(options.find_config(), environ=os.environ, log_level=options.log_level)
-    if options.is_pass:
+    if options.command == "once":
         # A pass makes many objects and hardly a cycle of them: looking for cycles less often saves a tenth.
         gc.set_threshold(50_000, 20, 20)
-    command = importlib.import_module(f"bridge.cli.{options.command or 'once'}")
-    status: ExitStatus = command.run(options)
-    return status
+    return int(importlib.import_module(f"bridge.cli.{options.command}").run(options))
 
-
-# --- what went wrong ---
 
 _EVENTS = {ConfigError: "config_invalid", StateError: "state_unusable", AlreadyRunning: "already_running"}
 
@@ -88,38 +80,32 @@ def _tell(log_level: str, error: BridgeError) -> None:
         log.error(_EVENTS.get(type(error), "failed"), **place, message=problem.message)
 
 
-def _log(log_level: str) -> FilteringBoundLogger:
+def _log(log_level: str) -> Any:  # noqa: ANN401 (structlog's own type)
     from bridge import log as logs
 
     logs.configure(log_level)
-    log: FilteringBoundLogger = logs.get_logger()
-    return log
+    return logs.get_logger()
 
 
-def _trace(error: BaseException | None) -> str:
+def _trace(error: BaseException) -> str:
     """Return where an error and those behind it came from: no locals, and no messages, which may name people.
 
     Of the system's own errors the message is kept: it names at most a file.
     """
     import traceback
 
-    parts: list[str] = []
-    while error is not None:
-        why = f": {os.strerror(error.errno)}" if isinstance(error, OSError) and error.errno else ""
-        frames = "".join(traceback.format_tb(error.__traceback__))
-        parts.append(f"{frames}{type(error).__qualname__}{why}")
-        inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-        parts += map(_trace, inner)
-        error = error.__cause__ or error.__context__
-    return "\n\nafter\n\n".join(parts)
+    why = f": {os.strerror(error.errno)}" if isinstance(error, OSError) and error.errno else ""
+    place = f"{''.join(traceback.format_tb(error.__traceback__))}{type(error).__qualname__}{why}"
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    behind = (*inner, error.__cause__ or error.__context__)
+    return "\n\nafter\n\n".join([place, *(_trace(each) for each in behind if each)])
 
 
 def _flush() -> None:
     """Hand over what is still buffered; a reader that has gone is no error at the very end."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
-            if stream is not None:
-                stream.flush()
+            stream.flush()
         except OSError:
             from bridge.cli.output import abandon
 

@@ -20,15 +20,11 @@ from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
-from bridge.model import PassRecord, Slot, Write, isoformat
+from bridge.model import STOP_SECONDS, Slot, Write, isoformat
 from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator, withheld_advice
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
-
-STOP_SECONDS = 5.0
-"""How long requests in flight may take after a signal. The executor keeps to the same, and then stores."""
-_STORE_SECONDS = 0.5
 
 
 def run(options: Options) -> ExitStatus:
@@ -70,9 +66,6 @@ def _narrator(options: Options, stack: ExitStack) -> LogNarrator:
     return bar
 
 
-# --- the pass, and signals ---
-
-
 async def run_pass(options: Options, config: Config, ledger: Ledger, narrator: LogNarrator) -> PassResult | None:
     """Return how the pass went; None when it had to be cut off after a signal."""
     stop = asyncio.Event()
@@ -100,7 +93,7 @@ def _on_signals(stop: asyncio.Event, services: Clients, task: asyncio.Task[PassR
         logs.get_logger().info("stopping", signal=number.name, within_seconds=STOP_SECONDS)
         stop.set()
         services.stop()
-        loop.call_later(STOP_SECONDS + _STORE_SECONDS, task.cancel)
+        loop.call_later(STOP_SECONDS + 0.5, task.cancel)  # after the requests in flight, what they came to is stored
 
     for each in both:
         loop.add_signal_handler(each, first, each)
@@ -113,62 +106,39 @@ def end_at_once(number: int, _frame: object) -> None:
     os._exit(ExitStatus.TRY_LATER)
 
 
-# --- its result ---
-
-
 def pass_json(result: PassResult, *, dry_run: bool) -> dict[str, Any]:
     """Return a pass as ``--once --json`` prints it."""
-    record = result.record
-    value = {
-        "outcome": record.outcome,
-        **output.counts_json(record),
-        "held": output.held_json(result.held),
-        "withheld_deletes": len(record.withheld),
-        "withheld": list(record.withheld),
-        "duration_ms": record.duration_ms,
-    }
-    return {**value, "actions": [_action_json(write) for write in result.planned]} if dry_run else value
+    lists = {"held": output.held_json(result.held), "withheld": list(result.record.withheld)}
+    actions = {"actions": [_action_json(write) for write in result.planned]} if dry_run else {}
+    return {**output.record_json(result.record), **lists, **actions}
 
 
 def _action_json(write: Write) -> dict[str, str | None]:
-    slot = write.slot
-    return {
-        "action": write.verb.value,
-        "id": write.id,
-        "court": slot.court_id if slot else None,
-        "start": isoformat(slot.start) if slot else None,
-        "end": isoformat(slot.end) if slot else None,
-        "why": write.why,
-    }
+    place: dict[str, str | None] = {"court": None, "start": None, "end": None}
+    if slot := write.slot:
+        place = {"court": slot.court_id, "start": isoformat(slot.start), "end": isoformat(slot.end)}
+    return {"action": write.verb.value, "id": write.id, **place, "why": write.why}
 
 
 def report(result: PassResult, courts: Mapping[str, str], now: datetime, *, dry_run: bool) -> None:
     """Tell a pass; ``courts`` are names by id."""
     verdict, style = output.VERDICTS[result.record.outcome]
     output.line(f"Dry run, nothing was written. {verdict}" if dry_run else verdict, style)
-    output.line(counts(result.record, dry_run=dry_run))
-    if dry_run and result.planned:
-        rows = [(write.verb, write.id, *_place(write.slot, courts), write.why) for write in result.planned]
-        output.table("A pass would", ("do", "booking", "court", "when", "why"), rows, output.SHOWN)
-    output.print_held(result.held, now)
-    if result.record.withheld:
-        output.line()
-        output.line(f"Deletes withheld: {output.ids(result.record.withheld)}", "yellow")
-        output.line(f"  {withheld_advice(result)}")
-    if result.errors:
-        output.line()
-    for error in dict.fromkeys(map(str, result.errors)):
-        output.line(error, "red")
-
-
-def counts(record: PassRecord, *, dry_run: bool = False) -> str:
-    """Return the counts of a pass in a sentence."""
-    would = "would be " if dry_run else ""
-    return (
+    record, would = result.record, "would be " if dry_run else ""
+    output.line(
         f"{output.several(record.seen, 'booking')} seen: {record.created} {would}created, {record.updated} "
         f"{would}updated, {record.unchanged} unchanged, {record.ignored} ignored (no court), "
         f"{record.held} held; {record.deleted} {would}deleted."
     )
+    if dry_run and result.planned:
+        rows = [(write.verb, write.id, *_place(write.slot, courts), write.why) for write in result.planned]
+        output.table("A pass would", ("do", "booking", "court", "when", "why"), rows, output.SHOWN)
+    output.print_held(result.held, now)
+    output.print_withheld("Deletes withheld", record.withheld, withheld_advice(result))
+    if result.errors:
+        output.line()
+    for error in dict.fromkeys(map(str, result.errors)):
+        output.line(error, "red")
 
 
 def _place(slot: Slot | None, courts: Mapping[str, str]) -> tuple[str, str]:

@@ -29,28 +29,33 @@ VERDICTS = {
 """By the outcome of a pass: what it means, and its style."""
 
 
-# --- standard output ---
-
-
 def line(text: str = "", style: str = "") -> None:
     """Print a line; ``style`` is one of rich's, for a terminal."""
-    if not _is_drawn():
+    if _is_drawn():
+        _draw(visible(text), style=style, soft_wrap=True)  # soft: a line that is to be copied must stay one
+    else:
         say(f"{visible(text)}\n")
-        return
-    # Soft: a line that is to be copied must stay one.
-    _draw(visible(text), style=style, soft_wrap=True)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], most: int | None = None) -> None:
-    """Print a table of at most ``most`` rows; each has a cell for each of ``columns``."""
-    cells = [[visible(cell) for cell in row] for row in rows]
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], most: int | None = None) -> None:
+    """Print a table of at most ``most`` rows; each has a cell for each of ``columns``, None for an empty one."""
+    cells = [["" if cell is None else visible(str(cell)) for cell in row] for row in rows]
     line()
     if _is_drawn():
-        _draw_table(title, columns, cells[:most])
+        from rich import box
+        from rich.table import Column, Table
+
+        headers = [Column(name, overflow="fold") for name in columns]
+        drawn = Table(
+            *headers, title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD, show_edge=False
+        )
+        for row in cells[:most]:
+            drawn.add_row(*row)
+        _draw(drawn)
     else:
         line(title)
         widths = [max(map(len, column)) for column in zip(columns, *cells[:most], strict=True)]
-        for row in (columns, *cells[:most]):
+        for row in ([*columns], *cells[:most]):
             line(f"  {'  '.join(map(str.ljust, row, widths))}".rstrip())
     if most is not None and len(cells) > most:
         line(f"  … and {len(cells) - most} more; --json lists all")
@@ -68,23 +73,6 @@ def _draw(content: object, **options: Any) -> None:  # noqa: ANN401 (rich's own 
     console = Console(file=out, force_terminal=True, width=width, highlight=False, markup=False, emoji=False)
     console.print(content, **options)
     say(out.getvalue())
-
-
-def _draw_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich import box
-    from rich.table import Column, Table
-
-    drawn = Table(
-        *(Column(name, overflow="fold") for name in columns),
-        title=title,
-        title_style="bold",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-    )
-    for row in rows:
-        drawn.add_row(*row)
-    _draw(drawn)
 
 
 def visible(text: str) -> str:
@@ -126,9 +114,6 @@ def abandon(stream: TextIO) -> None:
     os.close(nowhere)
 
 
-# --- words ---
-
-
 def moment(ms: int) -> str:
     """Return a time in the zone of this computer, to the minute."""
     return f"{from_ms(ms).astimezone():%Y-%m-%d %H:%M}"
@@ -150,22 +135,14 @@ def since(ms: int, now: datetime) -> str:
 
 def several(count: int, thing: str) -> str:
     """Return ``1 booking``, ``2 bookings``."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
-def ids(withheld: Sequence[str]) -> str:
-    """Return ids in one line, not too many of them."""
-    more = f" … and {len(withheld) - SHOWN} more" if len(withheld) > SHOWN else ""
-    return ", ".join(withheld[:SHOWN]) + more
-
-
-# --- what passes and status have in common ---
-
-
-def counts_json(record: PassRecord) -> dict[str, int]:
-    """Return the counts of a pass but for what is held and withheld."""
-    names = ("seen", "created", "updated", "deleted", "unchanged", "ignored")
-    return {name: getattr(record, name) for name in names}
+def record_json(record: PassRecord) -> dict[str, Any]:
+    """Return how a pass went, as the interface shows it."""
+    names = ("outcome", "seen", "created", "updated", "deleted", "unchanged", "ignored", "held")
+    counts = {name: getattr(record, name) for name in names}
+    return {**counts, "withheld_deletes": len(record.withheld), "duration_ms": record.duration_ms}
 
 
 def held_json(held: Iterable[Held]) -> list[dict[str, str]]:
@@ -181,3 +158,12 @@ def print_held(held: Sequence[Held], now: datetime) -> None:
     rows = [(entry.id or "(no id)", entry.reason, since(entry.since_ms, now), entry.detail) for entry in held]
     if rows:
         table(f"Held ({len(rows)})", ("booking", "reason", "since", "detail"), rows, SHOWN)
+
+
+def print_withheld(words: str, withheld: Sequence[str], advice: str) -> None:
+    """Print which deletes are withheld, and how they are let through; nothing where none is."""
+    if withheld:
+        more = f" … and {len(withheld) - SHOWN} more" if len(withheld) > SHOWN else ""
+        line()
+        line(f"{words}: {', '.join(withheld[:SHOWN])}{more}", "yellow")
+        line(f"  {advice}")

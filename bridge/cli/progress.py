@@ -10,7 +10,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from bridge.model import Write
 from bridge.sync.narrator import LogNarrator
-from bridge.sync.result import PassResult
 
 MANY = 25
 """From more writes or look-ups than this on, there is a bar."""
@@ -29,36 +28,29 @@ class Bar(LogNarrator):
         self._progress = Progress(*columns, console=console, transient=True)
         self._relog = relog
         self._writes = writes
-        self._looked_up: TaskID | None = None
-        self._written: TaskID | None = None
+        self._looked_up = self._progress.add_task("looking up bookings in Launch27", total=None, visible=False)
+        self._written = self._progress.add_task("writing to Wingfield", visible=False)
 
     def asking(self, answered: int) -> None:
         """Show how many bookings are looked up, once there are many."""
         if answered > MANY:
-            if self._looked_up is None:
-                self._looked_up = self._begin("looking up bookings in Launch27", None)
-            self._progress.update(self._looked_up, completed=answered)
+            self._show(self._looked_up, answered)
 
     def planned(self, writes: int) -> None:
         """Show a bar, if many requests are planned."""
         if self._writes and writes > MANY:
-            self._written = self._begin("writing to Wingfield", writes)
+            self._show(self._written, total=writes)
 
-    def _begin(self, what: str, total: int | None) -> TaskID:
-        self._progress.start()
-        self._relog()
-        return self._progress.add_task(what, total=total)
+    def _show(self, task: TaskID, completed: int = 0, total: int | None = None) -> None:
+        if not self._progress.live.is_started:
+            self._progress.start()
+            self._relog()
+        self._progress.update(task, visible=True, completed=completed, total=total)
 
     def wrote(self, write: Write) -> None:
         """Move the bar."""
         super().wrote(write)
-        if self._written is not None:
-            self._progress.advance(self._written)
-
-    def pass_finished(self, result: PassResult) -> None:
-        """Take the bar away."""
-        self.stop()
-        super().pass_finished(result)
+        self._progress.advance(self._written)
 
     def stop(self) -> None:
         """Take the bar away, if it is there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,17 +12,20 @@ from typing import Any
 
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.config.schema import Config
 from bridge.errors import ExitStatus
+from bridge.ledger.lock import lock_path
 from bridge.ledger.store import Ledger
 from bridge.model import Held, PassRecord, Watermark, from_ms, isoformat
-
-PASSES_SHOWN = 10
 
 
 def run(options: Options) -> ExitStatus:
     """Show the status; return 1 when something needs a person."""
-    status = _read(options.load_config(require_courts=False, require_secrets=False))
+    config = options.load_config(require_courts=False, require_secrets=False)
+    state = config.sync.state
+    with Ledger.snapshot(state, config.identity) as ledger:
+        bookings = sum(known.is_bridged for known in ledger.known.values())
+        passes, interval = ledger.passes(10), config.sync.interval
+        status = Status(state, bookings, ledger.held(), ledger.watermarks(), passes, interval, running(state))
     if options.json:
         output.show_json(status_json(status))
     else:
@@ -30,16 +34,11 @@ def run(options: Options) -> ExitStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """The process that has the lock of a state, and since when."""
-
-    pid: int
-    since: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Status:
-    """What the state says at one moment; ``bookings`` counts those that Wingfield has from us."""
+    """What the state says at one moment.
+
+    ``bookings`` counts those that Wingfield has from us; ``running`` names the process that has the lock.
+    """
 
     state: Path
     bookings: int
@@ -47,7 +46,7 @@ class Status:
     watermarks: Sequence[Watermark]
     passes: Sequence[PassRecord]
     interval: timedelta
-    running: Running | None = None
+    running: str | None = None
 
     @property
     def withheld(self) -> tuple[str, ...]:
@@ -61,41 +60,21 @@ class Status:
         return ExitStatus.ATTENTION if self.held or self.withheld or is_refused else ExitStatus.OK
 
 
-def _read(config: Config) -> Status:
-    state = config.sync.state
-    with Ledger.snapshot(state, config.identity) as ledger:
-        return Status(
-            state,
-            sum(known.is_bridged for known in ledger.known.values()),
-            ledger.held(),
-            ledger.watermarks(),
-            ledger.passes(PASSES_SHOWN),
-            config.sync.interval,
-            running(state),
-        )
-
-
-def running(state: Path, locks: Path = Path("/proc/locks")) -> Running | None:
-    """Return the process that has the lock of ``state``; None when none has, or it cannot be known.
+def running(state: Path, locks: Path = Path("/proc/locks")) -> str | None:
+    """Return in words which process has the lock of ``state``; None when none has, or it cannot be known.
 
     The lock file outlives its process, and trying the lock might turn a starting daemon away: so the
     kernel's own list is read. Source: Linux, proc_locks(5).
     """
-    lock = state.with_name(state.name + ".lock")
+    path = lock_path(state)
     try:
-        written = json.loads(lock.read_bytes())
-        found = Running(int(written["pid"]), datetime.fromisoformat(written["since"]))
-        inode = str(lock.stat().st_ino)
-        entries = [line.split() for line in locks.read_text().splitlines()]
+        written = json.loads(path.read_bytes())
+        pid, since = int(written["pid"]), datetime.fromisoformat(written["since"]).astimezone()
+        entry = rf" FLOCK .* {pid} \S+:{path.stat().st_ino} "
+        is_locked = re.search(entry, locks.read_text())
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    is_locked = any(
-        "FLOCK" in words and str(found.pid) in words and words[-3].endswith(f":{inode}") for words in entries
-    )
-    return found if is_locked else None
-
-
-# --- as JSON ---
+    return f"process {pid}, since {since:%Y-%m-%d %H:%M}" if is_locked else None
 
 
 def status_json(status: Status) -> dict[str, Any]:
@@ -112,25 +91,12 @@ def status_json(status: Status) -> dict[str, Any]:
             }
             for mark in status.watermarks
         ],
-        "passes": [
-            {
-                "started_at": _instant(record.started_ms),
-                "outcome": record.outcome,
-                **output.counts_json(record),
-                "held": record.held,
-                "withheld_deletes": len(record.withheld),
-                "duration_ms": record.duration_ms,
-            }
-            for record in status.passes
-        ],
+        "passes": [{"started_at": _instant(each.started_ms), **output.record_json(each)} for each in status.passes],
     }
 
 
 def _instant(ms: int | None) -> str | None:
     return None if ms is None else isoformat(from_ms(ms))
-
-
-# --- for people ---
 
 
 def report(status: Status, now: datetime) -> None:
@@ -144,23 +110,18 @@ def report(status: Status, now: datetime) -> None:
     output.line(f"{output.several(status.bookings, 'booking')} in Wingfield, {len(status.held)} held.")
     output.line(_activity(status, now))
     output.print_held(status.held, now)
-    if status.withheld:
-        count = output.several(len(status.withheld), "delete")
-        output.line()
-        output.line(f"The last pass withheld {count}: {output.ids(status.withheld)}", "yellow")
-        output.line(
-            "  If they really are gone from Launch27: stop the daemon, run "
-            '"courtbridge --once --allow-mass-delete", start it again.'
-        )
-    _add_listings(status.watermarks, now)
-    _add_passes(status.passes, now)
+    count = output.several(len(status.withheld), "delete")
+    advice = "If they really are gone from Launch27: stop the daemon, run "
+    advice += '"courtbridge --once --allow-mass-delete", start it again.'
+    output.print_withheld(f"The last pass withheld {count}", status.withheld, advice)
+    _print_listings(status.watermarks, now)
+    _print_passes(status.passes, now)
 
 
 def _activity(status: Status, now: datetime) -> str:
-    running = status.running
-    if running is None:
+    if status.running is None:
         return "No bridge is running on this state."
-    runs = f"A bridge is running (process {running.pid}, since {running.since.astimezone():%Y-%m-%d %H:%M})"
+    runs = f"A bridge is running ({status.running})"
     if not status.passes:
         return f"{runs}."
     next_pass = from_ms(status.passes[0].started_ms) + status.interval
@@ -168,29 +129,28 @@ def _activity(status: Status, now: datetime) -> str:
     return f"{runs}; next pass {due}."
 
 
-def _add_listings(watermarks: Sequence[Watermark], now: datetime) -> None:
+def _print_listings(watermarks: Sequence[Watermark], now: datetime) -> None:
     rows = [
         (
-            str(mark.number),
+            mark.number,
             "never" if mark.listed_ms is None else output.since(mark.listed_ms, now),
-            "" if mark.listed_count is None else str(mark.listed_count),
-            "" if mark.source_updated_ms is None else output.moment(mark.source_updated_ms),
+            mark.listed_count,
+            None if mark.source_updated_ms is None else output.moment(mark.source_updated_ms),
         )
         for mark in watermarks
     ]
     output.table("Listings", ("account", "last complete", "bookings", "newest change"), rows)
 
 
-def _add_passes(passes: Sequence[PassRecord], now: datetime) -> None:
-    names = ("seen", "created", "updated", "deleted", "held")
+def _print_passes(passes: Sequence[PassRecord], now: datetime) -> None:
+    names = ("outcome", "seen", "created", "updated", "deleted", "held")
     rows = [
         (
             output.since(record.started_ms, now),
-            record.outcome,
-            *(str(getattr(record, name)) for name in names),
-            str(len(record.withheld)),
+            *(getattr(record, name) for name in names),
+            len(record.withheld),
             f"{record.duration_ms} ms",
         )
         for record in passes
     ]
-    output.table("Last passes", ("started", "outcome", *names, "withheld", "took"), rows)
+    output.table("Last passes", ("started", *names, "withheld", "took"), rows)

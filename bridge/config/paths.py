@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bridge.config.problems import Wrong, quoted_path
+from bridge.config.problems import Wrong, has_control_character, quoted_path
 from bridge.errors import ConfigError, Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 SYSTEM_CONFIG = Path("/etc/courtbridge/config.toml")
 SYSTEM_STATE = Path("/var/lib/courtbridge")
@@ -66,20 +63,42 @@ def state_path(config: Path, environ: Mapping[str, str]) -> Path:
     return config.absolute().parent / STATE_NAME
 
 
-def expanded(text: str, environ: Mapping[str, str]) -> Path:
-    """Return the path with ``~`` replaced. Raises Wrong where that is nobody's home."""
-    if (text == "~" or text.startswith("~/")) and environ.get("HOME"):
-        return Path(environ["HOME"], text[2:])
+def file_named(text: str) -> Path:
+    """Return the path a text of the configuration names, its ``~`` replaced. Raises Wrong where it names none."""
+    if not text.strip() or text.endswith("/") or has_control_character(text):
+        raise Wrong("names no file; write the path of one")
     try:
         return Path(text).expanduser()
     except RuntimeError:
         raise Wrong('"~" names nobody\'s home here; write the whole path') from None
 
 
-def content_and_mode(path: Path, most_bytes: int) -> tuple[bytes, int]:
-    """Return a file's content and its permissions. Raises OSError; ValueError for what can be no name."""
-    with path.open("rb") as file:
-        content = file.read(most_bytes + 1)
-        if len(content) > most_bytes:
-            raise OSError(0, f"it is longer than {most_bytes} bytes")
-        return content, stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+def text_and_mode(path: Path, most_bytes: int, *, pipes: bool) -> tuple[str, int]:
+    """Return a file's text and its permissions; without ``pipes`` nothing that may be waited for is read.
+
+    Raises Wrong where it cannot be read; ValueError for what can be no name.
+    """
+    try:
+        kind = path.stat().st_mode
+        if not (pipes or stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+            raise Wrong("is not a regular file; name one")
+        with path.open("rb") as file:
+            content = file.read(most_bytes + 1)
+        # Editors on Windows put a byte order mark in front.
+        text = content.decode("utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError):
+        problem = "no such file; check the path"
+    except IsADirectoryError:
+        problem = "is a directory; name the file in it"
+    except PermissionError:
+        problem = f"may not be read by this user ({os.geteuid()}); change its owner or its mode"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror or 'no reason given'}"
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        problem = f"line {line} is not valid UTF-8 text; save the file as UTF-8"
+    else:
+        if len(content) <= most_bytes:
+            return text, stat.S_IMODE(kind)
+        problem = f"cannot be read: it is longer than {most_bytes} bytes"
+    raise Wrong(problem)

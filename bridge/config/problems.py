@@ -7,17 +7,13 @@ put under the wrong key.
 from __future__ import annotations
 
 import json
-import os
 import re
-import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails
 
 Location: TypeAlias = tuple[str | int, ...]
 """Where a value stands in the file, as pydantic writes it: ``("courts", 1, "court_id")``."""
@@ -44,37 +40,31 @@ class Reading:
         """Remember a problem; the first one at a place is the one to tell."""
         self.problems.setdefault(location, message)
 
-    def warn(self, location: Location, message: str) -> None:
-        """Remember what is not wrong and yet should be told."""
-        self.warnings.append(f"{place(location)}: {message}")
-
-
-# ---------------------------------------------------------------------- how things are shown
+    def warn_of_readers(self, location: Location, file: object, mode: int, other: str = "") -> None:
+        """Remember that others can read the secret in a file, where its permissions say so."""
+        if mode & 0o044:
+            self.warnings.append(
+                f"{place(location)}: {file} can be read by others (mode {mode:o}); chmod 600 it{other}"
+            )
 
 
 def shown(value: object) -> str:
     """Return how a message may show a value: short, on one line, and nothing that might be private."""
     if isinstance(value, str):
-        return _quoted(value)
-    if isinstance(value, bool):
-        return str(value).lower()
+        # A token or an address pasted under a neighbouring key is still a token or an address.
+        if "@" in value or value.lower().startswith("tok_"):
+            return "the value"
+        text = value if len(value) <= 60 else f"{value[:57]}…"
+        return json.dumps(text, ensure_ascii=not text.isprintable())
     if isinstance(value, int | float):
         # Python refuses to write out an integer of thousands of digits.
-        return str(value) if isinstance(value, float) or abs(value) < 10**18 else "the number"
+        return str(value).lower() if isinstance(value, float) or abs(value) < 10**18 else "the number"
     return "a list" if isinstance(value, list) else "a table" if isinstance(value, dict) else "a date or time"
-
-
-def _quoted(text: str) -> str:
-    # A token or an address pasted under a neighbouring key is still a token or an address.
-    if "@" in text or text.lower().startswith("tok_"):
-        return "the value"
-    text = text if len(text) <= 60 else f"{text[:57]}…"
-    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def has_control_character(text: str) -> bool:
     """Whether the text has a character that no line of text has."""
-    return any(unicodedata.category(character) in {"Cc", "Cs"} for character in text)
+    return re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", text) is not None
 
 
 def quoted_path(path: Path) -> str:
@@ -88,10 +78,11 @@ def place(location: Location) -> str:
     for step in location:
         if isinstance(step, int):
             text += f"[{step}]"
-            continue
-        plain = re.fullmatch(r"[A-Za-z0-9_-]{1,40}", step) and not step.lower().startswith("tok_")
-        text += f"{'.' if text else ''}{step if plain else _quoted(step).replace('the value', '…')}"
-    return text
+        elif re.fullmatch(r"(?!(?i:tok_))[A-Za-z0-9_-]{1,40}", step):
+            text += f".{step}"
+        else:
+            text += f".{shown(step).replace('the value', '…')}"
+    return text.removeprefix(".")
 
 
 def header(location: Location) -> str:
@@ -100,47 +91,22 @@ def header(location: Location) -> str:
     return f"[[{name}]]" if name in {"courts", "launch27.accounts"} else f"[{name}]"
 
 
-# ---------------------------------------------------------------------- what errors mean
-
-
-def why_unreadable(error: OSError) -> str:
-    """Return why a file cannot be read, and what to do about it."""
-    match error:
-        case FileNotFoundError() | NotADirectoryError():
-            return "no such file; check the path"
-        case IsADirectoryError():
-            return "is a directory; name the file in it"
-        case PermissionError():
-            return f"may not be read by this user ({os.geteuid()}); change its owner or its mode"
-        case _:
-            return f"cannot be read: {error.strerror or 'no reason given'}"
-
-
 _MISSING = {
-    "launch27": "add the table [launch27], as in config.example.toml",
     "launch27.base_url": 'write it like "https://acme.launch27.com/latest"',
-    "launch27.accounts": "add [[launch27.accounts]] with the login whose bookings are bridged",
     "launch27.accounts.email": "write the e-mail address of the login",
     "launch27.accounts.password": "give one of password, password_env, password_file",
-    "wingfield": "add the table [wingfield], as in config.example.toml",
     "wingfield.base_url": 'write it like "https://dev.wingfield.systems"',
     "wingfield.external_service_id": "copy the UUID Wingfield gave you with the token",
     "wingfield.token": "give one of token, token_env, token_file",
     "courts.court_id": 'copy it from "courtbridge courts"',
 }
-_TEXT = "text; write one text, in quotes"
-_LIST = "list; put it in brackets"
-_TABLE = "table; write {header} and its keys below"
-_TABLES = "list of tables; write {header} with two pairs of brackets, and its keys below"
 _WANTED = {
-    "string_type": _TEXT,
-    "is_instance_of": _TEXT,
-    "int_type": "whole number; write one, without quotes or point",
-    "float_type": "number; write one, without quotes",
-    "tuple_type": _LIST,
-    "frozen_set_type": _LIST,
-    "model_type": _TABLE,
-    "dict_type": _TABLE,
+    ("string_type", "is_instance_of", "literal_error"): "text; write one text, in quotes",
+    ("int_type",): "whole number; write one, without quotes or point",
+    ("float_type",): "number; write one, without quotes",
+    ("tuple_type", "frozen_set_type"): "list; put it in brackets",
+    ("model_type", "dict_type"): "table; write {header} and its keys below",
+    ("tables",): "list of tables; write {header} with two pairs of brackets, and its keys below",
 }
 _PRIVATE = re.compile(r"(fallback_)?email|(password|token)(_env|_file)?")
 
@@ -152,22 +118,21 @@ def sentence(error: ErrorDetails) -> str:
         case "value_error":
             return str(error["ctx"]["error"])
         case "missing":
-            return f"is missing; {_MISSING['.'.join(step for step in location if isinstance(step, str))]}"
+            key = ".".join(step for step in location if isinstance(step, str))
+            return f"is missing; {_MISSING.get(key) or f'add the table {header(location)}, as in config.example.toml'}"
         case "too_short":
             return "is an empty list, which nothing matches; fill it in or leave it out"
         case "literal_error" if isinstance(value, str):
             remedy = error["ctx"]["expected"].replace("'", '"')
             return f"{shown(value)} is not possible; write {remedy}"
-        case "literal_error":
-            return not_valid(location, value, "string_type")
         case _:
             return not_valid(location, value, kind)
 
 
 def not_valid(location: Location, value: object, kind: str = "string_type") -> str:
     """Return that the value is of a wrong type; ``kind`` is pydantic's word for the type it should be of."""
-    wanted = _WANTED.get(kind, "value; see config.example.toml")
-    if kind == "tuple_type" and header(location).startswith("[["):
-        wanted = _TABLES
+    line = header(location)
+    kind = "tables" if kind == "tuple_type" and line.startswith("[[") else kind
+    wanted = next((each for kinds, each in _WANTED.items() if kind in kinds), "value; see config.example.toml")
     what = "the value" if _PRIVATE.fullmatch(str(location[-1])) else shown(value)
-    return f"{what} is not a valid {wanted.format(header=header(location))}"
+    return f"{what} is not a valid {wanted.format(header=line)}"

@@ -14,23 +14,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
 
+from bridge.config import values
 from bridge.config.secrets import Secret
-from bridge.config.values import (
-    Address,
-    IdPrefix,
-    Ids,
-    Interval,
-    Minutes,
-    Name,
-    Names,
-    ServiceId,
-    StateFile,
-    TimeZone,
-    Url,
-    Window,
-    between,
-    uuid,
-)
 from bridge.model import Identity
 
 
@@ -43,7 +28,7 @@ class Table(BaseModel):
 class Account(Table):
     """One Launch27 login whose bookings are bridged."""
 
-    email: Address = Field(repr=False)
+    email: values.Address = Field(repr=False)
     password: Secret
     _number: int = PrivateAttr(1)
 
@@ -54,78 +39,84 @@ class Account(Table):
 
     @cached_property
     def key(self) -> str:
-        """A fingerprint of the address: what the state and the logs know the account by."""
-        return account_key(self.email)
-
-
-def _numbered(accounts: tuple[Account, ...]) -> tuple[Account, ...]:
-    for number, account in enumerate(accounts, 1):
-        account._number = number  # noqa: SLF001 -- only who holds them all knows it
-    return accounts
+        """Sixteen hex digits by which the state and the logs know the address, in whatever case it is written."""
+        return blake2b(self.email.lower().encode(), digest_size=8).hexdigest()
 
 
 class Launch27Config(Table):
     """Where bookings are read, by whom, and how fast."""
 
-    base_url: Url
-    accounts: Annotated[tuple[Account, ...], Field(strict=False, min_length=1), AfterValidator(_numbered)]
+    base_url: values.Url
+    accounts: Annotated[tuple[Account, ...], Field(strict=False, min_length=1)]
     role: Literal["customer", "staff"] = "customer"
-    timezone: TimeZone | None = None
-    page_size: Annotated[int, between(1, 1000)] = 100
-    reads_per_second: Annotated[float, between(0.01, 1000)] = 2.0
-    read_burst: Annotated[int, between(1, 10_000)] = 30
+    timezone: values.TimeZone | None = None
+    page_size: Annotated[int, values.between(1, 1000)] = 100
+    reads_per_second: Annotated[float, values.between(0.01, 1000)] = 2.0
+    read_burst: Annotated[int, values.between(1, 10_000)] = 30
+
+    def model_post_init(self, _context: object, /) -> None:
+        """Give each account its number."""
+        for number, account in enumerate(self.accounts, 1):
+            account._number = number  # noqa: SLF001 -- only who holds them all knows it
 
     @property
     def host(self) -> str:
         """The host in lower case, with its port where that is not the scheme's own."""
-        parts = urlsplit(self.base_url)
-        host = parts.hostname or ""
-        host = f"[{host}]" if ":" in host else host
-        usual = {"http": 80, "https": 443}.get(parts.scheme)
-        return host if parts.port in (None, usual) else f"{host}:{parts.port}"
+        return _host(self.base_url)
 
 
 class WingfieldConfig(Table):
     """Where court bookings are written, and as which external service."""
 
-    base_url: Url
-    external_service_id: Annotated[str, uuid("copy the one Wingfield gave you with the token")]
+    base_url: values.Url
+    external_service_id: Annotated[str, values.uuid("copy the one that came with the token"), AfterValidator(str.lower)]
     token: Secret
-    concurrency: Annotated[int, between(1, 64)] = 8
+    concurrency: Annotated[int, values.between(1, 64)] = 8
+
+    @property
+    def host(self) -> str:
+        """The host in lower case, with its port where that is not the scheme's own."""
+        return _host(self.base_url)
+
+
+def _host(base_url: str) -> str:
+    parts = urlsplit(base_url.lower())
+    return parts.netloc.removesuffix(":443" if parts.scheme == "https" else ":80")
 
 
 class SyncConfig(Table):
     """How often and for which days the two are compared, what may be deleted, and where the state is."""
 
-    state: StateFile
-    interval: Interval = timedelta(minutes=1)
-    past: Window = timedelta(days=1)
-    future: Window = timedelta(days=60)
-    max_delete_count: Annotated[int, between(0, 1_000_000)] = 5
-    max_delete_fraction: Annotated[float, between(0, 1)] = 0.2
+    state: values.StateFile
+    interval: values.Interval = timedelta(minutes=1)
+    past: values.Window = timedelta(days=1)
+    future: values.Window = timedelta(days=60)
+    max_delete_count: Annotated[int, values.between(0, 1_000_000)] = 5
+    max_delete_fraction: Annotated[float, values.between(0, 1)] = 0.2
+    delete_window: values.Window = timedelta(hours=1)
 
 
 class MappingConfig(Table):
     """What a court booking is made of where a booking alone does not say it."""
 
-    default_minutes: Minutes | None = None
+    default_minutes: values.Minutes | None = None
     updated_at_field: str = "updated_at"
-    participant_fields: Names = ()
-    fallback_email: Annotated[Address, AfterValidator(str.lower)] | None = Field(None, repr=False)
-    id_prefix: IdPrefix = ""
-    service_minutes: dict[ServiceId, Minutes] = {}
+    participant_fields: values.Names = ()
+    fallback_email: Annotated[values.Address, AfterValidator(str.lower)] | None = Field(None, repr=False)
+    id_prefix: values.IdPrefix = ""
+    service_minutes: dict[values.ServiceId, values.Minutes] = {}
 
 
 class CourtRule(Table):
     """One ``[[courts]]`` block: every condition given must hold; a list holds with any of its values."""
 
-    court_id: Annotated[str, uuid('copy it from "courtbridge courts"')]
+    court_id: Annotated[str, values.uuid('copy it from "courtbridge courts"'), AfterValidator(str.lower)]
     name: str = ""
-    service_ids: Ids = frozenset()
-    location_ids: Ids = frozenset()
-    team_ids: Ids = frozenset()
-    custom_field: Name | None = None
-    custom_values: Annotated[Names, Field(min_length=1)] = ()
+    service_ids: values.Ids = frozenset()
+    location_ids: values.Ids = frozenset()
+    team_ids: values.Ids = frozenset()
+    custom_field: values.Name | None = None
+    custom_values: Annotated[values.Names, Field(min_length=1)] = ()
 
 
 class Tables(Table):
@@ -136,6 +127,18 @@ class Tables(Table):
     sync: SyncConfig
     mapping: MappingConfig = MappingConfig()
     courts: Annotated[tuple[CourtRule, ...], Field(strict=False)] = ()
+
+
+TABLES: Mapping[tuple[str, ...], type[Table]] = {
+    (): Tables,
+    ("launch27",): Launch27Config,
+    ("launch27", "accounts"): Account,
+    ("wingfield",): WingfieldConfig,
+    ("sync",): SyncConfig,
+    ("mapping",): MappingConfig,
+    ("courts",): CourtRule,
+}
+"""What may stand under each header."""
 
 
 class Config(Tables):
@@ -149,17 +152,14 @@ class Config(Tables):
     @property
     def identity(self) -> Identity:
         """Whose bookings a state under this configuration holds."""
-        return Identity(self.launch27.host, self.wingfield.external_service_id, self.mapping.id_prefix)
-
-
-# ---------------------------------------------------------------------- comparing two configurations
+        wingfield = self.wingfield
+        return Identity(self.launch27.host, wingfield.host, wingfield.external_service_id, self.mapping.id_prefix)
 
 
 def changed_keys(old: Config, new: Config) -> list[str]:
     """Return the places that differ (``sync.interval``, ``courts[1].service_ids``), never the values."""
-    return [
-        place for name in Tables.model_fields for place in _differences(getattr(old, name), getattr(new, name), name)
-    ]
+    names = Tables.model_fields
+    return [place for name in names for place in _differences(getattr(old, name), getattr(new, name), name)]
 
 
 def _differences(old: object, new: object, place: str) -> Iterator[str]:
@@ -179,20 +179,14 @@ def mapping_fingerprint(config: Config) -> str:
     No secret goes into it, and neither do names that are only for people, nor the order of the rules.
     """
     launch27, wingfield = config.launch27, config.wingfield
+    rules = (
+        [sorted(set(value)) if isinstance(value, frozenset | tuple) else value for key, value in rule if key != "name"]
+        for rule in config.courts
+    )
     content: Mapping[str, object] = {
         "launch27": [launch27.base_url, launch27.role, launch27.timezone],
         "wingfield": [wingfield.base_url, wingfield.external_service_id],
         "mapping": config.mapping.model_dump(),
-        "courts": sorted(json.dumps([rule.court_id, *_conditions_of(rule)]) for rule in config.courts),
+        "courts": sorted(map(json.dumps, rules)),
     }
     return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
-
-
-def _conditions_of(rule: CourtRule) -> tuple[object, ...]:
-    numbers = (sorted(rule.service_ids), sorted(rule.location_ids), sorted(rule.team_ids))
-    return (*numbers, rule.custom_field, sorted(set(rule.custom_values)))
-
-
-def account_key(email: str) -> str:
-    """Return the 16 hex digits by which state and logs know a login, in whatever case it is written."""
-    return blake2b(email.lower().encode(), digest_size=8).hexdigest()

@@ -7,19 +7,15 @@ itself, put under the wrong key.
 from __future__ import annotations
 
 import re
-import stat
 from pathlib import Path
-from typing import Any
 
 from pydantic import SecretStr
 
-from bridge.config.paths import content_and_mode, expanded, is_there
-from bridge.config.problems import Location, Reading, Wrong, has_control_character, not_valid, why_unreadable
-from bridge.config.values import file_name
+from bridge.config.paths import file_named, is_there, text_and_mode
+from bridge.config.problems import Location, Reading, Wrong, has_control_character, not_valid
 
 STEM_OF = {stem + form: stem for stem in ("password", "token") for form in ("", "_env", "_file")}
 """The keys under which a secret may be given, each with the one the models know."""
-_FOR_OTHERS = 0o044
 
 
 def forms(name: str) -> list[str]:
@@ -35,15 +31,16 @@ class Secret(SecretStr):
         return self.get_secret_value()
 
 
-def resolve(table: dict[str, Any], owner: Location, stem: str, reading: Reading, *, fetch: bool) -> None:
+def resolve(table: object, owner: Location, stem: str, reading: Reading, *, fetch: bool) -> None:
     """Put the secret of a table under its one key, whatever form it is given in; note what is wrong with it.
 
     Without ``fetch`` it is empty.
     """
-    given = {key: table.pop(key) for key in forms(stem) if key in table}
-    if not given:
+    if not isinstance(table, dict):
         return
-    table[stem] = Secret("")
+    given = {key: table.pop(key) for key in forms(stem) if key in table}
+    if given:
+        table[stem] = Secret("")
     if len(given) > 1:
         reading.found((*owner, stem), f"is given as {' and as '.join(given)}; keep one of them")
     for key, value in given.items():
@@ -64,8 +61,8 @@ def _fetched(given: str, location: Location, stem: str, reading: Reading) -> str
             secret, source = _from_variable(given, reading)
         case "_file":
             secret, source = _from_file(given, location, reading)
-        case _ if reading.mode & _FOR_OTHERS:
-            reading.warn(location, f"{_readable(reading.path.name, reading.mode)}, or use {stem}_file")
+        case _:
+            reading.warn_of_readers(location, reading.path.name, reading.mode, f", or use {stem}_file")
     if not secret:
         raise Wrong(f"{source}is empty; put the {stem} there")
     # An unusable one must not get as far as a library that shows it.
@@ -85,40 +82,20 @@ def _from_variable(name: str, reading: Reading) -> tuple[str, str]:
 
 
 def _from_file(name: str, location: Location, reading: Reading) -> tuple[str, str]:
-    given = expanded(file_name(name), reading.environ)
+    given = file_named(name)
     credentials = reading.environ.get("CREDENTIALS_DIRECTORY")
-    directories = [Path(credentials)] if credentials else []
-    directories = [given.parent] if given.is_absolute() else [*directories, reading.path.parent]
-    candidates = [given if given.is_absolute() else directory / given for directory in directories]
+    directories = [Path(credentials), reading.path.parent] if credentials else [reading.path.parent]
+    candidates = list(dict.fromkeys(directory / given for directory in directories))
     reading.files += candidates
     for path in filter(is_there, candidates):
-        secret, mode = _text_in(path)
-        if mode & _FOR_OTHERS and not (credentials and _lies_in(path, Path(credentials))):
-            reading.warn(location, _readable(path, mode))
-        return secret, f"{path} "
-    looked = " nor in ".join(str(directory) for directory in directories if is_there(directory))
+        try:
+            text, mode = text_and_mode(path, most_bytes=65_536, pipes=False)
+        except Wrong as wrong:
+            raise Wrong(f"{path} {wrong}") from None
+        if not (credentials and path.resolve().is_relative_to(Path(credentials).resolve())):
+            reading.warn_of_readers(location, path, mode)
+        return text.strip(), f"{path} "
+    searched = [given.parent] if given.is_absolute() else directories
+    looked = " nor in ".join(str(directory) for directory in searched if is_there(directory))
     where = f" in {looked}" if looked else ""
     raise Wrong(f"no such file{where}; put the secret there, or correct the name")
-
-
-def _text_in(path: Path) -> tuple[str, int]:
-    """Return the text of a file, without the white space around it, and the file's permissions."""
-    try:
-        kind = path.stat().st_mode
-        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
-            raise Wrong(f"{path} is not a regular file; name one")
-        content, mode = content_and_mode(path, most_bytes=65_536)
-    except OSError as error:
-        raise Wrong(f"{path} {why_unreadable(error)}") from None
-    try:
-        return content.decode("utf-8-sig").strip(), mode
-    except UnicodeDecodeError:
-        raise Wrong(f"{path} is not valid UTF-8 text; put the secret there, alone") from None
-
-
-def _readable(file: object, mode: int) -> str:
-    return f"{file} can be read by others (mode {mode:o}); chmod 600 it"
-
-
-def _lies_in(path: Path, directory: Path) -> bool:
-    return path.resolve().is_relative_to(directory.resolve())

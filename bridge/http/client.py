@@ -11,19 +11,23 @@ import asyncio
 import functools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import httpx
 
 from bridge.errors import Unavailable
-from bridge.http.connections import Call, Connections, Response
-from bridge.http.failures import ERRORS, NOT_THE_APIS, REDIRECT, TIMEOUT, Failed, not_now, translated
-from bridge.http.gate import Closed, Gate
+from bridge.http.connections import Call, Connections, Params, Response
+from bridge.http.failures import ERRORS, NOT_THE_APIS, TIMEOUT, Closed, Failed, not_now, translated
 from bridge.http.ratelimit import RateLimiter
 
-__all__ = ["Backoff", "Call", "Http", "Response", "Timeouts"]
+if TYPE_CHECKING:
+    from stamina import Attempt
+    from stamina.instrumentation import RetryDetails
+
+__all__ = ["Backoff", "Call", "Http", "Params", "Response", "Timeouts"]
 
 T = TypeVar("T")
 
@@ -71,6 +75,9 @@ class Http:
 
     Every request is safe to repeat: reads change nothing, and writes carry their version. At most
     ``concurrency`` of them are in flight. ``limiter`` decides when they leave. Tests give a ``transport``.
+
+    It closes when the service is found down, and when the bridge stops (but for calls that are
+    ``finishing``): then those who wait are woken and give up, and what is on the wire goes on.
     """
 
     def __init__(
@@ -91,8 +98,10 @@ class Http:
         self._connections = Connections(base_url, concurrency, self._timeout, transport)
         self._slots = asyncio.Semaphore(concurrency)
         self._limiter = limiter or RateLimiter()
-        self._gate = Gate(service)
         self._gave_up = 0
+        self._down: Failed | None = None
+        self._is_stopping = False
+        self._waiting: dict[asyncio.Timeout, Call] = {}
 
     def __repr__(self) -> str:
         return f"Http({self.service!r}, {self._connections.url!r})"
@@ -100,15 +109,18 @@ class Http:
     @property
     def is_down(self) -> bool:
         """Whether the service was found unreachable, and is not asked again before ``reset``."""
-        return self._gate.is_down
+        return self._down is not None
 
     def stop(self) -> None:
         """Start no further request or retry, but for those that are ``finishing``."""
-        self._gate.stop()
+        self._is_stopping = True
+        self._wake()
+
+    clock_offset_seconds: float | None = None
 
     def reset(self) -> None:
         """Ask a service again that was taken for down: a new pass begins."""
-        self._gate.reset()
+        self._down = None
         self._gave_up = 0
 
     async def aclose(self) -> None:
@@ -124,41 +136,52 @@ class Http:
         Raises :class:`~bridge.errors.Unavailable` when there is no usable answer to be had.
         """
         sending = _Sending(call)
-        failure: Failed | None = None
-        try:
-            return await self._persist(sending, check)
-        except Closed:
-            pass
-        except Failed as error:
-            failure = error
-        if failure is None or (failure.retry and not self._gate.is_open(finishing=call.finishing)):
-            raise self._gate.closed(maybe_applied=sending.tries > 0)
-        raise self._given_up(failure, sending.tries)
-
-    async def _persist(self, sending: _Sending, check: Callable[[Response], T]) -> T:
-        """Try until it works, or no further try may help."""
         try:
             return await self._try(sending, check)
         except Failed as error:
-            if not error.retry:
-                raise
-            first = error
-        from bridge.http.retries import attempts
+            failure = error
+        if failure.retry:
+            try:
+                return await self._try_again(sending, check, failure)
+            except Failed as error:
+                failure = error
+        # Raised out here, where no exception is its context.
+        raise self._given_up(failure, sending.tries)
 
-        async with self._gate.waiting(finishing=sending.call.finishing) as wait:
-            async for attempt in attempts(self._backoff, functools.partial(self._may_go_on, sending)):
-                with attempt, self._gate.not_waiting(wait):
-                    if attempt.num == 1:
-                        raise first
-                    return await self._try(sending, check)
-        raise AssertionError("unreachable: the last attempt raises")  # pragma: no cover
+    async def _try_again(self, sending: _Sending, check: Callable[[Response], T], first: Failed) -> T:
+        attempts = self._attempts(sending)
+        while True:
+            async with self._patience(sending.call):
+                attempt = await anext(attempts)
+            with attempt:
+                if attempt.num == 1:
+                    raise first
+                return await self._try(sending, check)
+
+    def _attempts(self, sending: _Sending) -> AsyncIterator[Attempt]:
+        """Return stamina's attempts; the first stands for a try that failed already."""
+        # Imported with the first retry: a quiet run need not wait 40 ms for it.
+        import stamina
+        from stamina.instrumentation import set_on_retry_hooks
+
+        # Stamina's own hooks would log a second line for each retry.
+        set_on_retry_hooks([_tell])
+        backoff = self._backoff
+        return aiter(
+            stamina.retry_context(
+                functools.partial(self._may_go_on, sending),
+                attempts=backoff.tries,
+                timeout=None,
+                wait_initial=backoff.first,
+                wait_max=backoff.longest,
+                wait_jitter=backoff.jitter,
+            )
+        )
 
     def _may_go_on(self, sending: _Sending, error: Exception) -> bool | float:
         """Return whether to try again after ``error``, or the seconds the service asked to wait for."""
         left, least = self._backoff.in_all - sending.seconds, min(_LEAST_SECONDS, self._backoff.in_all)
         if not isinstance(error, Failed) or not error.retry or left < least:
-            return False
-        if not self._gate.is_open(finishing=sending.call.finishing):
             return False
         if error.retry_after:
             return error.retry_after + random.uniform(0, self._backoff.jitter)
@@ -168,20 +191,21 @@ class Http:
         """Send once, when there is room and the limiter agrees, and judge the answer."""
         call = sending.call
         async with self._slots:
-            self._gate.check(finishing=call.finishing)
+            self._check_open(call)
             if not self._limiter.try_acquire(call.kind):
-                async with self._gate.waiting(finishing=call.finishing):
+                async with self._patience(call):
                     await self._limiter.acquire(call.kind)
             began = time.monotonic()
             try:
                 return self._judge(await self._send(sending), check)
             except Failed as failure:
+                if failure.retry:
+                    self._check_open(call)
                 sending.seconds += time.monotonic() - began
                 failure.on_retry = functools.partial(self._retrying, sending, failure)
                 raise
 
     async def _send(self, sending: _Sending) -> Response:
-        """Return the whole answer to one request, or raise ``Failed``, with nothing of httpx's in it."""
         response = None
         left = self._backoff.in_all - sending.seconds
         seconds = min(self._total_seconds, left) if sending.tries else self._total_seconds
@@ -190,15 +214,11 @@ class Http:
             async with asyncio.timeout(seconds):
                 response = await self._connections.exchange(sending.call)
         except TimeoutError:
-            failure = Failed(f"no whole answer within {seconds:g} s", TIMEOUT)
-        except Failed as error:
-            failure = error
+            raise Failed(f"no whole answer within {seconds:g} s", TIMEOUT) from None
         except ERRORS as error:
-            failure = translated(error, self._timeout)
+            raise translated(error, self._timeout) from None
         finally:
             self._limiter.answered(sending.call.kind, response.headers if response else None)
-        if response is None:
-            raise failure
         return response
 
     def _judge(self, response: Response, check: Callable[[Response], T]) -> T:
@@ -207,16 +227,14 @@ class Http:
             raise not_now(status, response.headers, self._backoff.longest_retry_after)
         if not 200 <= status < 300 and status < 400:
             words = f"answers with a redirect (status {status}); is base_url right?"
-            raise Failed(words, REDIRECT, retry=False)
-        garbage = None
+            raise Failed(words, "redirect", retry=False)
+        gave_up, self._gave_up = self._gave_up, 0
         try:
             return check(response)
         except ValueError:
-            garbage = Failed(f"the answer (status {status}) is not what the API promises", NOT_THE_APIS)
-        finally:
-            if garbage is None:
-                self._gave_up = 0
-        raise garbage
+            self._gave_up = gave_up
+            words = f"the answer (status {status}) is not what the API promises"
+            raise Failed(words, NOT_THE_APIS) from None
 
     def _retrying(self, sending: _Sending, failure: Failed, wait_seconds: float) -> None:
         import structlog
@@ -237,8 +255,45 @@ class Http:
 
     def _given_up(self, failure: Failed, tries: int) -> Unavailable:
         """Return what to raise; take the service for down where the next request would fare no better."""
+        if isinstance(failure, Closed):
+            return Unavailable(self.service, failure.words, kind=failure.kind, maybe_applied=tries > 0)
         self._gave_up += 1
-        if failure.unreachable or self._gave_up >= _GAVE_UP_IN_A_ROW:
-            self._gate.down(failure)
+        if self._down is None and (failure.unreachable or self._gave_up >= _GAVE_UP_IN_A_ROW):
+            self._down = failure
+            self._wake()
         after = f" ({tries} tries)" if tries > 1 else ""
         return Unavailable(self.service, failure.words + after, kind=failure.kind)
+
+    # --- open or closed ---
+
+    def _check_open(self, call: Call) -> None:
+        if self._down or (self._is_stopping and not call.finishing):
+            raise self._closed()
+
+    def _closed(self) -> Closed:
+        if self._down is None:
+            return Closed("not asked: the bridge is stopping", "stopping")
+        return Closed(f"not asked again in this pass, after: {self._down.words}", self._down.kind)
+
+    @asynccontextmanager
+    async def _patience(self, call: Call) -> AsyncIterator[None]:
+        """Wait inside for as long as need be; raises Closed when the client closes meanwhile."""
+        patience = asyncio.timeout(None)
+        self._waiting[patience] = call
+        try:
+            async with patience:
+                yield
+        except TimeoutError:
+            raise self._closed() from None
+        finally:
+            self._waiting.pop(patience, None)
+
+    def _wake(self) -> None:
+        for patience in [each for each, call in self._waiting.items() if self._down or not call.finishing]:
+            del self._waiting[patience]
+            patience.reschedule(0)
+
+
+def _tell(details: RetryDetails) -> None:
+    if isinstance(details.caused_by, Failed):
+        details.caused_by.on_retry(details.wait_for)

@@ -21,6 +21,8 @@ from bridge.errors import ConfigError, Problem
 from bridge.http.failures import NOT_THE_APIS, Failed
 from bridge.http.ratelimit import Kind
 
+Params = Mapping[str, str | int] | None
+
 _HEADERS: Final = {
     "accept": "application/json",
     "accept-encoding": "gzip, deflate",
@@ -48,7 +50,7 @@ class Call:
     path: str
     route: str
     booking: str | None = None
-    params: Mapping[str, str | int] | None = None
+    params: Params = None
     json: object = field(default=None, repr=False)
     bearer: Secret | None = None
     finishing: bool = False
@@ -73,23 +75,18 @@ class Response:
         return "html" in self.headers.get("content-type", "") or self.body.lstrip()[:1] == b"<"
 
 
+class _NoCookies(httpx.Cookies):
+    def extract_cookies(self, response: httpx.Response) -> None:
+        pass
+
+
 class _Client(httpx.AsyncClient):
     """A client that keeps no cookies: two accounts share it, and must not share a session.
 
     Those of httpx are looked for in each answer before any policy is asked: 5 % of a request's CPU.
     """
 
-    @property  # type: ignore[misc]  # nobody sets them
-    def cookies(self) -> httpx.Cookies:
-        return _NO_COOKIES
-
-
-class _NoCookies(httpx.Cookies):
-    def extract_cookies(self, response: httpx.Response) -> None:
-        pass
-
-
-_NO_COOKIES: Final = _NoCookies()
+    cookies = _NoCookies()  # type: ignore[override]  # nobody sets them
 
 
 class Connections:

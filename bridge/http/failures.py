@@ -1,12 +1,7 @@
-"""What can go wrong with one request, in the bridge's own words.
-
-Nothing of httpx's own texts is kept: they hold addresses and headers. Each failure has a ``kind`` that stays
-the same while the trouble does, whatever numbers its sentence has.
-"""
+"""What can go wrong with one request, in the bridge's own words: httpx's hold addresses and headers."""
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
@@ -17,22 +12,19 @@ from typing import Final
 
 import httpx
 
+from bridge.http.ratelimit import NUMBER
+
 CONNECT: Final = "connect"
 TIMEOUT: Final = "timeout"
-BROKEN: Final = "connection"
-REDIRECT: Final = "redirect"
-REQUEST: Final = "request"
 NOT_THE_APIS: Final = "not the API's"
 
 ERRORS: Final = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError)
 """What httpx raises when a request fails."""
 
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
-
 
 @dataclass(eq=False)
 class Failed(Exception):
-    """One try that failed; it never leaves the package.
+    """One try that failed; it never leaves the package. ``kind`` stays the same while the trouble does.
 
     ``retry``: whether another try may help. ``unreachable``: whether other requests would fare no better.
     ``throttled``: whether it was one request too many. ``retry_after`` is in seconds, as the service asks.
@@ -46,6 +38,13 @@ class Failed(Exception):
     throttled: bool = False
     retry_after: float | None = None
     on_retry: Callable[[float], None] = lambda _wait_seconds: None
+
+
+@dataclass(eq=False)
+class Closed(Failed):
+    """A request that may not leave: the service is down, or the bridge stops."""
+
+    retry: bool = False
 
 
 def not_now(status: int, headers: Mapping[str, str], longest_seconds: float) -> Failed:
@@ -62,7 +61,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     A date is taken against the answer's own ``Date``, so that clocks may differ.
     """
     text = headers.get("retry-after", "").strip()
-    if _SECONDS.fullmatch(text):
+    if NUMBER.fullmatch(text):
         return float(text)
     then = _http_date(text)
     if then is None:
@@ -81,24 +80,24 @@ def _http_date(text: str) -> datetime | None:
 def translated(error: Exception, timeout: httpx.Timeout) -> Failed:
     """Return the failure for one of ``ERRORS``."""
     match error:
-        case httpx.ConnectTimeout():
-            failure = Failed(f"could not connect within {timeout.connect:g} s", CONNECT, unreachable=True)
         case httpx.ConnectError():
-            failure = _not_connected(error)
-        case httpx.ReadTimeout():
-            failure = Failed(f"timed out reading: nothing came for {timeout.read:g} s", TIMEOUT)
-        case httpx.WriteTimeout():
-            failure = Failed(f"timed out writing: nothing was taken for {timeout.write:g} s", TIMEOUT)
+            return _not_connected(error)
+        case httpx.ConnectTimeout():
+            return Failed(f"could not connect within {timeout.connect:g} s", CONNECT, unreachable=True)
         case httpx.ProxyError():
-            failure = Failed("the proxy refused to connect", "proxy", unreachable=True)
-        case httpx.DecodingError():
-            failure = Failed("the answer could not be unpacked", NOT_THE_APIS)
+            return Failed("the proxy refused to connect", "proxy", unreachable=True)
         case httpx.LocalProtocolError() | httpx.UnsupportedProtocol() | httpx.InvalidURL() | UnicodeError():
             words = "the request could not be put into HTTP; is the token right?"
-            failure = Failed(words, REQUEST, retry=False)
+            return Failed(words, "request", retry=False)
+        case httpx.ReadTimeout():
+            words, kind = f"timed out reading: nothing came for {timeout.read:g} s", TIMEOUT
+        case httpx.WriteTimeout():
+            words, kind = f"timed out writing: nothing was taken for {timeout.write:g} s", TIMEOUT
+        case httpx.DecodingError():
+            words, kind = "the answer could not be unpacked", NOT_THE_APIS
         case _:
-            failure = Failed("the connection broke off", BROKEN)
-    return failure
+            words, kind = "the connection broke off", "connection"
+    return Failed(words, kind)
 
 
 def _not_connected(error: httpx.ConnectError) -> Failed:

@@ -15,7 +15,7 @@ from typing import Literal
 Kind = Literal["read", "write"]
 
 _MARGIN_SECONDS = 0.001
-_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _LARGEST_BUCKET = 1_000_000
 _LONGEST_TTL_SECONDS = 60.0
 
@@ -49,29 +49,19 @@ class _Bucket:
         """Whether only an answer can make room; before the first one the service's bucket is a guess."""
         return bool(self.ttl_seconds) and self.in_flight >= (self.size if self.known else 1)
 
-    def take_back(self, now: float) -> None:
-        self.in_flight -= 1
-        self.full_at = max(self.full_at, now) + self.ttl_seconds
-        self.answered.set()
-
-    def learn(self, size: int | None, ttl_seconds: float | None, now: float) -> None:
-        """Follow the service's own numbers; tokens owed so far stay owed."""
-        if ttl_seconds is not None and ttl_seconds != self.ttl_seconds:
+    def learn(self, size: float, ttl_seconds: float, now: float) -> None:
+        """Follow the service's own numbers, where they are not odd; tokens owed so far stay owed."""
+        if 0 < ttl_seconds <= _LONGEST_TTL_SECONDS and ttl_seconds != self.ttl_seconds:
             owed = max(self.full_at - now, 0.0) / self.ttl_seconds if self.ttl_seconds else 0.0
             self.full_at = now + owed * ttl_seconds
             self.ttl_seconds = ttl_seconds
-        if size is not None:
-            self.size = size
-
-    def empty(self, now: float) -> None:
-        self.full_at = max(self.full_at, now + self.size * self.ttl_seconds)
+        if 1 <= size <= _LARGEST_BUCKET:
+            self.size = int(size)
 
 
-def _number(text: str | None) -> float | None:
-    """Return the positive number a header holds; None for anything odd."""
-    if text is None or not _NUMBER.fullmatch(text.strip()):
-        return None
-    return float(text) or None
+def _number(text: str) -> float:
+    """Return the number a header holds; 0 for anything odd."""
+    return float(text) if NUMBER.fullmatch(text.strip()) else 0.0
 
 
 class RateLimiter:
@@ -108,43 +98,37 @@ class RateLimiter:
         bucket.waiting += 1
         try:
             async with bucket.turn:
-                await self._token(bucket)
+                while bucket.crowded or (wait := self._wait_seconds(bucket)) > 0:
+                    if bucket.crowded:
+                        bucket.answered.clear()
+                        await bucket.answered.wait()
+                    else:
+                        await self._sleep(wait + _MARGIN_SECONDS)
                 bucket.in_flight += 1
         finally:
             bucket.waiting -= 1
 
-    async def _token(self, bucket: _Bucket) -> None:
-        while True:
-            if bucket.crowded:
-                bucket.answered.clear()
-                await bucket.answered.wait()
-            elif (wait := self._wait_seconds(bucket)) > 0:
-                await self._sleep(wait + _MARGIN_SECONDS)
-            else:
-                return
-
     def answered(self, kind: Kind, headers: Mapping[str, str] | None = None) -> None:
         """End a request that was let through; ``headers`` (lower case) are its answer's, if there was one."""
         now = self._clock()
-        self._buckets[kind].take_back(now)
+        bucket = self._buckets[kind]
+        bucket.in_flight -= 1
+        bucket.full_at = max(bucket.full_at, now) + bucket.ttl_seconds
+        bucket.answered.set()
         if headers is None:
             return
-        self._buckets[kind].known = True
+        bucket.known = True
         for each, bucket in self._buckets.items():
-            size = _number(headers.get(f"x-rate-limit-{each}-limit"))
-            ttl_ms = _number(headers.get(f"x-rate-limit-{each}-ttl"))
-            bucket.learn(
-                int(size) if size and 1 <= size <= _LARGEST_BUCKET else None,
-                ttl_ms / 1000 if ttl_ms and ttl_ms / 1000 <= _LONGEST_TTL_SECONDS else None,
-                now,
-            )
+            size = _number(headers.get(f"x-rate-limit-{each}-limit", ""))
+            ttl_ms = _number(headers.get(f"x-rate-limit-{each}-ttl", ""))
+            bucket.learn(size, ttl_ms / 1000, now)
 
     def hold(self, seconds: float) -> None:
         """Let nobody through for ``seconds``, and take the buckets for empty (the service said 429)."""
         now = self._clock()
         self._held_until = max(self._held_until, now + seconds)
         for bucket in self._buckets.values():
-            bucket.empty(now)
+            bucket.full_at = max(bucket.full_at, now + bucket.size * bucket.ttl_seconds)
 
     def _wait_seconds(self, bucket: _Bucket) -> float:
         now = self._clock()

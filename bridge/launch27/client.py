@@ -6,16 +6,19 @@ never by their address.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bridge.config.schema import Launch27Config
 from bridge.errors import AccessDenied, CredentialsRefused, NotFound
-from bridge.http.client import Call, Http, Response
+from bridge.http.client import Call, Http
 from bridge.http.ratelimit import RateLimiter
 from bridge.launch27.listing import PAGES_AT_ONCE, Bookings, Listing, Page
-from bridge.launch27.session import Session, expect_200, refuse_html
+from bridge.launch27.session import Session, read_200
 from bridge.launch27.wire import CatalogueService, Parser, Settings, SourceBooking, Unreadable
 
 if TYPE_CHECKING:
@@ -24,6 +27,13 @@ if TYPE_CHECKING:
 __all__ = ["Launch27", "Session"]
 
 SERVICE: Final = "Launch27"
+
+
+class Absent(enum.Enum):
+    """What a 403 or 404 says of a booking."""
+
+    CERTAIN = enum.auto()
+    DOUBTFUL = enum.auto()
 
 
 class Launch27:
@@ -52,12 +62,8 @@ class Launch27:
 
     async def settings(self) -> Settings:
         """Return the tenant's settings. Source: Launch27, ``GET /settings`` (no login needed)."""
-
-        def check(response: Response) -> Settings:
-            expect_200(response, "/settings")
-            return self._parser.settings(response.body)
-
-        return await self.http.request(Call("GET", "/settings", "/settings"), check)
+        path = "/settings"
+        return await self.http.request(Call("GET", path, path), partial(read_200, path, self._parser.settings))
 
     async def catalogue(self, session: Session) -> dict[int, CatalogueService]:
         """Return the services on offer, by id. Source: Launch27, ``GET /booking/services``.
@@ -65,19 +71,14 @@ class Launch27:
         Raises AccessDenied or NotFound where the account or the tenant has no catalogue to show.
         """
         path = "/booking/services"
-
-        def check(response: Response) -> dict[int, CatalogueService]:
-            if response.status in {403, 404}:
-                refuse_html(response)
-                if response.status == 403:
-                    raise AccessDenied(SERVICE, f"{session} may not read {path}")
-                raise NotFound(SERVICE, f"there is no {path}")
-            expect_200(response, path)
-            return self._parser.catalogue(response.body)
-
+        errors = {
+            403: AccessDenied(SERVICE, f"{session} may not read {path}"),
+            404: NotFound(SERVICE, f"there is no {path}"),
+        }
+        check = partial(read_200, path, self._parser.catalogue, errors=errors)
         return await session.request(self.http, Call("GET", path, path), check)
 
-    async def booking(self, session: Session, id: str) -> SourceBooking | Unreadable | None:  # noqa: A002  # its name
+    async def booking(self, session: Session, id: str) -> SourceBooking | Unreadable | Absent:  # noqa: A002  # its name
         """Return one booking, cancelled ones included; None when it is gone or not for this account.
 
         Source: Launch27, ``GET /customer/bookings/:id`` (403: no access to it).
@@ -85,56 +86,43 @@ class Launch27:
         if not (id.isascii() and id.isdigit()):
             raise ValueError(f"a Launch27 id is made of digits, not {id!r}")
 
-        def check(response: Response) -> SourceBooking | Unreadable | None:
-            if response.status in {403, 404}:
-                refuse_html(response)
-                return None
-            expect_200(response, f"{self._bookings}/{id}")
-            booking = self._parser.booking(response.body)
+        def read(body: bytes) -> SourceBooking | Unreadable:
+            booking = self._parser.booking(body)
             if booking.id != id:
                 raise ValueError("another booking than the one asked for")
             return booking
 
-        call = Call("GET", f"{self._bookings}/{id}", f"{self._bookings}/{{id}}", booking=id)
-        return await session.request(self.http, call, check)
+        path = f"{self._bookings}/{id}"
+        gone = NotFound(SERVICE, f"there is no {path}")
+        call = Call("GET", path, f"{self._bookings}/{{id}}", booking=id)
+        check = partial(read_200, path, read, errors={403: gone, 404: gone})
+        with suppress(NotFound):
+            return await session.request(self.http, call, check)
+        return Absent.CERTAIN
 
     def listing(
         self, session: Session, first_day: date, last_day: date, *, expected: int | None
     ) -> AsyncGenerator[Bookings, None]:
-        """Yield the pages of all bookings from ``first_day`` to ``last_day`` (both included), in any order.
+        """Yield all bookings from ``first_day`` to ``last_day`` (both included, in the account's time zone).
 
-        Days are those of the account's time zone. ``expected`` is how many bookings the previous complete
-        listing had. Bookings can come twice. The listing is complete when it ends without an exception: it
-        was read up to an empty page, right behind the last booking received.
+        ``expected`` is how many the previous complete listing had. Bookings can come twice. The listing is
+        complete when it ends without an exception: at an empty page, right behind the last booking received.
 
         Source: Launch27, ``GET /customer/bookings``; ``exclude_forecasted`` is *seen* with staff logins.
         """
         path = self._bookings
-        params: dict[str, str | int] = {
-            "from": first_day.isoformat(),
-            "to": last_day.isoformat(),
-            "limit": self._config.page_size,
-            "sort": "asc",
-        }
-        if self._config.role == "staff":
-            params["options"] = "exclude_forecasted"
+        days: dict[str, str | int] = {"from": first_day.isoformat(), "to": last_day.isoformat()}
+        options = {"options": "exclude_forecasted"} if self._config.role == "staff" else {}
+        params = {**days, "limit": self._config.page_size, "sort": "asc", **options}
 
-        async def read(offset: int) -> Page:
-            def check(response: Response) -> Page:
-                if response.status == 403:
-                    refuse_html(response)
-                    raise self._wrong_role(session)
-                expect_200(response, path)
-                return Page(offset, self._parser.listing(response.body), response.body)
-
-            call = Call("GET", path, path, params={**params, "offset": offset})
-            return await session.request(self.http, call, check)
-
-        return Listing(read, self._config.page_size, expected).pages()
-
-    def _wrong_role(self, session: Session) -> CredentialsRefused:
-        return CredentialsRefused(
+        wrong_role = CredentialsRefused(
             SERVICE,
-            f'{session} may not read {self._bookings}: launch27.role is "{self._config.role}", '
+            f'{session} may not read {path}: launch27.role is "{self._config.role}", '
             "and the login has another; correct the role or the account",
         )
+        check = partial(read_200, path, lambda body: Page(self._parser.listing(body), body), errors={403: wrong_role})
+
+        async def read(offset: int) -> Page:
+            return await session.request(self.http, Call("GET", path, path, params={**params, "offset": offset}), check)
+
+        return Listing(read, self._config.page_size, expected).pages()

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
 import structlog
-from pydantic_core import from_json
+from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.config.schema import Account
 from bridge.config.secrets import Secret
-from bridge.errors import CredentialsRefused, Unavailable
+from bridge.errors import CredentialsRefused, ServiceError, Unavailable
 from bridge.http.client import Call, Http, Response
 
 T = TypeVar("T")
 
-_TOKEN = re.compile(r"[\x21-\x7e]+")
 _REFUSALS = {
     401: "the e-mail address or the password was refused; correct launch27.accounts",
     403: (
@@ -28,6 +26,12 @@ _REFUSALS = {
     ),
     422: "the login was not understood; is the e-mail address complete?",
 }
+
+
+class _Login(BaseModel):
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    bearer: str = Field(pattern=r"^[\x21-\x7e]+$")
 
 
 class _Expired(Exception):
@@ -79,51 +83,42 @@ class Session:
                 raise CredentialsRefused("Launch27", self._refusal)
             if self.token is None or self.token is refused:
                 self.token = None
-                self.token = await self._log_in(http)
+                credentials = {"email": self.account.email, "password": self.account.password.reveal()}
+                login = Call("POST", "/login", "/login", json=credentials)
+                self.token = await http.request(login, self._read_login)
             return self.token
 
-    async def _log_in(self, http: Http) -> Secret:
-        """Return a new token. Source: Launch27, ``POST /login``."""
-        credentials = {"email": self.account.email, "password": self.account.password.reveal()}
-        return await http.request(Call("POST", "/login", "/login", json=credentials), self._read_login)
-
     def _read_login(self, response: Response) -> Secret:
-        """Return the token of a login's answer.
-
-        Source: Launch27, ``POST /login`` (401 refused; 403 locked for five minutes, or a one-time token is
-        wanted; 422 schema).
-        """
+        """Return a login's token. Source: Launch27, ``POST /login`` (401 refused; 403 locked; 422 schema)."""
         if response.status in _REFUSALS:
             if response.is_html and response.status != 401:
                 # Not a ValueError: a login that may have been refused is not tried again.
                 words = f"answered the login with a web page (status {response.status})"
                 raise Unavailable("Launch27", words, kind=f"status {response.status}")
             raise self._refused(_REFUSALS[response.status])
-        expect_200(response, "/login")
-        answer = from_json(response.body)
-        token = answer.get("bearer") if isinstance(answer, dict) else None
-        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-            raise ValueError("no token")
-        return Secret(token)
+        return Secret(read_200("/login", _Login.model_validate_json, response).bearer)
 
     def _refused(self, words: str) -> CredentialsRefused:
-        """Return what to raise now, and for every other call of this pass."""
+        """Return what to raise for this and every other call of the pass."""
         self._refusal = f"{self}: {words}"
         structlog.get_logger().error("login_refused", account=self.account.number, error=self._refusal)
         return CredentialsRefused("Launch27", self._refusal)
 
 
-def expect_200(response: Response, path: str) -> None:
-    """Raise Unavailable for a definite status that has no meaning here, ValueError for a web page."""
+def read_200(
+    path: str, read: Callable[[bytes], T], response: Response, *, errors: Mapping[int, ServiceError] | None = None
+) -> T:
+    """Return what ``read`` makes of a 200.
+
+    Raises what ``errors`` has for a status, else Unavailable for any 4xx; ValueError for a web page.
+    """
     if response.status >= 400:
-        refuse_html(response)
+        if response.is_html:
+            raise ValueError("a web page from a proxy or a portal rather than from the API")
+        if errors and response.status in errors:
+            raise errors[response.status]
         words = f"answered {response.status} to {path}; is launch27.base_url right?"
         raise Unavailable("Launch27", words, kind=f"status {response.status}")
     if response.status not in {200, 201}:
         raise ValueError("a status nobody documented")
-
-
-def refuse_html(response: Response) -> None:
-    """Raise ValueError for a 4xx that comes from a proxy or a portal rather than from the API."""
-    if response.is_html:
-        raise ValueError("a web page")
+    return read(response.body)

@@ -10,7 +10,6 @@ from pydantic_core import core_schema
 
 _MOST_ID: Final = 2**63 - 1
 MOST_DIGITS: Final = 19
-_MOST_MINUTES: Final = 7 * 24 * 60
 # Years 1000 to 8999: whatever offset or length is added, the result is a date that Python has.
 _DATE_AND_TIME: Final = r"^[1-8][0-9]{3}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}"
 
@@ -28,7 +27,7 @@ def whole_minutes(value: object) -> int | None:
     """Return a length of 1 to 10080 minutes; ``90.0`` and ``"90"`` are read too, None for all else."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return whole_number(value, _MOST_MINUTES)
+    return whole_number(value, 7 * 24 * 60)
 
 
 def _read_iso(text: str) -> datetime:

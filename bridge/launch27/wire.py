@@ -1,11 +1,7 @@
 """What Launch27 answers, as pydantic shapes: bytes in, typed answers out. Pure: no I/O, no clock.
 
-Only what the bridge uses is read, and of that only three things are insisted on: a booking's ``id``, its
-``service_date`` and its ``services``. Anything else may be missing or of an odd type, and then counts as
-absent. Fields of that kind stay raw (``Any`` is free in pydantic's core) until a property looks at them.
-
-A page is validated in one call; only when that fails is it gone through booking by booking, so that one
-odd booking costs its neighbours nothing but time.
+Of a booking only its ``id``, ``service_date`` and ``services`` are insisted on. Anything else may be missing
+or odd, and then counts as absent: it stays raw (``Any`` is free in pydantic's core) until a property looks.
 """
 
 from __future__ import annotations
@@ -14,11 +10,13 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
 from bridge.launch27.values import MOST_DIGITS, Id, Instant, whole_minutes, whole_number
+
+T = TypeVar("T")
 
 DEFAULT_UPDATED_AT: Final = "updated_at"
 
@@ -126,7 +124,7 @@ class SourceBooking(_Wire):
     @property
     def is_forecast(self) -> bool:
         """Whether this is only a recurring series' future, not booked yet. *Seen* in staff listings."""
-        return _is_forecast(self.raw_forecasted, self.raw_status)
+        return bool(self.raw_forecasted) or self.raw_status == "forecasted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,18 +158,10 @@ class Settings:
     status: str
 
 
-_CANCELLED = frozenset({"cancelled", "canceled"})
-
-
 def _is_active(active: object, status: object) -> bool:
-    return active is not False and not (isinstance(status, str) and status.casefold() in _CANCELLED)
+    return active is not False and not (isinstance(status, str) and status.casefold() in {"cancelled", "canceled"})
 
 
-def _is_forecast(forecasted: object, status: object) -> bool:
-    return bool(forecasted) or status == "forecasted"
-
-
-_NO_OBJECT = "it is no JSON object"
 _FAULTS = {
     "id": "its id is missing or no positive whole number",
     "service_date": "its service_date is missing or not a date and time",
@@ -180,9 +170,8 @@ _FAULTS = {
 
 
 def _first_fault(error: ValidationError) -> str:
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    places = {str(problem["loc"][0]) for problem in found if problem["loc"]}
-    return next((fault for place, fault in _FAULTS.items() if place in places), _NO_OBJECT)
+    places = {problem["loc"][0] for problem in error.errors(include_url=False, include_input=False) if problem["loc"]}
+    return next((fault for place, fault in _FAULTS.items() if place in places), "it is no JSON object")
 
 
 def _text(value: object) -> str:
@@ -194,29 +183,18 @@ def _read_integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= MOST_DIGITS + 1 else float(digits)
 
 
-def _load(body: bytes) -> object:
+def _load(body: bytes, kind: type[T]) -> T:
     """Return ``body`` as JSON, read more kindly than the standard asks: a bad byte spoils one text only.
 
-    Raises ValueError when it is no JSON; the message holds nothing of the body.
+    Raises ValueError when it is no JSON of that kind; the message holds nothing of the body.
     """
+    loaded = None
     with suppress(ValueError, RecursionError):
-        return json.loads(body.decode("utf-8-sig", "replace"), parse_int=_read_integer)
-    # Raised out here, as below: the error that was suppressed carries the body, and must not be its context.
-    raise ValueError("the answer is no JSON")
-
-
-def _load_list(body: bytes) -> list[object]:
-    loaded = _load(body)
-    if not isinstance(loaded, list):
-        raise ValueError("the answer is no JSON array")  # noqa: TRY004  # one kind of error for one kind of fault
-    return loaded
-
-
-def _load_object(body: bytes) -> dict[str, object]:
-    loaded = _load(body)
-    if not isinstance(loaded, dict):
-        raise ValueError("the answer is no JSON object")  # noqa: TRY004  # as above
-    return loaded
+        loaded = json.loads(body.decode("utf-8-sig", "replace"), parse_int=_read_integer)
+    # Raised out here: the error that was suppressed carries the body, and must not be its context.
+    if isinstance(loaded, kind):
+        return loaded
+    raise ValueError(f"the answer is no JSON {'array' if kind is list else 'object'}")
 
 
 class Parser:
@@ -237,7 +215,8 @@ class Parser:
         """
         with suppress(ValidationError):
             return list(self._page.validate_json(body))
-        return [self._read(item) for item in _load_list(body)]
+        # One odd booking costs its neighbours nothing but time.
+        return [self._read(item) for item in _load(body, list)]
 
     def booking(self, body: bytes) -> SourceBooking | Unreadable:
         """Return the one booking of an answer.
@@ -246,7 +225,7 @@ class Parser:
         """
         with suppress(ValidationError):
             return self._one.validate_json(body)
-        return self._read(_load_object(body))
+        return self._read(_load(body, dict))
 
     def catalogue(self, body: bytes) -> dict[int, CatalogueService]:
         """Return the catalogue's services by id; items without a readable id are left out.
@@ -256,7 +235,7 @@ class Parser:
         Raises ValueError when the answer is no JSON array.
         """
         found = {}
-        for item in _load_list(body):
+        for item in _load(body, list):
             number = whole_number(_part(item, "id"))
             if number is not None:
                 minutes = whole_minutes(_part(item, "duration"))
@@ -268,9 +247,9 @@ class Parser:
 
         Raises ValueError when the answer is no JSON object.
         """
-        found = _load_object(body)
-        timezone = _text(found.get("timezone")) or None
-        return Settings(_text(found.get("name")), timezone, _text(found.get("status")))
+        found = _load(body, dict)
+        name, timezone, status = (_text(found.get(key)) for key in ("name", "timezone", "status"))
+        return Settings(name, timezone or None, status)
 
     def _read(self, item: object) -> SourceBooking | Unreadable:
         try:
@@ -282,5 +261,5 @@ class Parser:
                 "" if number is None else str(number),
                 _first_fault(error),
                 _is_active(_part(item, "active"), status),
-                _is_forecast(_part(item, "forecasted"), status),
+                bool(_part(item, "forecasted")) or status == "forecasted",
             )

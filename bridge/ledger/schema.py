@@ -84,7 +84,7 @@ def _version_2(db: Database) -> None:
         "ALTER TABLE cycles RENAME COLUMN ring TO cycle",
         "ALTER TABLE cycles RENAME COLUMN taken_out TO is_deleted",
         "ALTER TABLE bookings RENAME COLUMN asked_ms TO looked_up_ms",
-        "UPDATE passes SET outcome = 'in_sync' WHERE outcome = 'in_step'",
+        "UPDATE passes SET outcome = 'in_sync' WHERE outcome LIKE 'in_s%'",
     ):
         db.execute(statement)
 

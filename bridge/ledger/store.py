@@ -255,7 +255,8 @@ class Ledger:
 
     def _finished_cycles(self, changed: Mapping[str, Known]) -> list[Known]:
         """Return the entries of the cycles of which nothing is temporarily deleted any more, without them."""
-        closing = {known.cycle.cycle for known in changed.values() if known.cycle}
+        before = (self.known.get(id_) for id_ in changed)  # a booking may have passed from a cycle to another
+        closing = {known.cycle.cycle for known in (*before, *changed.values()) if known and known.cycle}
         if not closing:
             return []
         entries = {**self.known, **changed}

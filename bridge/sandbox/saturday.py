@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -43,6 +44,27 @@ _BOOKED: tuple[tuple[str, int, int, *tuple[int, ...]], ...] = (
 """By whom, from which hour, for how many minutes, and which services: courts by number, and rackets."""
 
 
+_CONFIG = """\
+[launch27]
+base_url = "{launch27.url}"
+reads_per_second = 1000
+read_burst = 1000
+[[launch27.accounts]]
+email = "{email}"
+password = "{password}"
+[wingfield]
+base_url = "{wingfield.url}"
+external_service_id = "{wingfield.service_id}"
+token = "{wingfield.token}"
+"""
+_RULE = """\
+[[courts]]
+name = "Court {number}"
+court_id = "{court_id}"
+service_ids = [{number}]
+"""
+
+
 class Club:
     """Both services, and the ids of the bookings by name."""
 
@@ -76,9 +98,29 @@ class Club:
         """Change time, length or court of a booking."""
         self.launch27.edit(self.ids[name], service_date=_at(hour), services=_services(minutes, court))
 
+    def write_config(self, path: Path) -> None:
+        """Write a configuration under which the club is bridged."""
+        config = _CONFIG.format(launch27=self.launch27, wingfield=self.wingfield, email=EMAIL, password=PASSWORD)
+        rules = (_RULE.format(number=number, court_id=id_) for number, id_ in COURTS.items())
+        path.write_text(config + "".join(rules))
+
     def name_of(self, id_: str) -> str:
         """Return by whom it was booked."""
         return next((name for name, number in self.ids.items() if str(number) == id_), "")
+
+    def day(self) -> list[list[str]]:
+        """Return the day as Wingfield has it: for each hour in which something begins, the hour and each court."""
+        day: dict[int, dict[str, str]] = {}
+        for id_, booking in self.wingfield.bookings.items():
+            start, end = (datetime.fromisoformat(booking[key]) for key in ("startDate", "endDate"))
+            row = day.setdefault(start.astimezone(ZONE).hour, {})
+            row[booking["courtId"]] = f"{self.name_of(id_)} {hours(start, end)}"
+        return [[f"{hour:02}:00", *(day[hour].get(id_, "") for id_ in COURTS.values())] for hour in sorted(day)]
+
+
+def hours(start: datetime, end: datetime) -> str:
+    """Return from when to when, in the club's own time."""
+    return f"{start.astimezone(ZONE):%H:%M}–{end.astimezone(ZONE):%H:%M}"
 
 
 def _at(hour: int) -> datetime:
@@ -178,9 +220,11 @@ def expected(club: Club) -> dict[str, dict[str, Any]]:
     return wanted
 
 
-def stored(club: Club) -> dict[str, dict[str, Any]]:
-    """Return what Wingfield has."""
-    return {id_: {key: entry[key] for key in _COMPARED} for id_, entry in club.wingfield.bookings.items()}
+def differing(club: Club) -> list[str]:
+    """Return the ids of the bookings that Wingfield has not as it should."""
+    wanted = expected(club)
+    there = {id_: {key: entry[key] for key in _COMPARED} for id_, entry in club.wingfield.bookings.items()}
+    return sorted(id_ for id_ in wanted.keys() | there.keys() if wanted.get(id_) != there.get(id_))
 
 
 def _text(instant: datetime) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from time import monotonic
 
 import structlog
@@ -18,7 +19,7 @@ from bridge.errors import ConfigError, Problem
 from bridge.launch27.client import Session
 from bridge.ledger.store import Ledger
 from bridge.service.systemd import Notifier
-from bridge.service.watch import SETTLED_SECONDS, Watch
+from bridge.service.watch import Watch
 from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import PassResult
@@ -28,16 +29,13 @@ LONGEST_BACKOFF_SECONDS = 15 * 60.0
 AFTER_REFUSAL_SECONDS = 5 * 60.0
 """Five refused logins within a minute lock an account for five. Source: Launch27, ``POST /login``."""
 HUNG_SECONDS = 30 * 60.0
-"""A pass without any sign of life for so long hangs. A listing of 50,000 bookings, the longest silence there
-is, takes four minutes at Launch27's rate, and half an hour where every page takes as long as it may."""
+"""A pass without any sign of life for so long hangs. A listing of 50,000 bookings, the longest silence there is,
+takes four minutes at Launch27's rate, and half an hour where every page takes as long as it may."""
 
-_MOST_DOUBLINGS = 30
-_JITTER = 0.05
-_LONGEST_JITTER_SECONDS = 5.0
 
 _OTHER_STATE = (
-    "would make this another bridge, with another state; to have that, set sync.state to another file as "
-    "well, and restart"
+    "would make this another bridge, with another state; to have that, set sync.state to another file as well, "
+    "and restart"
 )
 _IDENTITY = {
     "launch27.base_url": _OTHER_STATE,
@@ -65,18 +63,16 @@ class Backoff:
             self.refused_until = monotonic() + AFTER_REFUSAL_SECONDS
             return max(interval_seconds, AFTER_REFUSAL_SECONDS)
         self.failures = self.failures + 1 if is_away else 0
-        doubled = interval_seconds * 2.0 ** min(max(self.failures - 1, 0), _MOST_DOUBLINGS)
-        return min(doubled, max(LONGEST_BACKOFF_SECONDS, interval_seconds))
+        doublings = min(max(self.failures - 1, 0), 30)  # a month of failures would be more than a float can hold
+        return min(interval_seconds * 2.0**doublings, max(LONGEST_BACKOFF_SECONDS, interval_seconds))
 
 
-def every(seconds: float, first_after: float | None = None) -> IntervalTrigger:
-    """Return a trigger for every so many seconds; for the first time after as many, or ``first_after``.
+def every(seconds: float) -> IntervalTrigger:
+    """Return a trigger for every so many seconds, for the first time after as many.
 
     A little jitter, only ever later, keeps several clubs on one machine from asking at the same moments.
     """
-    first = datetime.now(UTC) + timedelta(seconds=seconds if first_after is None else first_after)
-    jitter = min(seconds * _JITTER, _LONGEST_JITTER_SECONDS)
-    return IntervalTrigger(seconds=seconds, start_date=first, timezone=UTC, jitter=jitter)
+    return IntervalTrigger(seconds=seconds, timezone=UTC, jitter=min(seconds * 0.05, 5.0))
 
 
 class Club:
@@ -93,8 +89,6 @@ class Club:
         scheduler: BaseScheduler,
         notifier: Notifier,
         narrator: LogNarrator,
-        *,
-        settled_seconds: float = SETTLED_SECONDS,
     ) -> None:
         self.status = "waiting for the first pass"
         self.backoff = Backoff()
@@ -103,7 +97,7 @@ class Club:
         self._ledger = ledger
         self._notifier = notifier
         self._narrator = narrator
-        self._watch = Watch(settled_seconds)
+        self._watch = Watch()
         self._watch.take(config.files)
         self._stop = asyncio.Event()
         self._wake = asyncio.Event()
@@ -140,16 +134,10 @@ class Club:
         sessions: Iterable[Session] = ()
         while not self._stop.is_set():
             self._swap()
-            async with connected(self._config, sessions) as clients:
+            config, clock = self._config, partial(datetime.now, UTC)
+            async with connected(config, sessions) as clients:
                 self._clients = clients
-                bridge = Synchronizer(
-                    self._config,
-                    clients,
-                    self._ledger,
-                    self._narrator,
-                    clock=lambda: datetime.now(UTC),
-                    stop=self._stop,
-                )
+                bridge = Synchronizer(config, clients, self._ledger, self._narrator, clock=clock, stop=self._stop)
                 while await self._is_wanted():
                     clients.new_pass()
                     result = await bridge.run_pass()
@@ -203,25 +191,18 @@ class Club:
         if self._stop.is_set() or not (asked or is_edited):
             return
         try:
-            config = self._load()
+            config = load_config(self._config.path, self._environ)
             if moved := _moved(self._config, config):
-                raise ConfigError(moved)
+                raise ConfigError(moved, files=config.files)
         except ConfigError as error:
+            self._watch.take(error.files)
             if asked or error.problems != self._rejected:
                 self._reject(error.problems)
             return
+        self._watch.take(config.files)
         if asked or self._rejected or self._pending is not None or changed_keys(self._config, config):
             self._pending, self._rejected = config, ()
             self._wake.set()
-
-    def _load(self) -> Config:
-        try:
-            config = load_config(self._config.path, self._environ)
-        except ConfigError as error:
-            self._watch.take(error.files)
-            raise
-        self._watch.take(config.files)
-        return config
 
     def _reject(self, problems: tuple[Problem, ...]) -> None:
         self._rejected = problems
@@ -243,22 +224,17 @@ class Club:
         if _credentials(old) != _credentials(new):
             self.backoff = Backoff()
         self._due_at = max(monotonic(), self.backoff.refused_until)
-        if (seconds := self._due_at - monotonic()) > 0:
-            self._job.reschedule(every(self.interval_seconds, seconds))
-        else:
-            self._job.reschedule(every(self.interval_seconds))
-            self._wake.set()
+        soon = datetime.now(UTC) + timedelta(seconds=self._due_at - monotonic())
+        self._job.modify(trigger=every(self.interval_seconds), next_run_time=soon)
         self._notifier.ready(self.status)
 
 
 def in_words(result: PassResult, ended: datetime, next_pass: datetime | None) -> str:
     """Return how things stand after a pass, for ``systemctl status``; the times are the machine's."""
     record = result.record
-    bookings = record.created + record.updated + record.unchanged
-    if result.errors:
-        words = [f"not in sync: {result.errors[0]}"]
-    else:
-        words = [f"{'not in sync' if record.outcome == 'incomplete' else 'in sync'}: {bookings} bookings"]
+    bookings = f"{record.created + record.updated + record.unchanged} bookings"
+    in_sync = "not in sync" if result.errors or record.outcome == "incomplete" else "in sync"
+    words = [f"{in_sync}: {result.errors[0] if result.errors else bookings}"]
     if record.held:
         words.append(f"{record.held} held")
     if record.withheld:

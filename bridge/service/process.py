@@ -15,13 +15,13 @@ import asyncio
 import faulthandler
 import signal
 import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, timedelta
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from traceback import extract_tb
 from typing import Any
 
 import structlog
@@ -58,32 +58,28 @@ def run(config_path: Path, *, environ: Mapping[str, str], log_level: str) -> int
             club = Club(config, environ, ledger, scheduler, notifier, narrator)
             asyncio.run(Daemon(club, scheduler, notifier).run())
     except BridgeError as error:
-        return _told(error, notifier)
+        _tell(error, notifier)
+        return error.exit_status
     except Exception as error:  # noqa: BLE001 (the last resort: a restart begins with a clean process)
-        log.critical("daemon_crashed", exception_type=type(error).__name__, at=_places(error))
+        # Without its message, which could hold anything.
+        at = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in extract_tb(error.__traceback__)]
+        log.critical("daemon_crashed", exception_type=type(error).__name__, at=at)
         return ExitStatus.ATTENTION
     finally:
         notifier.close()
     return ExitStatus.OK
 
 
-def _told(error: BridgeError, notifier: Notifier) -> ExitStatus:
-    """Say why the daemon ends, in the log and in ``systemctl status``; return the exit status."""
-    status = error.exit_status
+def _tell(error: BridgeError, notifier: Notifier) -> None:
+    """Say why the daemon ends, in the log and in ``systemctl status``."""
+    exit_status = int(error.exit_status)
     if isinstance(error, ConfigError):
         problems = list(map(str, error.problems))
-        log.error("config_rejected", problems=problems, exit_status=int(status))
+        log.error("config_rejected", problems=problems, exit_status=exit_status)
         notifier.status(f"the configuration is wrong: {'; '.join(problems)}")
     else:
-        log.error("daemon_ended", error=str(error), exit_status=int(status))
+        log.error("daemon_ended", error=str(error), exit_status=exit_status)
         notifier.status(str(error))
-    return status
-
-
-def _places(error: BaseException) -> list[str]:
-    """Return where an exception came from, without its message, which could hold anything."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 class Scheduler(AsyncIOScheduler):  # type: ignore[misc]
@@ -124,85 +120,52 @@ class Scheduler(AsyncIOScheduler):  # type: ignore[misc]
 class Daemon:
     """Runs a club's passes until a signal says stop."""
 
-    def __init__(
-        self, club: Club, scheduler: Scheduler, notifier: Notifier, *, beat_seconds: float = BEAT_SECONDS
-    ) -> None:
+    def __init__(self, club: Club, scheduler: Scheduler, notifier: Notifier) -> None:
         self._club = club
         self._scheduler = scheduler
         self._notifier = notifier
-        self._beat_seconds = beat_seconds
         self._stop = asyncio.Event()
-        self._alive_at = 0.0
 
     async def run(self) -> None:
         """Run until a signal says stop. Raises StateError when the ledger cannot be used."""
-        with self._signals():
-            self._scheduler.start()
-            self._notifier.ready(self._club.status)
-            log.info("daemon_started", interval_seconds=self._club.interval_seconds)
-            club, heart, stop = (
-                asyncio.create_task(each) for each in (self._club.run(), self._heart(), self._stop.wait())
-            )
-            try:
-                done, _ = await asyncio.wait({club, heart, stop}, return_when=asyncio.FIRST_COMPLETED)
-                if self._stop.is_set():
-                    done, late = await asyncio.wait({club}, timeout=STOP_SECONDS)
-                    if late:
-                        log.warning("pass_cut_short", detail="the bridge is stopping, and an answer did not come")
-                for task in done:
-                    task.result()
-            finally:
-                self._scheduler.shutdown(wait=False)
-                for task in (club, heart, stop):
-                    task.cancel()
-                await asyncio.gather(club, heart, stop, return_exceptions=True)
-            log.info("daemon_stopped")
-
-    # --- signals ---
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        handlers: dict[int, Callable[[], None]] = {
-            signal.SIGTERM: self._begin_to_stop,
-            signal.SIGINT: self._begin_to_stop,
-            signal.SIGHUP: partial(self._club.look_after_configuration, asked=True),
-        }
-        before = {number: signal.getsignal(number) for number in handlers}
-        loop = asyncio.get_running_loop()
-        for number, handler in handlers.items():
-            loop.add_signal_handler(number, handler)
+        loop = asyncio.get_running_loop()  # which gives the signals back when it is closed
+        loop.add_signal_handler(signal.SIGHUP, partial(self._club.look_after_configuration, asked=True))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._begin_to_stop)
+        self._scheduler.start()
+        self._notifier.ready(self._club.status)
+        log.info("daemon_started", interval_seconds=self._club.interval_seconds)
+        club, heart, stop = map(asyncio.create_task, (self._club.run(), self._heart(), self._stop.wait()))
         try:
-            yield
+            done, _ = await asyncio.wait({club, heart, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if self._stop.is_set():
+                done, late = await asyncio.wait({club}, timeout=STOP_SECONDS)
+                if late:
+                    log.warning("pass_cut_short", detail="the bridge is stopping, and an answer did not come")
+            for task in done:
+                task.result()
         finally:
-            for number, earlier in before.items():
-                loop.remove_signal_handler(number)
-                signal.signal(number, earlier)
+            self._scheduler.shutdown(wait=False)
+            for task in (club, heart, stop):
+                task.cancel()
+            await asyncio.gather(club, heart, stop, return_exceptions=True)
+        log.info("daemon_stopped")
 
     def _begin_to_stop(self) -> None:
         """Begin nothing new; the next signal is left to the kernel, which ends the process at once."""
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
         log.info("daemon_stopping")
-        self._notifier.stopping("stopping")
+        self._notifier.stopping()
         self._club.stop()
         self._stop.set()
-
-    # --- the heart ---
 
     async def _heart(self) -> None:
         """Look after the clock, the files and the watchdog, for as long as the passes run."""
         while True:
-            await asyncio.sleep(self._beat_seconds)
+            await asyncio.sleep(BEAT_SECONDS)
             self._scheduler.follow_clock()
             self._club.look_after_configuration()
             self._notifier.flush()
-            self._keep_alive()
-
-    def _keep_alive(self) -> None:
-        """Pet the watchdog, unless the club hangs."""
-        wanted_every, now = self._notifier.watchdog_seconds, monotonic()
-        if wanted_every is not None and not self._club.is_hung and now - self._alive_at >= wanted_every / 4:
-            self._alive_at = now
-            self._notifier.alive()
+            if not self._club.is_hung:
+                self._notifier.alive()

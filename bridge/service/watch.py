@@ -13,14 +13,12 @@ SETTLED_SECONDS = 1.0
 """How long a file must have been left alone: a half-written one may be valid, with half of its courts."""
 
 _Stamp = tuple[int, ...] | None
-_UNKNOWN: _Stamp = ()
 
 
 class Watch:
     """Watches files, named by path; each may be missing."""
 
-    def __init__(self, settled_seconds: float = SETTLED_SECONDS) -> None:
-        self._settled_seconds = settled_seconds
+    def __init__(self) -> None:
         self._taken: dict[Path, _Stamp] = {}
         self._seen: dict[Path, _Stamp] = {}
         self._seen_since = 0.0
@@ -34,14 +32,14 @@ class Watch:
         if stamps != self._seen:
             self._seen, self._seen_since = stamps, now
             return False
-        return stamps != self._taken and now - self._seen_since >= self._settled_seconds
+        return stamps != self._taken and now - self._seen_since >= SETTLED_SECONDS
 
     def take(self, paths: Iterable[Path]) -> None:
         """Watch ``paths`` from now on, which were read after the last ``look``: no edit since is lost.
 
         One that was not watched while it was read counts as edited: reading it once more costs nothing.
         """
-        self._taken = {path: self._seen.get(path, _UNKNOWN) for path in paths}
+        self._taken = {path: self._seen.get(path, ()) for path in paths}
 
 
 def _stamp(path: Path) -> _Stamp:

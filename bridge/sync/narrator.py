@@ -135,12 +135,11 @@ class LogNarrator(Narrator):
             troubles.setdefault(error.service, {}).setdefault(error.kind, error)
         before = self._troubles if self.lasting else {}
         refusals = {f"Launch27: {line['error']}": line for line in lines if line["event"] == "login_refused"}
-        with self.aside.letting_through():
-            for service, kinds in troubles.items():
-                for kind in (each for each in kinds if each not in before.get(service, ())):
-                    text = str(kinds[kind])
-                    self.log.error(**refusals.get(text) or {"event": "pass_incomplete", "error": text})
-            self._tell_retries([line for line in lines if line.get("service") not in troubles], result)
+        for service, kinds in troubles.items():
+            for kind in (each for each in kinds if each not in before.get(service, ())):
+                text = str(kinds[kind])
+                self.log.error(**refusals.get(text) or {"event": "pass_incomplete", "error": text})
+        self._tell_retries([line for line in lines if line.get("service") not in troubles], result)
         # Without Launch27's answers nobody asks Wingfield, so that nothing new is known of it.
         unknown = before.keys() - troubles.keys() if "Launch27" in troubles else set()
         for service in sorted(before.keys() - troubles.keys() - unknown):

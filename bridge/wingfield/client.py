@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+import re
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -11,20 +12,45 @@ from pydantic import TypeAdapter
 from pydantic_core import from_json
 
 from bridge.config.schema import WingfieldConfig
-from bridge.errors import NotFound, Unavailable
-from bridge.http.client import Call, Http, Response
-from bridge.model import Stored, Verb, Write
-from bridge.wingfield.refusals import SERVICE, refusal
-from bridge.wingfield.wire import Court, CourtMapping, Page, W, WireBooking, put_body, version
+from bridge.errors import AccessDenied, CredentialsRefused, NotFound, Rejected, Unavailable
+from bridge.http.client import Call, Http, Params, Response
+from bridge.model import Stored, Verb, Write, from_ms, isoformat
+from bridge.wingfield.wire import Court, CourtMapping, Error, Page, W, WireBooking, put_body
 
 if TYPE_CHECKING:
     import httpx
 
 __all__ = ["Court", "Wingfield"]
 
+SERVICE: Final = "Wingfield"
+
 PAGE_SIZE: Final = 100
 MOST_PAGES: Final = 10_000
 _COURTS: Final = TypeAdapter(list[Court])
+
+UNEXPECTED: Final = "unexpected_answer"
+_TYPE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+_CREDENTIALS: Final = {
+    "scope_permission_denied": "the token lacks a scope; it needs court-booking: write",
+    "external_service_access_denied": "wingfield.external_service_id does not belong to this token",
+}
+_MEANINGS: Final = {
+    "stale_write": "has a newer version of this booking",
+    "version_conflict": "has other content under this version",
+    "court_booking_overlap": "has another booking on this court at that time",
+    "court_not_found": 'knows no such court; compare court_id with "courtbridge courts"',
+    "user_access_denied": "a participant has not accepted this service",
+    "organization_access_denied": "the court's organization has not given this service access",
+    "invalid_schema": "does not accept this request's shape",
+    "invalid_time_range": "the end is not after the start",
+    "invalid_filter_time_range": "the listing's end is not after its start",
+    "invalid_updated_filter_time_range": "the listing's end is not after its start",
+    "mutually_exclusive_fields_violation": "a participant is not named in exactly one way",
+    "duplicate_entries_provided": "a participant is there twice",
+    "external_court_id_already_in_use": "another court is mapped to this id",
+}
+_BY_STATUS: Final = {403: AccessDenied, 404: NotFound}
 
 
 class Wingfield:
@@ -57,8 +83,6 @@ class Wingfield:
         """Whether further requests are pointless in this pass."""
         return self.http.is_down
 
-    # --- court bookings ---
-
     async def write(self, write: Write, *, finishing: bool = False) -> None:
         """Create, update or delete a booking; ``finishing`` lets it through while the bridge stops.
 
@@ -67,7 +91,7 @@ class Wingfield:
         if write.verb is Verb.DELETE or write.slot is None:
             await self._delete(write, finishing=finishing)
             return
-        key = self._key(write.id)
+        key = self._id_prefix + write.id
 
         def check(response: Response) -> None:
             _expect_success(response)
@@ -75,7 +99,7 @@ class Wingfield:
             if not isinstance(answer, dict) or answer.get("externalCourtBookingId") != key:
                 raise ValueError("not the booking that was sent")
 
-        call = self._booking("PUT", write.id, json=put_body(write, write.slot), finishing=finishing)
+        call = self._booking("PUT", key, finishing, json=put_body(write, write.slot))
         await self.http.request(call, check)
 
     async def _delete(self, write: Write, *, finishing: bool) -> None:
@@ -87,12 +111,13 @@ class Wingfield:
             if response.is_html:
                 raise ValueError("a web page")
 
-        params = {"externalUpdatedAt": version(write.version_ms)}
-        await self.http.request(self._booking("DELETE", write.id, params=params, finishing=finishing), check)
+        params = {"externalUpdatedAt": isoformat(from_ms(write.version_ms))}
+        call = self._booking("DELETE", self._id_prefix + write.id, finishing, params=params)
+        await self.http.request(call, check)
 
     async def read(self, id_: str, *, finishing: bool = False) -> Stored | None:
         """Return one booking; None when there is none. Source: Wingfield, Get court booking."""
-        key = self._key(id_)
+        key = self._id_prefix + id_
 
         def check(response: Response) -> Stored | None:
             if response.status == 404 and not response.is_html:
@@ -102,7 +127,13 @@ class Wingfield:
                 raise ValueError("another booking than the one asked for")
             return booking.stored(self._id_prefix)
 
-        return await self.http.request(self._booking("GET", id_, finishing=finishing), check)
+        return await self.http.request(self._booking("GET", key, finishing), check)
+
+    async def count(self) -> int:
+        """Return how many bookings the external service has."""
+        async for _ in self.list_bookings():
+            break
+        return 0
 
     async def list_bookings(self) -> AsyncGenerator[list[Stored], None]:
         """Yield all bookings of the external service, page by page; one can come twice.
@@ -124,8 +155,6 @@ class Wingfield:
         if len(seen) < total:
             words = f"listed {len(seen)} of {total} bookings; the list changed meanwhile"
             raise Unavailable(SERVICE, words, kind="incomplete list")
-
-    # --- courts ---
 
     async def court(self, id: str) -> Court:  # noqa: A002  # Wingfield's word
         """Return a court; raises NotFound. Source: Wingfield, Get court."""
@@ -152,8 +181,6 @@ class Wingfield:
         pages = self._pages("/court-mappings", Page[CourtMapping])
         return [mapping async for page in pages for mapping in page.items]
 
-    # --- requests ---
-
     async def _pages(self, path: str, shape: type[Page[W]]) -> AsyncGenerator[Page[W], None]:
         """Yield the pages of a list, up to its ``totalCount`` or to an empty page."""
         offset = 0
@@ -166,39 +193,37 @@ class Wingfield:
                 return
         raise Unavailable(SERVICE, f"the list {path} never ends")
 
-    def _key(self, id_: str) -> str:
-        return self._id_prefix + id_
+    def _booking(self, method: str, key: str, finishing: bool, *, params: Params = None, json: object = None) -> Call:
+        route = "/court-bookings/by-external-id/"
+        path = f"{self._service}{route}{quote(key, safe='')}"
+        return Call(method, path, route + "{id}", key, params, json, self._token, finishing)
 
-    def _booking(
-        self,
-        method: str,
-        id_: str,
-        *,
-        params: Mapping[str, str | int] | None = None,
-        json: object = None,
-        finishing: bool = False,
-    ) -> Call:
-        key = self._key(id_)
-        return Call(
-            method,
-            f"{self._service}/court-bookings/by-external-id/{quote(key, safe='')}",
-            "/court-bookings/by-external-id/{id}",
-            booking=key,
-            params=params,
-            json=json,
-            bearer=self._token,
-            finishing=finishing,
-        )
-
-    def _get(self, path: str, route: str, params: Mapping[str, str | int] | None = None) -> Call:
+    def _get(self, path: str, route: str, params: Params = None) -> Call:
         return Call("GET", path, route, params=params, bearer=self._token)
 
 
 def _expect_success(response: Response) -> None:
     if response.status >= 400:
-        raise refusal(response)
+        raise _refusal(response)
 
 
 def _read(response: Response, shape: type[W]) -> W:
     _expect_success(response)
     return shape.model_validate_json(response.body)
+
+
+def _refusal(response: Response) -> Rejected | CredentialsRefused:
+    """Return what a 4xx means (401 is always the token's). Raises ValueError where it is of another shape.
+
+    Its own ``message`` is never kept: it could name people.
+    """
+    if response.status == 401:
+        return CredentialsRefused(SERVICE, "the token was refused; correct wingfield.token")
+    type_ = Error.model_validate_json(response.body).type
+    if type_ in _CREDENTIALS:
+        return CredentialsRefused(SERVICE, _CREDENTIALS[type_])
+    if type_ == "rate_limit_exceeded":
+        raise ValueError("not now")
+    reason = type_ if _TYPE.fullmatch(type_) else UNEXPECTED
+    meaning = _MEANINGS.get(reason, f"rejected with status {response.status}")
+    return _BY_STATUS.get(response.status, Rejected)(SERVICE, f"{meaning} ({reason})", reason=reason)

@@ -75,6 +75,12 @@ class CourtMapping(Wire):
     external_court_name: _Text = ""
 
 
+class Error(Wire):
+    """What a 4xx holds. Source: Wingfield, errors (``{"error": {"type", "message", "issues"?}}``)."""
+
+    type: str = Field(validation_alias=AliasPath("error", "type"))
+
+
 W = TypeVar("W", bound=Wire)
 
 
@@ -95,17 +101,12 @@ def _addresses(participants: object) -> tuple[str, ...] | None:
     return tuple(str(email).lower() for email in emails)
 
 
-def version(version_ms: int) -> str:
-    """Return a version as Wingfield is sent it."""
-    return isoformat(from_ms(version_ms))
-
-
 def put_body(write: Write, slot: Slot) -> dict[str, object]:
     """Return what is sent to have a booking stand at ``slot``. Source: Wingfield, Upsert court booking."""
     return {
         "courtId": slot.court_id,
         "startDate": isoformat(slot.start),
         "endDate": isoformat(slot.end),
-        "externalUpdatedAt": version(write.version_ms),
+        "externalUpdatedAt": isoformat(from_ms(write.version_ms)),
         "participants": [{"email": email} for email in write.participants],
     }

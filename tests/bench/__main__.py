@@ -11,20 +11,25 @@ import json
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.bench.processes import Cost, World, measure, middle, world
+from tests.bench import planning
+from tests.bench.inside import quiet_passes
+from tests.bench.processes import Cost, World, apart, measure, middle, world
 from tests.support.configuration import configuration, write_config
 
 CONCURRENCY = 8
 PAGE = 100
 MANY = 4
 """Growth is measured with so many times the bookings."""
+FLOOR = (sys.executable, "-m", "tests.bench.floor")
+STAGES = ("passes", "delayed", "growth", "planner", "commands")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,54 +46,40 @@ class Figure:
         return self.limit is None or round(self.value, 2) <= self.limit
 
 
-@dataclass(slots=True)
 class Bench:
     """One benchmark: its options, what it found so far, and a folder of its own."""
 
-    bookings: int
-    rounds: int
-    delay_ms: float
-    listing_delay_ms: float
-    bridge: list[str]
-    folder: Path
-    costs: dict[str, list[Cost]] = field(default_factory=dict)
-    figures: list[Figure] = field(default_factory=list)
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self.bookings, self.rounds = options.bookings, options.rounds
+        self.delay_ms, self.listing_delay_ms = options.delay_ms, options.listing_delay_ms
+        self.bridge, self.folder = shlex.split(options.bridge), folder
+        self.config, self.log = folder / "config.toml", folder / "stderr"
+        self.costs: dict[str, list[Cost]] = defaultdict(list)
+        self.figures: list[Figure] = []
 
     # --- one run of the bridge or of the floor ---
 
-    @property
-    def config(self) -> Path:
-        return self.folder / "config.toml"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "stderr"
-
     def note(self, name: str, cost: Cost) -> Cost:
         """Keep and tell what a run cost."""
-        self.costs.setdefault(name, []).append(cost)
+        self.costs[name].append(cost)
         seconds = f"cpu {cost.cpu_seconds:6.2f} s  wall {cost.wall_seconds:6.2f} s"
         print(f"{name:36} {seconds}  {cost.requests} requests", file=sys.stderr)
         return cost
 
     def once(self, name: str, sandbox: World) -> Cost:
         """Run one pass of the bridge; it must end in sync."""
-        command: list[str | Path] = [*self.bridge, "--once", "--json", "--config", self.config]
-        cost, printed = sandbox.serving(command, self.log)
-        result = json.loads(printed)
-        if result["outcome"] != "in_sync":
+        cost, printed = sandbox.serving([*self.bridge, "--once", "--json", "--config", self.config], self.log)
+        if json.loads(printed)["outcome"] != "in_sync":
             raise SystemExit(f"{name}: {printed}{self.log.read_text()[-2000:]}")
         return self.note(name, cost)
 
     def floor(self, name: str, sandbox: World, **what: Any) -> Cost:
         """Run the floor: the same requests."""
-        command: list[str | Path] = [sys.executable, "-m", "tests.bench.floor"]
-        command.append(self.job(sandbox, **what))
-        return self.note(name, sandbox.serving(command, self.log)[0])
+        return self.note(name, sandbox.serving([*FLOOR, self.job(sandbox, **what)], self.log)[0])
 
     def job(self, sandbox: World, *, end: int | None = None, **what: Any) -> Path:
         """Write down what the floor is to do."""
-        job = {"puts": [], "swaps": [], "concurrency": CONCURRENCY, "end": end or self.bookings}
+        job: dict[str, Any] = {"puts": [], "swaps": [], "concurrency": CONCURRENCY, "end": end or self.bookings}
         path = self.folder / "job.json"
         path.write_text(json.dumps({**sandbox.introduction, **job, **what}))
         return path
@@ -100,23 +91,22 @@ class Bench:
 
     @contextmanager
     def world(self, bookings: int) -> Iterator[World]:
-        """Run a sandbox, with a configuration for it and no state yet."""
+        """Run a sandbox, with a configuration for it and no state yet.
+
+        Byte code is made and files are read before, which no run is to pay for: a few pages, and no writes.
+        """
         with world(bookings) as sandbox:
             self.forget()
             write_config(self.config, configured(sandbox.introduction))
+            sandbox.serving([*FLOOR, self.job(sandbox, end=0)], self.log)
+            sandbox.serving([*self.bridge, "--dry-run", "--config", self.config], self.log)
             yield sandbox
 
-    def warm_up(self, sandbox: World) -> None:
-        """Let byte code be made and files be read, which no run is to pay for: a few pages, and no writes."""
-        job = self.job(sandbox, end=0)
-        sandbox.serving([sys.executable, "-m", "tests.bench.floor", job], self.log)
-        sandbox.serving([*self.bridge, "--dry-run", "--config", self.config], self.log)
-
-    def over(self, name: str, runs: str, base: str, limit: float | None) -> None:
+    def over(self, name: str, runs: str, base: str, limit: float | None = None) -> None:
         """Note the median of the ratios of two kinds of runs, CPU over CPU."""
         pairs = zip(self.costs[runs], self.costs[base], strict=False)
         ratio = median(run.cpu_seconds / floor.cpu_seconds for run, floor in pairs)
-        self.figures.append(Figure(name, ratio, "×", limit))
+        self.figure(f"{name}, CPU over the floor", ratio, "×", limit)
 
     def figure(self, name: str, value: float, unit: str, limit: float | None = None) -> None:
         self.figures.append(Figure(name, value, unit, limit))
@@ -126,17 +116,16 @@ class Bench:
     def passes(self) -> None:
         """First, quiet, a change of 1 %, a swap of 10 %: the floor and the bridge in turn."""
         with self.world(self.bookings) as sandbox:
-            self.warm_up(sandbox)
             for _ in range(self.rounds):
                 self._round(sandbox)
             quiet = self.costs["quiet pass"]
             beyond = max(cost.requests - cost.pages for cost in quiet) - 3
             beyond += max(cost.pages for cost in quiet) - -(-self.bookings // PAGE)
             self._inside(sandbox)
-        self.over("quiet --once, CPU over the floor", "quiet pass", "quiet floor", 1.5)
-        self.over("first pass, CPU over the floor", "first pass", "first floor", 1.3)
-        self.over("1 % changed, CPU over the floor", "1 % changed", "1 % floor", None)
-        self.over("10 % swapped, CPU over the floor", "10 % swapped", "10 % floor", None)
+        self.over("quiet --once", "quiet pass", "quiet floor", 1.5)
+        self.over("first pass", "first pass", "first floor", 1.3)
+        self.over("1 % changed", "1 % changed", "1 % floor")
+        self.over("10 % swapped", "10 % swapped", "10 % floor")
         self.figure("requests in a quiet pass beyond the necessary", beyond, "", 1)
 
     def _round(self, sandbox: World) -> None:
@@ -147,26 +136,20 @@ class Bench:
         self.once("first pass", sandbox)
         self.floor("quiet floor", sandbox)
         self.once("quiet pass", sandbox)
-        changed = sandbox.tell("change", 0.01)
-        self.floor("1 % floor", sandbox, puts=changed)
+        self.floor("1 % floor", sandbox, puts=sandbox.tell("change", 0.01))
         self.once("1 % changed", sandbox)
-        swapped = sandbox.tell("swap", 0.1)
-        self.floor("10 % floor", sandbox, swaps=swapped)
+        self.floor("10 % floor", sandbox, swaps=sandbox.tell("swap", 0.1))
         self.once("10 % swapped", sandbox)
 
     def _inside(self, sandbox: World) -> None:
-        job = self.job(sandbox)
-        command: list[str | Path] = [sys.executable, "-m", "tests.bench.inside"]
-        command += [self.config, job, str(self.rounds)]
-        found = json.loads(sandbox.serving(command, self.log)[1])
-        self.figure("quiet pass in a long-lived process, CPU", found["cpu_ms"], "ms")
-        self.figure("the floor's, in the same process", found["floor_cpu_ms"], "ms")
-        self.figure("ledger transactions in a quiet pass", found["transactions"], "", 1)
+        ours, theirs, transactions = apart(quiet_passes, self.config, self.job(sandbox), self.rounds)
+        self.figure("quiet pass in a long-lived process, CPU", ours * 1000, "ms")
+        self.figure("the floor's, in the same process", theirs * 1000, "ms")
+        self.figure("ledger transactions in a quiet pass", transactions, "", 1)
 
     def delayed(self) -> None:
         """A first pass with a delay before every answer, and a listing with a longer one."""
         with self.world(self.bookings) as sandbox:
-            self.warm_up(sandbox)
             sandbox.tell("delay", self.delay_ms)
             self.floor(f"first floor, {self.delay_ms:g} ms", sandbox, puts="all")
             sandbox.tell("clear")
@@ -187,7 +170,6 @@ class Bench:
         many = MANY * self.bookings
         for bookings in (self.bookings, many):
             with self.world(bookings) as sandbox:
-                self.warm_up(sandbox)
                 self.once(f"first pass, {bookings} bookings", sandbox)
                 for _ in range(self.rounds):
                     self.once(f"quiet pass, {bookings} bookings", sandbox)
@@ -201,45 +183,29 @@ class Bench:
         """The planner alone, with a tenth of the bookings moving."""
         many = MANY * self.bookings
         sizes = [many // 4, many // 2, many]
-        command = [sys.executable, "-m", "tests.bench.planning", *map(str, sizes)]
-        found = [json.loads(measure(command, self.log)[1]) for _ in range(self.rounds)]
-        seconds = [median(each[str(size)] for each in found) for size in sizes]
+        seconds = [median(apart(planning.seconds, size) for _ in range(3 * self.rounds)) for size in sizes]
         self.figure(f"planning {many} bookings, {many // 10} of which cross", seconds[2], "s", 1)
         self.figure(f"planning {many} over {many // 4} bookings (n log n: 4.7)", seconds[2] / seconds[0], "×", 6)
 
-    @property
-    def _commands(self) -> dict[str, list[str | Path]]:
-        return {
+    def commands(self) -> None:
+        """``--version``, ``--help`` and ``status`` beside the bare interpreter; wall, in milliseconds."""
+        commands: dict[str, list[str | Path]] = {
             "bare interpreter": [sys.executable, "-c", ""],
             "--version": [*self.bridge, "--version"],
             "--help": [*self.bridge, "--help"],
             "status": [*self.bridge, "status", "--config", self.config],
         }
-
-    def commands(self) -> None:
-        """``--version``, ``--help`` and ``status`` beside the bare interpreter; wall, in milliseconds."""
         with self.world(100) as sandbox:
-            self.warm_up(sandbox)
             self.once("first pass, 100 bookings", sandbox)
-            for command in self._commands.values():
+            for command in commands.values():
                 measure(command, self.log)
-            several = max(7, self.rounds)
-            for _ in range(several):
-                for name, arguments in self._commands.items():
-                    self.costs.setdefault(name, []).append(measure(arguments, self.log)[0])
+            for _ in range(max(7, self.rounds)):
+                for name, command in commands.items():
+                    self.costs[name].append(measure(command, self.log)[0])
         bare = middle(self.costs["bare interpreter"])
         for name, limit in (("--version", 150), ("--help", None), ("status", None)):
             extra = middle(self.costs[name]).wall_seconds - bare.wall_seconds
             self.figure(f"{name}, over the bare interpreter", extra * 1000, "ms", limit)
-
-
-_STAGES: dict[str, Callable[[Bench], None]] = {
-    "passes": Bench.passes,
-    "delayed": Bench.delayed,
-    "growth": Bench.growth,
-    "planner": Bench.planner,
-    "commands": Bench.commands,
-}
 
 
 def configured(world: dict[str, Any]) -> str:
@@ -256,10 +222,8 @@ def _table(bench: Bench) -> str:
     lines = ["| runs (medians) | CPU s | wall s | peak MiB | requests | sandbox busy |", "|---|---|---|---|---|---|"]
     for name, costs in bench.costs.items():
         cost = middle(costs)
-        lines.append(
-            f"| {name} | {cost.cpu_seconds:.2f} | {cost.wall_seconds:.2f} | {cost.peak_mib:.0f} "
-            f"| {cost.requests:.0f} | {cost.sandbox_share:.0%} |"
-        )
+        seconds = f"{cost.cpu_seconds:.2f} | {cost.wall_seconds:.2f}"
+        lines.append(f"| {name} | {seconds} | {cost.peak_mib:.0f} | {cost.requests:.0f} | {cost.sandbox_share:.0%} |")
     lines += ["", "| figure | measured | at most | |", "|---|---|---|---|"]
     for figure in bench.figures:
         limit = "" if figure.limit is None else f"{figure.limit:g} {figure.unit}"
@@ -268,32 +232,21 @@ def _table(bench: Bench) -> str:
     return "\n".join(lines)
 
 
-def _arguments() -> argparse.Namespace:
+def main() -> int:
+    """Run the benchmark; return 1 when a figure is over its budget."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--bookings", type=int, default=5000, metavar="N")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--delay-ms", type=float, default=50, help="before every answer, in the delayed first pass")
     parser.add_argument("--listing-delay-ms", type=float, default=200, help="and in the delayed listing")
-    parser.add_argument("--only", action="append", choices=_STAGES, help="this stage; may be given several times")
+    parser.add_argument("--only", action="append", choices=STAGES, help="this stage; may be given several times")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
     parser.add_argument("--bridge", default=f"{sys.executable} -m bridge", help="the command that is measured")
-    return parser.parse_args()
-
-
-def main() -> int:
-    """Run the benchmark; return 1 when a figure is over its budget."""
-    options = _arguments()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="courtbridge-bench-") as folder:
-        bench = Bench(
-            options.bookings,
-            options.rounds,
-            options.delay_ms,
-            options.listing_delay_ms,
-            shlex.split(options.bridge),
-            Path(folder),
-        )
-        for stage in options.only or _STAGES:
-            _STAGES[stage](bench)
+        bench = Bench(options, Path(folder))
+        for stage in options.only or STAGES:
+            getattr(bench, stage)()
     if options.json:
         runs = {name: [asdict(cost) for cost in costs] for name, costs in bench.costs.items()}
         print(json.dumps({"runs": runs, "figures": [asdict(figure) for figure in bench.figures]}, indent=1))

@@ -19,7 +19,6 @@ from typing import Any
 import httpx
 
 Json = Any
-PAGES_AT_ONCE = 6
 
 
 class Floor:
@@ -53,7 +52,7 @@ class Floor:
 
         await page(0)
         offsets = range(100, self.job["end"] + 1, 100)
-        await side_by_side(PAGES_AT_ONCE, [functools.partial(page, offset) for offset in offsets])
+        await side_by_side(6, [functools.partial(page, offset) for offset in offsets])
         return bookings
 
     async def put(self, booking: Json, version_ms: int) -> None:
@@ -110,10 +109,10 @@ async def floor(job: Json) -> AsyncIterator[Callable[[], Awaitable[None]]]:
         yield Floor(job, launch27, wingfield).run
 
 
-async def main(job: Json) -> None:
-    async with floor(job) as run:
+async def main() -> None:
+    async with floor(json.loads(Path(sys.argv[1]).read_text())) as run:
         await run()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(json.loads(Path(sys.argv[1]).read_text())))
+    asyncio.run(main())

@@ -1,18 +1,12 @@
-"""Quiet passes inside one long-lived process, start-up left out: the CPU of each, and what the ledger writes.
-
-Takes the path of a configuration whose state is in sync, a floor's job, and how many passes. Prints the CPU
-milliseconds of the median pass and of the floor's, and the transactions of a pass.
-"""
+"""Quiet passes inside one long-lived process, start-up left out: the CPU of each, and what the ledger writes."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
 import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -26,27 +20,24 @@ from bridge.sync.run import Synchronizer
 from tests.bench.floor import Json, floor
 
 
-async def cpu_seconds(run: Callable[[], Awaitable[object]]) -> float:
-    before = time.process_time()
-    await run()
-    return time.process_time() - before
+def quiet_passes(config: Path, job: Path, passes: int) -> tuple[float, float, float]:
+    """Return the CPU seconds of the median pass and of the floor's, and the transactions of a pass.
+
+    The state of ``config`` must be in sync.
+    """
+    logs.configure("warning")
+    return asyncio.run(_measured(load_config(config, {}), json.loads(job.read_text()), passes))
 
 
-async def main(config: Config, job: Json, passes: int) -> None:
+async def _measured(config: Config, job: Json, passes: int) -> tuple[float, float, float]:
     commits: list[str] = []
     ours: list[float] = []
     theirs: list[float] = []
     with Ledger.open(config.sync.state, config.identity) as ledger:
         ledger._connection.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
         async with connected(config) as services, floor(job) as floor_pass:
-            bridge = Synchronizer(
-                config,
-                services,
-                ledger,
-                LogNarrator(lasting=True),
-                clock=lambda: datetime.now(UTC),
-                stop=asyncio.Event(),
-            )
+            narrator, clock = LogNarrator(lasting=True), partial(datetime.now, UTC)
+            bridge = Synchronizer(config, services, ledger, narrator, clock=clock, stop=asyncio.Event())
 
             async def run_pass() -> None:
                 services.new_pass()
@@ -54,17 +45,7 @@ async def main(config: Config, job: Json, passes: int) -> None:
                 assert result.record.outcome == "in_sync", result
 
             for run, costs in ((run_pass, ours), (floor_pass, theirs)) * (passes + 1):
-                costs.append(await cpu_seconds(run))
-    result = {
-        "cpu_ms": round(median(ours[1:]) * 1000, 1),
-        "floor_cpu_ms": round(median(theirs[1:]) * 1000, 1),
-        "transactions": len(commits) / len(ours),
-    }
-    print(json.dumps(result))
-
-
-if __name__ == "__main__":
-    logs.configure("warning")
-    path, job_path, passes = sys.argv[1:]
-    config = load_config(Path(path), os.environ)
-    asyncio.run(main(config, json.loads(Path(job_path).read_text()), int(passes)))
+                before = time.process_time()
+                await run()
+                costs.append(time.process_time() - before)
+    return median(ours[1:]), median(theirs[1:]), len(commits) / len(ours)

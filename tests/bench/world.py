@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
 from copy import deepcopy
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,20 +18,17 @@ from bridge.sandbox import Launch27, Sandbox, Wingfield, generate
 from tests.support.builders import EMAIL, PASSWORD
 from tests.support.configuration import introduction
 
-COURTS = 40
-DAYS = 30
-
 
 class Worlds:
     """The two services, and what the benchmark does to them between runs."""
 
     def __init__(self, bookings: int) -> None:
-        self.courts = [str(uuid5(NAMESPACE_URL, f"court/{number}")) for number in range(1, COURTS + 1)]
+        self.courts = [str(uuid5(NAMESPACE_URL, f"court/{number}")) for number in range(1, 41)]
         self.launch27 = Launch27()
         self.launch27.add_account(EMAIL, PASSWORD)
         self.wingfield = Wingfield(courts={court: court for court in self.courts})
         tomorrow = datetime.now(ZoneInfo(self.launch27.timezone)).date() + timedelta(days=1)
-        self.ids = generate(self.launch27, bookings=bookings, courts=COURTS, start=tomorrow, days=DAYS)
+        self.ids = generate(self.launch27, bookings=bookings, courts=40, start=tomorrow, days=30)
         self.edits = 0
 
     def clear(self) -> None:
@@ -90,14 +86,11 @@ class Worlds:
 def main() -> None:
     """Serve until standard input ends."""
     worlds = Worlds(int(sys.argv[1]))
-    commands: dict[str, Callable[..., object]] = {
-        name: getattr(worlds, name) for name in ("clear", "change", "swap", "delay", "stats")
-    }
     with Sandbox.in_thread(worlds.launch27, worlds.wingfield):
         print(json.dumps(worlds.introduction()), flush=True)
         for line in sys.stdin:
             name, *arguments = json.loads(line)
-            print(json.dumps(commands[name](*arguments)), flush=True)
+            print(json.dumps(getattr(worlds, name)(*arguments)), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge.errors import AccessDenied
 from bridge.sandbox import Sandbox
+from bridge.wingfield.client import Wingfield
 from tests.cli.calls import COURT_1, COURT_2, Run, WriteConfig, writes
 from tests.support.builders import PASSWORD
 
@@ -69,27 +71,17 @@ def test_a_check_names_what_is_wrong_and_the_credentials_that_are_refused(
         assert (sandbox.launch27.requests, sandbox.wingfield.requests) == (0, 0)
 
 
-def test_a_check_says_once_that_a_service_is_down(run: Run, sandbox: Sandbox, config_file: Path) -> None:
-    for service in (sandbox.launch27, sandbox.wingfield):
-        service.faults.add("redirect", times=None)
-    ran = run("check", "--json", "--config", config_file)
-    assert (ran.code, ran.places) == (75, ["launch27.base_url", "wingfield"])
-
-
 def test_a_check_warns_of_what_it_may_not_see(run: Run, sandbox: Sandbox, write_config: WriteConfig) -> None:
     config = write_config({"reads_per_second": 'timezone = "Europe/Paris"\nreads_per_second'})
     sandbox.wingfield.scopes["organization"] = "none"
     sandbox.launch27.faults.add("status", times=None, status=404, match=lambda _, path: path.endswith("/services"))
     ran = run("check", "--json", "--config", config)
     assert ran.code == 0
-    assert [warning.partition(" ")[0] for warning in ran.json["warnings"]] == [
-        "launch27.timezone:",
-        "Launch27",
-        "Wingfield's",
-    ]
+    begin = ["launch27.timezone:", "Launch27", "Wingfield's"]
+    assert [warning.partition(" ")[0] for warning in ran.json["warnings"]] == begin
 
 
-def test_a_check_tells_a_court_that_is_denied_from_services_that_fail(
+def test_a_check_tells_a_court_that_is_denied_from_services_that_fail_and_says_once_that_one_is_down(
     run: Run, sandbox: Sandbox, config_file: Path
 ) -> None:
     sandbox.wingfield.faults.add("status", times=None, status=403, match=lambda _, path: path.endswith(COURT_1))
@@ -97,14 +89,15 @@ def test_a_check_tells_a_court_that_is_denied_from_services_that_fail(
     sandbox.launch27.faults.add("redirect", match=lambda _, path: path.endswith("/services"))
     ran = run("check", "--json", "--config", config_file)
     assert (ran.code, ran.places) == (75, ["launch27", "courts[1].court_id"])
+    for service in (sandbox.launch27, sandbox.wingfield):
+        service.faults.add("redirect", times=None)
+    ran = run("check", "--json", "--config", config_file)
+    assert (ran.code, ran.places) == (75, ["launch27.base_url", "wingfield"])
 
 
 def test_a_court_of_an_organization_that_gave_no_access_needs_a_person(
     run: Run, sandbox: Sandbox, config_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bridge.errors import AccessDenied
-    from bridge.wingfield.client import Wingfield
-
     async def denied(_: Wingfield, __: str) -> None:
         raise AccessDenied("Wingfield", "the court's organization has not given access")
 

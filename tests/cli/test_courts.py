@@ -18,6 +18,10 @@ from tests.support.builders import PASSWORD
 def test_courts_prints_blocks_that_make_a_valid_configuration(run: Run, sandbox: Sandbox, config_file: Path) -> None:
     text = config_file.read_text()
     config_file.write_text(text[: text.index("[[courts]]")])
+    ran = run("courts", "--config", config_file)
+    assert ran.code == 0
+    assert "try --facility ID" in ran.out
+    assert "[[courts]]" not in ran.out
     facility = next(iter(sandbox.wingfield.courts.values())).facility_id
     ran = run("courts", "--facility", facility, "--config", config_file)
     assert ran.code == 0
@@ -30,66 +34,45 @@ def test_courts_prints_blocks_that_make_a_valid_configuration(run: Run, sandbox:
 def test_courts_are_found_in_mappings_and_bookings(run: Run, sandbox: Sandbox, config_file: Path) -> None:
     book(sandbox)
     run("--once", "--config", config_file)
-    sandbox.wingfield.mappings[COURT_2] = {
-        "courtId": COURT_2,
-        "externalCourtId": "2",
-        "externalCourtName": "Platz 2",
-        "updatedAt": "2026-11-20T09:00:00Z",
-    }
+    mapping = {"externalCourtId": "2", "externalCourtName": "Platz 2", "updatedAt": "2026-11-20T09:00:00Z"}
+    sandbox.wingfield.mappings[COURT_2] = {"courtId": COURT_2, **mapping}
     ran = run("courts", "--json", "--config", config_file)
     assert ran.code == 0
     assert [(court["id"], court["service_ids"]) for court in ran.json["courts"]] == [(COURT_1, [1]), (COURT_2, [2])]
     assert [service["id"] for service in ran.json["services"]] == [1, 2, 9]
 
 
-def test_courts_without_any_says_what_to_try(run: Run, config_file: Path) -> None:
-    ran = run("courts", "--config", config_file)
-    assert ran.code == 0
-    assert "try --facility ID" in ran.out
-    assert "[[courts]]" not in ran.out
-
-
 def test_courts_shows_the_one_side_when_the_other_is_refused(
     run: Run, sandbox: Sandbox, write_config: WriteConfig
 ) -> None:
     facility = next(iter(sandbox.wingfield.courts.values())).facility_id
-    config = write_config({PASSWORD: "hunter2-hunter2"})
-    ran = run("courts", "--facility", facility, "--config", config)
-    assert ran.code == 77
-    assert "Court 2" in ran.out
-    assert "Launch27: account 1: the e-mail address or the password was refused" in ran.out
-    config = write_config({sandbox.wingfield.token: "tok_ext_v1_other"})
-    ran = run("courts", "--config", config)
-    assert ran.code == 77
-    assert "Racket hire" in ran.out
-    assert "Wingfield: the token was refused" in ran.out
+    for secret, seen, error in (
+        (PASSWORD, "Court 2", "Launch27: account 1: the e-mail address or the password was refused"),
+        (sandbox.wingfield.token, "Racket hire", "Wingfield: the token was refused"),
+    ):
+        config = write_config({secret: "tok_ext_v1_other"})
+        ran = run("courts", "--facility", facility, "--config", config)
+        assert ran.code == 77
+        assert seen in ran.out
+        assert error in ran.out
 
 
-def test_courts_shows_what_it_can_when_launch27_is_down(run: Run, sandbox: Sandbox, config_file: Path) -> None:
-    sandbox.launch27.faults.add("redirect", times=None)
-    assert run("courts", "--config", config_file).code == 75
-
-
-def test_a_court_that_is_gone_is_left_out(run: Run, sandbox: Sandbox, config_file: Path) -> None:
+def test_a_court_that_is_gone_is_left_out_and_a_service_that_is_down_is_said(
+    run: Run, sandbox: Sandbox, config_file: Path
+) -> None:
     book(sandbox)
     run("--once", "--config", config_file)
     del sandbox.wingfield.courts[COURT_1]
     assert run("courts", "--json", "--config", config_file).json["courts"] == []
+    sandbox.launch27.faults.add("redirect", times=None)
+    assert run("courts", "--config", config_file).code == 75
 
 
-@pytest.mark.parametrize(
-    ("court", "service", "fits"),
-    [
-        ("Court 1", "court 1", True),
-        ("Court 01", "Court 1 (60 min)", True),
-        ("Court 1", "Court 10", False),
-        ("Platz 3", "Platz 3 – Sand", True),
-        ("Court 1", "Racket hire 1", False),
-        ("", "Anything", False),
-    ],
-)
-def test_a_service_fits_a_court_by_its_name(court: str, service: str, fits: bool) -> None:
-    assert courts.fits(court, service) is fits
+def test_a_service_fits_a_court_by_its_name() -> None:
+    for court, service in (("Court 1", "court 1"), ("Court 01", "Court 1 (60 min)"), ("Platz 3", "Platz 3 – Sand")):
+        assert courts.fits(court, service)
+    for court, service in (("Court 1", "Court 10"), ("Court 1", "Racket hire 1"), ("", "Anything")):
+        assert not courts.fits(court, service)
 
 
 def test_a_service_that_fits_two_courts_is_guessed_for_neither() -> None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from bridge.cli import demo
-from bridge.sandbox.saturday import STEPS, Club
-from bridge.cli.main import main
 from bridge.errors import ExitStatus
-from bridge.model import Verb, Write
+from bridge.sandbox.saturday import STEPS, Club
+from tests.cli.calls import Run
+from tests.support.builders import delete
 
 WATCHED = """
 import sys
@@ -24,27 +22,17 @@ def watch(event, arguments):
     if event == "socket.getaddrinfo" and arguments[0] not in ("127.0.0.1", "localhost"):
         print("asked for", arguments[0], file=sys.stderr)
 sys.addaudithook(watch)
-from bridge.sandbox.saturday import STEPS, Club
 from bridge.cli.main import main
 sys.exit(main(["demo"]))
 """
 
 
-@pytest.fixture(autouse=True)
-def _log_afterwards() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
-
-
-def test_the_demo_ends_in_sync_and_tells_each_pass(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo"]) == 0
-    said = capsys.readouterr()
-    assert said.err == ""
-    for number, step in enumerate(STEPS, 1):
-        assert f"{number}. {step.title}\n" in said.out
-    for reason in ("court_booking_overlap", "no_participant", "ambiguous_court"):
-        assert reason in said.out
+def test_the_demo_ends_in_sync_and_tells_each_pass(run: Run) -> None:
+    said = run("demo")
+    assert (said.code, said.err) == (0, "")
     for part in (
+        *(f"{number}. {step.title}\n" for number, step in enumerate(STEPS, 1)),
+        *("court_booking_overlap", "no_participant", "ambiguous_court"),
         "19 bookings seen: 15 created, 0 updated, 0 unchanged, 1 ignored (no court), 3 held; 0 deleted.",
         "19 bookings seen: 0 created, 0 updated, 15 unchanged",
         "18 bookings seen: 1 created, 2 updated, 11 unchanged, 1 ignored (no court), 3 held; 2 deleted.",
@@ -56,33 +44,24 @@ def test_the_demo_ends_in_sync_and_tells_each_pass(capsys: pytest.CaptureFixture
         assert part in said.out
 
 
-def test_the_demo_sends_nothing_off_loopback_and_says_the_same_every_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_sends_nothing_off_loopback_and_says_the_same_every_time(run: Run) -> None:
     ran = subprocess.run([sys.executable, "-c", WATCHED], capture_output=True, text=True, timeout=60, check=True)
     assert ran.stderr == ""
-    main(["demo"])
-    assert capsys.readouterr().out == ran.stdout
+    assert run("demo").out == ran.stdout
 
 
 def test_the_demo_exits_1_when_wingfield_has_not_what_launch27_says(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     club = Club()
     assert demo.verdict(club) is ExitStatus.ATTENTION
     assert "NOT in sync; these differ: 1001, 1002" in capsys.readouterr().out
     monkeypatch.setattr(demo, "STEPS", STEPS[:1])
-    assert main(["demo"]) is ExitStatus.ATTENTION, "what is held is not in Wingfield yet"
-    assert "these differ: 1016, 1017." in capsys.readouterr().out
+    ran = run("demo")
+    assert ran.code == 1, "what is held is not in Wingfield yet"
+    assert "these differ: 1016, 1017." in ran.out
 
 
 def test_a_booking_nobody_knows_has_no_name_and_a_delete_may_have_no_place(capsys: pytest.CaptureFixture[str]) -> None:
-    demo._print_writes(Club(), [Write(Verb.DELETE, "1", None, (), b"", 0, "gone")])
+    demo._print_writes(Club(), [delete(1)])
     assert re.search(r"^  delete +1 +gone$", capsys.readouterr().out, re.MULTILINE)
-
-
-def test_the_steps_leave_launch27_as_they_tell() -> None:
-    club = Club()
-    for step in STEPS:
-        step.happens(club)
-    assert not club.launch27.bookings[club.ids["Lea Neumann"]]["active"]
-    assert club.ids["Ida Lorenz"] not in club.launch27.bookings
-    assert len(demo.expected(club)) == 16

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import signal
@@ -14,15 +13,10 @@ from typing import Any
 import pytest
 
 from bridge import __version__
-from bridge import log as logs
-from bridge.cli import output, status
-from bridge.cli.arguments import LEVELS
-from bridge.cli.main import main
+from bridge.cli import status
 from bridge.sandbox import Sandbox
 from tests.cli.calls import COURT_1, COURT_2, Ran, Run, WriteConfig, book, on_a_terminal, process, start
 from tests.support.builders import EMAIL, PASSWORD
-
-# --- arguments ---
 
 
 def imported(*arguments: str | Path) -> set[str]:
@@ -31,37 +25,23 @@ def imported(*arguments: str | Path) -> set[str]:
         "import sys, atexit; atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))\n"
         "from bridge.__main__ import main; sys.exit(main(sys.argv[1:]))"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 0, ran.stderr
+    call = [sys.executable, "-c", script, *map(str, arguments)]
+    ran = subprocess.run(call, capture_output=True, text=True, check=True)
     return set(ran.stderr.split())
 
 
-SLOW = {"httpx", "pydantic", "structlog", "rich", "sqlite_utils", "apscheduler", "stamina", "starlette"}
+def test_what_is_to_answer_at_once_imports_nothing_slow(config_file: Path) -> None:
+    slow = {"httpx", "structlog", "rich", "apscheduler", "stamina", "starlette"}
+    assert not imported("status", "--config", config_file) & slow
+    for option in ("--version", "--help"):
+        assert not imported(option) & (slow | {"pydantic", "sqlite_utils", "asyncio", "sqlite3"})
 
 
-@pytest.mark.parametrize("option", ["--version", "--help"])
-def test_version_and_help_import_nothing_slow(option: str) -> None:
-    assert not imported(option) & (SLOW | {"asyncio", "sqlite3"})
-
-
-def test_status_imports_neither_clients_nor_what_draws(config_file: Path) -> None:
-    assert not imported("status", "--config", config_file) & (SLOW - {"pydantic", "sqlite_utils"})
-
-
-def test_the_version_is_the_packages(run: Run) -> None:
+def test_version_and_help_tell_the_version_every_command_and_every_exit_status(run: Run) -> None:
     assert run("--version") == Ran(0, f"courtbridge {__version__}\n", "")
-
-
-def test_help_names_every_command_and_exit_status(run: Run) -> None:
     told = run("--help").out
     assert all(f"    {command} " in told for command in ("check", "status", "courts", "demo"))
     assert all(re.search(rf"\b{status}  ", told) for status in (0, 1, 2, 74, 75, 77, 78))
-
-
-def test_the_levels_are_those_of_the_log() -> None:
-    assert LEVELS == logs.LEVELS
 
 
 @pytest.mark.parametrize(
@@ -85,9 +65,9 @@ def test_wrong_usage_is_said_in_a_sentence_with_status_2(run: Run, arguments: st
     assert sentence in ran.err
 
 
-@pytest.mark.parametrize("arguments", ["--config {} --json status", "status --json --config {}"])
-def test_options_stand_before_or_after_the_command(run: Run, config_file: Path, arguments: str) -> None:
-    assert run(*arguments.format(config_file).split()).json["bookings"] == 0
+def test_options_stand_before_or_after_the_command(run: Run, config_file: Path) -> None:
+    for arguments in (["--config", config_file, "--json", "status"], ["status", "--json", "--config", config_file]):
+        assert run(*arguments).json["bookings"] == 0
 
 
 def test_without_a_command_it_is_the_daemon(run: Run, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,37 +82,35 @@ def test_without_a_command_it_is_the_daemon(run: Run, config_file: Path, monkeyp
     assert called == [(config_file, {"environ": os.environ, "log_level": "debug"})]
 
 
-@pytest.mark.parametrize(("arguments", "code"), [("--once", 75), ("check", 75), ("", 0)])
-def test_an_interruption_before_anything_began_leaves_no_traceback(
-    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: str, code: int
+@pytest.mark.parametrize(
+    ("arguments", "number", "code"),
+    [("--once", signal.SIGTERM, 75), ("check", signal.SIGTERM, 75), ("", signal.SIGTERM, 0), ("status", None, 75)],
+)
+def test_an_interruption_or_a_broken_pipe_leaves_no_traceback(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: str, number: int | None, code: int
 ) -> None:
     def interrupted(*_: Any) -> Path:
-        os.kill(os.getpid(), signal.SIGTERM)
-        raise AssertionError("SIGTERM ends what Ctrl-C ends")
+        if number:
+            os.kill(os.getpid(), number)
+        raise BrokenPipeError
 
     monkeypatch.setattr("bridge.config.paths.find_config", interrupted)
     assert run(*arguments.split()) == Ran(code, "", "")
 
 
-def test_a_reader_that_goes_away_changes_nothing(sandbox: Sandbox, config_file: Path) -> None:
-    book(sandbox, email="")
-    with start("--once", "--config", config_file) as running:
-        assert running.stdout
-        assert running.stderr
-        running.stdout.close()
-        err = running.stderr.read()
-    assert running.returncode == 1
-    assert "Traceback" not in err
-    assert "Exception ignored" not in err
-
-
-def test_a_log_that_nobody_reads_any_more_changes_nothing(sandbox: Sandbox, config_file: Path) -> None:
+@pytest.mark.parametrize("gone", ["stdout", "stderr"])
+def test_a_reader_that_goes_away_changes_nothing(sandbox: Sandbox, config_file: Path, gone: str) -> None:
     number = book(sandbox)
+    book(sandbox, 1, email="")
     with start("--once", "--config", config_file) as running:
-        assert running.stderr
-        running.stderr.close()
-    assert running.returncode == 0
+        getattr(running, gone).close()
+        other = running.stderr if gone == "stdout" else running.stdout
+        assert other
+        said = other.read()
+    assert running.returncode == 1
     assert str(number) in sandbox.wingfield.bookings
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said
 
 
 def test_a_result_that_cannot_be_written_is_no_success(config_file: Path) -> None:
@@ -140,19 +118,6 @@ def test_a_result_that_cannot_be_written_is_no_success(config_file: Path) -> Non
         ran = process("status", "--config", config_file, stdout=full)
     assert ran.code == 1
     assert "No space left" in ran.log[0]["message"]
-
-
-def test_what_cannot_be_handed_over_at_the_very_end_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full(io.StringIO):
-        def flush(self) -> None:
-            raise BrokenPipeError
-
-    abandoned: list[Any] = []
-    monkeypatch.setattr(output, "abandon", abandoned.append)
-    monkeypatch.setattr(sys, "stdout", Full())
-    with pytest.raises(SystemExit):
-        main(["--version"])
-    assert abandoned == [sys.stdout]
 
 
 @pytest.mark.parametrize(("name", "code"), [("config.toml", 0), ("none.toml", 78)])
@@ -179,16 +144,6 @@ def test_what_nobody_expected_is_one_line_without_values(
     assert (line["event"], line["error"]) == ("internal_error", "ValueError")
     assert "in fail" in line["exception"]
     assert "OSError: No space left on device" in line["exception"]
-
-
-def test_a_broken_pipe_anywhere_else_leaves_no_traceback(
-    run: Run, config_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(_: Any) -> None:
-        raise BrokenPipeError
-
-    monkeypatch.setattr(status, "running", fail)
-    assert run("status", "--config", config_file) == Ran(75, "", "")
 
 
 def test_problems_are_told_in_words_on_a_terminal(write_config: WriteConfig) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from bridge.cli import output
+from bridge.cli.main import main
 from bridge.errors import BridgeError
 from bridge.model import Held, to_ms
 
@@ -21,45 +22,35 @@ class Terminal(io.StringIO):
         return True
 
 
-def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """Return a narrow terminal that is standard output from now on."""
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("COLUMNS", "20")
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stdout", terminal)
-    return terminal
-
-
 def test_a_table_is_plain_text_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
     output.line("first")
     output.table("Title", ("a", "long name"), [("value", "x"), ("", "y")])
     assert capsys.readouterr().out == "first\n\nTitle\n  a      long name\n  value  x\n         y\n"
 
 
-def test_a_table_is_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = on_a_terminal(monkeypatch)
+def test_lines_and_tables_are_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "20")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
     output.line("all well", "green")
     output.table("Title", ("a",), [("[b]x[/b]",)])
-    drawn = terminal.getvalue()
-    assert "\x1b[32mall well\x1b[0m" in drawn
-    assert "─" in drawn
-    assert "[b]x[/b]" in drawn
+    output.line("# service_ids = []  # stays one line, however narrow the terminal")
+    for part in ("\x1b[32mall well\x1b[0m", "─", "[b]x[/b]", "[]  # stays one line, however narrow the terminal\n"):
+        assert part in terminal.getvalue()
 
 
-def test_a_line_stays_one_line_however_narrow_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = on_a_terminal(monkeypatch)
-    output.line("# service_ids = []  # to be copied as it stands")
-    assert "# service_ids = []  # to be copied as it stands\n" in terminal.getvalue()
-
-
-@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
-def test_what_could_steer_a_terminal_is_made_visible(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO) -> None:
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal(), None])
+def test_what_could_steer_a_terminal_is_made_visible(
+    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO | None
+) -> None:
     monkeypatch.setattr(sys, "stdout", stream)
     output.line("a\x1b[2Jb")
     output.table("", ("c",), [("d\x9be",)])
-    assert r"a\x1b[2Jb" in stream.getvalue()
-    assert r"d\x9be" in stream.getvalue()
+    if stream is not None:  # without standard output nothing is said
+        assert r"a\x1b[2Jb" in stream.getvalue()
+        assert r"d\x9be" in stream.getvalue()
 
 
 def test_people_see_the_first_of_many_and_how_many_there_are(capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,13 +59,8 @@ def test_people_see_the_first_of_many_and_how_many_there_are(capsys: pytest.Capt
     text = capsys.readouterr().out
     assert "Held (60)" in text
     assert "… and 10 more; --json lists all" in text
-    assert output.ids([str(number) for number in range(51)]).endswith("48, 49 … and 1 more")
-
-
-def test_held_bookings_are_shown_as_the_interface_says() -> None:
-    assert output.held_json([Held("", "invalid_booking", "no id", 0)]) == [
-        {"id": "", "reason": "invalid_booking", "detail": "no id", "since": "1970-01-01T00:00:00Z"}
-    ]
+    output.print_withheld("Withheld", [str(number) for number in range(51)], "advice")
+    assert capsys.readouterr().out.endswith("48, 49 … and 1 more\n  advice\n")
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError(), OSError(28, "No space left on device")])
@@ -91,31 +77,23 @@ def test_a_reader_that_has_gone_is_no_error_and_a_full_disk_is(monkeypatch: pyte
     else:
         with pytest.raises(BridgeError, match="could not be written to standard output: No space left"):
             output.say("text")
-    assert abandoned == [sys.stdout]
-
-
-def test_without_standard_output_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdout", None)
-    output.show_json({})
-    output.table("Title", ("a",), [])
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert abandoned == [sys.stdout, sys.stdout], "once for the result, and once at the very end"
 
 
 def test_json_is_one_line_of_ascii(capsys: pytest.CaptureFixture[str]) -> None:
-    output.show_json({"name": "Plätze\x9b"})
-    assert capsys.readouterr().out == '{"name": "Pl\\u00e4tze\\u009b"}\n'
+    output.show_json({"held": output.held_json([Held("", "invalid_booking", "Plätze\x9b", 0)])})
+    entry = r'{"id": "", "reason": "invalid_booking", "detail": "Pl\u00e4tze\u009b", "since": "1970-01-01T00:00:00Z"}'
+    assert capsys.readouterr().out == f'{{"held": [{entry}]}}\n'
 
 
 @pytest.mark.parametrize(
-    ("ago", "words"),
+    ("seconds", "words"),
     [
-        (timedelta(seconds=-5), "just now"),
-        (timedelta(seconds=59), "just now"),
-        (timedelta(seconds=60), "1 min ago"),
-        (timedelta(minutes=59, seconds=59), "59 min ago"),
-        (timedelta(hours=1), "1 h ago"),
-        (timedelta(hours=47), "1 d ago"),
-        (timedelta(days=400), "400 d ago"),
+        *((-5, "just now"), (59, "just now"), (60, "1 min ago"), (3599, "59 min ago"), (3600, "1 h ago")),
+        *((47 * 3600, "1 d ago"), (400 * 86_400, "400 d ago")),
     ],
 )
-def test_an_age_is_told_in_its_largest_unit(ago: timedelta, words: str) -> None:
-    assert output.age(to_ms(NOW - ago), NOW) == words
+def test_an_age_is_told_in_its_largest_unit(seconds: int, words: str) -> None:
+    assert output.age(to_ms(NOW) - seconds * 1000, NOW) == words

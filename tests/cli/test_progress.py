@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
@@ -11,11 +10,11 @@ from structlog.testing import CapturingLogger
 
 from bridge.cli.progress import MANY, Bar
 from bridge.errors import ExitStatus
-from bridge.model import PassRecord, Slot, Verb, Write
+from bridge.model import PassRecord, Verb
 from bridge.sync.result import PassResult
+from tests.support.builders import put
 
-SLOT = Slot("court", datetime(2026, 11, 20, 12, tzinfo=UTC), datetime(2026, 11, 20, 13, tzinfo=UTC))
-CREATE = Write(Verb.CREATE, "1001", SLOT, ("a@b.co",), b"x", 0, "new")
+CREATE = put(1001, verb=Verb.CREATE)
 RESULT = PassResult(PassRecord(0, 184, "in_sync", 1, 1, 0, 0, 0, 0, 0), ExitStatus.OK, (), (CREATE,), ())
 
 
@@ -39,6 +38,7 @@ def test_a_long_pass_has_a_bar_until_it_ends_and_its_log_goes_on() -> None:
     screen.bar.wrote(CREATE)
     screen.bar.participants_skipped("1001", 2)
     screen.bar.pass_finished(RESULT)
+    screen.bar.stop()
     shown = screen.out.getvalue()
     assert "writing to Wingfield" in shown
     assert f"1/{MANY + 1}" in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -48,10 +49,7 @@ def test_a_configuration_that_is_nowhere_is_reported_with_every_place(
 
 
 def test_a_configuration_that_may_not_be_looked_at_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*args: object, **options: object) -> None:
-        raise PermissionError
-
-    monkeypatch.setattr(Path, "stat", refuse)
+    monkeypatch.setattr(Path, "stat", Mock(side_effect=PermissionError))
     assert find_config("/etc/secret/config.toml", {}) == Path("/etc/secret/config.toml")
 
 

@@ -26,6 +26,7 @@ from bridge.http.client import Backoff, Call, Http, Response, Timeouts
 from bridge.http.failures import retry_after
 from bridge.http.ratelimit import RateLimiter
 from bridge.sandbox import Sandbox
+from tests.support.answers import Server
 
 QUICK = Backoff(first=0.001, longest=0.002, jitter=0.0)
 GET = Call("GET", "/things/7", "/things/{id}", booking="7")
@@ -40,22 +41,11 @@ def read_json(response: Response) -> Any:
     return json.loads(response.body)
 
 
-class Server:
-    """Answers from a list, its last answer for ever, and keeps what it was asked."""
+def streamed(chunks: Callable[[], AsyncIterator[bytes]]) -> Callable[[httpx.Request], Awaitable[httpx.Response]]:
+    async def answer(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=chunks())
 
-    def __init__(self, *answers: Answer) -> None:
-        self.answers = list(answers)
-        self.asked: list[httpx.Request] = []
-
-    async def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        if isinstance(answer, httpx.Response):
-            # A response can be read once.
-            return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
-        return await answer(request)
+    return answer
 
 
 def client(server: Callable[[httpx.Request], Any], **more: Any) -> Http:
@@ -73,6 +63,14 @@ async def trouble_of(http: Http, call: Call = GET) -> Unavailable:
 
 async def unavailable(http: Http, call: Call = GET) -> str:
     return str(await trouble_of(http, call))
+
+
+async def in_back_off(*answers: Any) -> tuple[Http, asyncio.Task[str]]:
+    """Return a client, and a request of its that waits to be tried again."""
+    http = client(Server(*answers), backoff=Backoff(first=60, longest=60))
+    waiting = asyncio.create_task(unavailable(http))
+    await until(lambda: http._waiting)
+    return http, waiting
 
 
 async def until(true: Callable[[], object]) -> None:
@@ -97,14 +95,10 @@ class Held:
         return httpx.Response(self.answer.status_code, content=self.answer.content)
 
 
-# --- The ordinary request -----------------------------------------------------------------------------
-
-
 async def test_a_request_goes_out_whole_and_its_answer_comes_back() -> None:
     server = Server(httpx.Response(200, json={"ok": True}, headers={"X-Thing": "1"}))
     call = Call("PUT", "/a%2Fb", "/{id}", params={"q": "ü", "n": 1}, json={"x": "ö"}, bearer=Secret("hush"))
     found = await client(server).request(call, lambda response: response)
-
     (request,) = server.asked
     assert str(request.url) == "https://acme.test/latest/a%2Fb?q=%C3%BC&n=1"
     assert json.loads(request.content) == {"x": "ö"}
@@ -151,12 +145,6 @@ def test_repr_shows_the_address_and_no_secret() -> None:
     assert "a@b.co" not in repr(Response(200, {"x": "a@b.co"}, b"a@b.co"))
 
 
-def test_reads_and_writes_are_told_apart() -> None:
-    assert (GET.kind, PUT.kind) == ("read", "write")
-
-
-# --- What is tried again ------------------------------------------------------------------------------
-
 NOT_PROMISED = "is not what the API promises"
 RETRIED: list[tuple[Answer, str, str]] = [
     (httpx.ConnectError("x"), "could not connect", "connect"),
@@ -183,16 +171,8 @@ async def test_passing_trouble_is_tried_again(trouble: Answer, words: str, _kind
 
     (line,) = logs
     assert line.pop("wait_seconds") >= 0
-    assert line == {
-        "event": "request_retried",
-        "log_level": "warning",
-        "service": "Launch27",
-        "method": "GET",
-        "route": "/things/{id}",
-        "id": "7",
-        "tries": 1,
-        "error": words,
-    }
+    request = {"service": "Launch27", "method": "GET", "route": "/things/{id}", "id": "7"}
+    assert line == {"event": "request_retried", "log_level": "warning", **request, "tries": 1, "error": words}
 
 
 @pytest.mark.parametrize(("trouble", "words", "kind"), RETRIED)
@@ -237,21 +217,15 @@ async def test_a_redirect_is_neither_followed_nor_told(location: str) -> None:
     assert str(error) == "Launch27: answers with a redirect (status 302); is base_url right?"
     assert error.kind == "redirect"
     assert len(server.asked) == 1
-
-
-async def test_what_cannot_get_better_ends_the_tries() -> None:
-    server = Server(httpx.Response(500), httpx.Response(302))
-    assert await unavailable(client(server)) == (
-        "Launch27: answers with a redirect (status 302); is base_url right? (2 tries)"
-    )
+    later = client(Server(httpx.Response(500), httpx.Response(302)))
+    assert await unavailable(later) == f"{error} (2 tries)"
 
 
 async def test_a_token_no_header_can_carry_is_not_tried_again_and_not_shown() -> None:
-    server = Server(httpx.LocalProtocolError("Illegal header value b'Bearer hush'"))
-    message = await unavailable(client(server))
-    assert message == "Launch27: the request could not be put into HTTP; is the token right?"
-    message = await unavailable(client(Server(OK)), Call("GET", "/", "/", bearer=Secret("hüsh")))
-    assert message == "Launch27: the request could not be put into HTTP; is the token right?"
+    words = "Launch27: the request could not be put into HTTP; is the token right?"
+    refused = Server(httpx.LocalProtocolError("Illegal header value b'Bearer hush'"))
+    assert await unavailable(client(refused)) == words
+    assert await unavailable(client(Server(OK)), Call("GET", "/", "/", bearer=Secret("hüsh"))) == words
 
 
 async def test_no_secret_travels_in_a_traceback() -> None:
@@ -278,10 +252,7 @@ async def test_an_answer_that_trickles_ends() -> None:
             await asyncio.sleep(0.001)
             yield b" "
 
-    async def answer(_request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, content=trickle())
-
-    http = client(answer, timeouts=Timeouts(total=0.02), backoff=Backoff(tries=2, first=0.001, jitter=0))
+    http = client(streamed(trickle), timeouts=Timeouts(total=0.02), backoff=Backoff(tries=2, first=0.001, jitter=0))
     assert await unavailable(http) == "Launch27: no whole answer within 0.02 s (2 tries)"
 
 
@@ -295,10 +266,7 @@ async def test_a_body_beyond_the_limit_is_not_read(monkeypatch: pytest.MonkeyPat
             sent += 1
             yield b" " * 65536
 
-    async def answer(_request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, content=endless())
-
-    http = client(answer, backoff=Backoff(tries=1))
+    http = client(streamed(endless), backoff=Backoff(tries=1))
     assert await unavailable(http) == "Launch27: the answer is longer than 1 MiB"
     assert sent == 17
 
@@ -314,26 +282,16 @@ async def test_a_body_in_chunks_is_put_together() -> None:
         for chunk in (b'{"a"', b": ", b"1}"):
             yield chunk
 
-    async def answer(_request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, content=chunks())
-
-    assert await client(answer).request(GET, read_json) == {"a": 1}
-
-
-# --- Retry-After --------------------------------------------------------------------------------------
+    assert await client(streamed(chunks)).request(GET, read_json) == {"a": 1}
 
 
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
         ({}, None),
-        ({"retry-after": "7"}, 7),
-        ({"retry-after": "0.5"}, 0.5),
-        ({"retry-after": "-3"}, None),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after": "NaN"}, None),
-        ({"retry-after": "Fri, 20 Nov 2026 09:00:10 GMT"}, 10),
-        ({"retry-after": "Fri, 20 Nov 2026 09:00:10 -0000"}, 10),
+        *(({"retry-after": odd}, None) for odd in ("-3", "soon", "NaN")),
+        *(({"retry-after": text}, float(text)) for text in ("7", "0.5")),
+        *(({"retry-after": f"Fri, 20 Nov 2026 09:00:10 {zone}"}, 10) for zone in ("GMT", "-0000")),
         ({"retry-after": "Fri, 20 Nov 2026 08:00:00 GMT"}, 0),
         ({"retry-after": "Fri, 20 Nov 2026 12:00:05 GMT", "date": "Fri, 20 Nov 2026 12:00:00 GMT"}, 5),
     ],
@@ -364,7 +322,6 @@ async def test_a_429_holds_the_whole_client() -> None:
     limiter.hold = lambda seconds: (holds.append(seconds), hold(seconds))[1]  # type: ignore[method-assign, func-returns-value]
     server = Server(httpx.Response(429, headers={"retry-after": "0.02"}), httpx.Response(500), OK)
     http = client(server, limiter=limiter)
-
     limited = asyncio.create_task(http.request(GET, read_json))
     await until(lambda: holds)
     assert not limiter.try_acquire("write")
@@ -379,19 +336,14 @@ async def test_the_answers_headers_reach_the_limiter() -> None:
     assert not limiter.try_acquire("read")
 
 
-# --- The breaker --------------------------------------------------------------------------------------
-
-
 async def test_a_service_that_cannot_be_reached_is_not_asked_again_until_the_next_pass() -> None:
     server = Server(httpx.ConnectError("x"))
     http = client(server)
     await unavailable(http)
     asked = len(server.asked)
-
     message = await unavailable(http)
     assert message == "Launch27: not asked again in this pass, after: could not connect"
     assert len(server.asked) == asked
-
     server.answers = [OK]
     http.reset()
     assert await http.request(GET, read_json) == {"ok": True}
@@ -418,20 +370,14 @@ async def test_one_answer_in_between_shows_that_the_service_is_there() -> None:
 
 
 async def test_requests_in_back_off_give_up_when_the_service_is_down() -> None:
-    server = Server(httpx.Response(500), httpx.ConnectError("x"))
-    http = client(server, backoff=Backoff(first=60, longest=60))
-    waiting = asyncio.create_task(unavailable(http))
-    await until(lambda: http._gate._waiting)
+    http, waiting = await in_back_off(httpx.Response(500), httpx.ConnectError("x"))
     http._backoff = Backoff(tries=1)
     await unavailable(http)
-
     assert "not asked again" in await waiting
 
 
 async def test_a_second_wake_up_call_is_harmless() -> None:
-    http = client(Server(httpx.Response(500)), backoff=Backoff(first=60, longest=60))
-    waiting = asyncio.create_task(unavailable(http))
-    await until(lambda: http._gate._waiting)
+    http, waiting = await in_back_off(httpx.Response(500))
     for _ in range(3):
         http.stop()
         await asyncio.sleep(0)
@@ -439,16 +385,11 @@ async def test_a_second_wake_up_call_is_harmless() -> None:
 
 
 async def test_cancelling_a_request_in_back_off_cancels_it() -> None:
-    http = client(Server(httpx.Response(500)), backoff=Backoff(first=60, longest=60))
-    waiting = asyncio.create_task(http.request(GET, read_json))
-    await until(lambda: http._gate._waiting)
+    http, waiting = await in_back_off(httpx.Response(500))
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert not http._gate._waiting
-
-
-# --- Stopping -----------------------------------------------------------------------------------------
+    assert not http._waiting
 
 
 async def test_stopping_lets_what_is_in_flight_finish_and_nothing_else_begin() -> None:
@@ -470,7 +411,6 @@ async def test_what_failed_in_flight_is_not_retried_when_stopping() -> None:
     await held.arrived.wait()
     http.stop()
     held.release.set()
-
     assert "stopping" in await flying
     assert len(server.asked) == 1
 
@@ -489,9 +429,8 @@ async def test_who_waits_for_the_limiter_gives_up_when_stopping() -> None:
     server = Server(OK)
     http = client(server, limiter=limiter)
     waiting = asyncio.create_task(unavailable(http))
-    await until(lambda: http._gate._waiting)
+    await until(lambda: http._waiting)
     http.stop()
-
     assert "stopping" in await waiting
     assert not server.asked
 
@@ -521,9 +460,6 @@ async def test_a_cancelled_request_makes_room_for_another() -> None:
     assert await http.request(GET, read_json) == {"ok": True}
 
 
-# --- Connections --------------------------------------------------------------------------------------
-
-
 async def test_tls_is_set_up_once_and_only_where_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     connections._tls.cache_clear()
     made: list[ssl.SSLContext] = []
@@ -540,17 +476,10 @@ async def test_tls_is_set_up_once_and_only_where_it_is_used(monkeypatch: pytest.
     assert len(made) == 1
 
 
-@pytest.mark.parametrize(
-    ("url", "proxied"),
-    [
-        ("https://acme.test", True),
-        ("https://direct.test", False),
-        ("http://127.0.0.1:8000", False),
-        ("http://localhost:8000", False),
-        ("http://[::1]:8000", False),
-        ("http://plain.test", False),
-    ],
-)
+DIRECT = ("https://direct.test", *(f"http://{host}:8000" for host in ("127.0.0.1", "localhost", "[::1]", "plain.test")))
+
+
+@pytest.mark.parametrize(("url", "proxied"), [("https://acme.test", True), *((url, False) for url in DIRECT)])
 def test_a_proxy_of_the_environment_is_used_but_never_for_loopback(
     monkeypatch: pytest.MonkeyPatch, url: str, proxied: bool
 ) -> None:
@@ -579,9 +508,6 @@ def test_a_run_without_trouble_does_not_import_stamina() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-# --- Over real sockets --------------------------------------------------------------------------------
-
-
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
     async with Sandbox() as running:
@@ -589,15 +515,6 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 SETTINGS = Call("GET", "/settings", "/settings")
-
-
-@pytest.mark.parametrize("kind", ["refuse", "lose", "half", "garbage", "status"])
-async def test_real_trouble_is_overcome(sandbox: Sandbox, kind: str) -> None:
-    sandbox.launch27.faults.add(kind)
-    http = Http("Launch27", sandbox.launch27.url, backoff=QUICK)
-    assert (await http.request(SETTINGS, read_json))["timezone"] == "Europe/Berlin"
-    assert sandbox.launch27.requests == 2
-    await http.aclose()
 
 
 @pytest.mark.parametrize(

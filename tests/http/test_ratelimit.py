@@ -60,9 +60,24 @@ def answer_one(made: RateLimiter, time: FakeTime, headers: dict[str, str] | None
     time.now += 3600
 
 
+@pytest.fixture
+def time() -> FakeTime:
+    return FakeTime()
+
+
+@pytest.fixture
+def made(time: FakeTime) -> RateLimiter:
+    return limiter(time)
+
+
 async def take(made: RateLimiter, kind: Kind = "read") -> None:
     if not made.try_acquire(kind):
         await made.acquire(kind)
+
+
+async def ask(made: RateLimiter) -> None:
+    await take(made)
+    made.answered("read")
 
 
 def free(made: RateLimiter, kind: Kind = "read") -> int:
@@ -133,97 +148,70 @@ def test_the_server_never_has_to_answer_429(
     assert len(time.naps) <= 5 * len(requests)
 
 
-async def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
-    time = FakeTime()
-    made = limiter(time)
+async def test_a_burst_goes_at_once_and_the_rest_at_the_rate(time: FakeTime, made: RateLimiter) -> None:
     began, sent = time.now, []
 
     async def request() -> None:
-        await take(made)
+        await ask(made)
         sent.append(round(time.now - began, 1))
-        made.answered("read")
 
     await time.run(*(request() for _ in range(6)))
     assert sent == [0.0, 0.0, 0.0, 0.5, 1.0, 1.5]
 
 
-async def test_waiting_sleeps_once_for_each_token() -> None:
-    time = FakeTime()
-    made = limiter(time)
-
-    async def request() -> None:
-        await take(made)
-        made.answered("read")
-
-    await time.run(*(request() for _ in range(23)))
-    assert len(time.naps) == 20
-
-
-async def test_who_came_first_goes_first() -> None:
-    time = FakeTime()
+async def test_who_came_first_goes_first(time: FakeTime) -> None:
     made = limiter(time, 2.0, 1)
     order: list[int] = []
 
     async def request(number: int) -> None:
-        await take(made)
+        await ask(made)
         order.append(number)
-        made.answered("read")
 
     await time.run(*(request(number) for number in range(8)))
     assert order == list(range(8))
 
 
-async def test_nobody_overtakes_those_who_wait() -> None:
-    time = FakeTime()
+async def test_nobody_overtakes_those_who_wait(time: FakeTime) -> None:
     made = limiter(time, 2.0, 1)
     assert made.try_acquire("read")
     made.answered("read")
     waiting = asyncio.ensure_future(made.acquire("read"))
     await asyncio.sleep(0)
     time.now += 60
-
     assert not made.try_acquire("read")
     await time.run(waiting)
 
 
-async def test_whoever_gives_up_waiting_does_not_block_the_others() -> None:
-    time = FakeTime()
+async def test_whoever_gives_up_waiting_does_not_block_the_others(time: FakeTime) -> None:
     made = limiter(time, 2.0, 1)
     assert made.try_acquire("read")
     made.answered("read")
     impatient, patient = (asyncio.ensure_future(made.acquire("read")) for _ in range(2))
     await asyncio.sleep(0)
     impatient.cancel()
-
     await time.run(patient)
     assert impatient.cancelled()
 
 
-async def test_until_the_first_answer_only_one_request_is_out() -> None:
-    time = FakeTime()
+async def test_until_the_first_answer_only_one_request_is_out(time: FakeTime) -> None:
     made = limiter(time, 2.0, 30, known=False)
     assert free(made) == 1
     waiting = asyncio.ensure_future(made.acquire("read"))
     await asyncio.sleep(0)
     assert not waiting.done()
-
     made.answered("read", {})
     await waiting
     assert free(made) == 28
 
 
-async def test_an_attempt_without_an_answer_tells_nothing() -> None:
-    time = FakeTime()
+async def test_an_attempt_without_an_answer_tells_nothing(time: FakeTime) -> None:
     made = limiter(time, 2.0, 30, known=False)
     assert made.try_acquire("read")
     made.answered("read", None)
-
     assert free(made) == 1
 
 
-async def test_the_services_own_bucket_counts() -> None:
-    time = FakeTime()
-    made = limiter(time)
+async def test_the_services_own_bucket_counts(time: FakeTime, made: RateLimiter) -> None:
     answer_one(made, time, {"x-rate-limit-read-limit": "7", "x-rate-limit-read-ttl": "250"})
     assert free(made) == 7
     for _ in range(7):
@@ -232,9 +220,7 @@ async def test_the_services_own_bucket_counts() -> None:
     assert free(made) == 2
 
 
-async def test_what_is_owed_stays_owed_when_the_rate_changes() -> None:
-    time = FakeTime()
-    made = limiter(time)
+async def test_what_is_owed_stays_owed_when_the_rate_changes(time: FakeTime, made: RateLimiter) -> None:
     assert free(made) == 3
     for _ in range(3):
         made.answered("read", {"x-rate-limit-read-ttl": "1000"})
@@ -245,31 +231,18 @@ async def test_what_is_owed_stays_owed_when_the_rate_changes() -> None:
 
 
 @pytest.mark.parametrize("odd", ["", "0", "-1", "NaN", "inf", "1e3", "many", "9" * 12, "0x10", "²"])
-async def test_odd_headers_are_ignored(odd: str) -> None:
-    time = FakeTime()
-    made = limiter(time)
+async def test_odd_headers_are_ignored(time: FakeTime, made: RateLimiter, odd: str) -> None:
     answer_one(made, time, {"x-rate-limit-read-limit": odd, "x-rate-limit-read-ttl": odd})
     assert free(made) == 3
 
 
-async def test_reads_and_writes_have_buckets_of_their_own() -> None:
-    time = FakeTime()
-    made = limiter(time)
+async def test_reads_and_writes_have_buckets_of_their_own(time: FakeTime, made: RateLimiter) -> None:
     answer_one(made, time, {"x-rate-limit-write-limit": "2", "x-rate-limit-write-ttl": "1000"})
     assert free(made, "write") == 2
     assert free(made) == 3
 
 
-async def test_without_a_rate_there_is_no_limit() -> None:
-    time = FakeTime()
-    made = limiter(time, None)
-    for _ in range(500):
-        assert made.try_acquire("read")
-    assert time.naps == []
-
-
-async def test_a_hold_holds_everybody() -> None:
-    time = FakeTime()
+async def test_a_hold_holds_everybody(time: FakeTime) -> None:
     made = limiter(time, None)
     made.hold(7)
     began = time.now
@@ -277,8 +250,7 @@ async def test_a_hold_holds_everybody() -> None:
     assert time.now - began == pytest.approx(7, abs=0.01)
 
 
-async def test_a_longer_hold_counts_for_those_who_already_wait() -> None:
-    time = FakeTime()
+async def test_a_longer_hold_counts_for_those_who_already_wait(time: FakeTime) -> None:
     made = limiter(time, None)
     made.hold(1)
     waiting = asyncio.ensure_future(made.acquire("read"))
@@ -286,14 +258,11 @@ async def test_a_longer_hold_counts_for_those_who_already_wait() -> None:
     made.hold(5)
     made.hold(2)
     began = time.now
-
     await time.run(waiting)
     assert time.now - began == pytest.approx(5, abs=0.01)
 
 
-async def test_after_a_429_the_bucket_is_taken_for_empty() -> None:
-    time = FakeTime()
-    made = limiter(time)
+async def test_after_a_429_the_bucket_is_taken_for_empty(time: FakeTime, made: RateLimiter) -> None:
     made.hold(1.05)
     time.now += 1.1
     assert free(made) == 2

@@ -1,25 +1,43 @@
-"""The job: edit the source, kill a pass, and again; then let one pass run to its end, and look."""
+"""The job: edit the source, kill a pass, and again; then let one pass run to its end, and look.
+
+A bridge is forked from a server that has everything imported, since an interpreter takes a second to get there.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 from bridge.sandbox import Fault, Launch27, Sandbox, Wingfield
-from tests.kills.nursery import Bridge, Nursery
 from tests.support.builders import COURT_IDS, COURTS, EMAIL, PASSWORD
 from tests.support.club import WRITES, is_write, service
 from tests.support.configuration import configuration, introduction, write_config
 
 HALF_HOURS = 28
 PATIENCE_SECONDS = 60.0
+BRIDGES = multiprocessing.get_context("forkserver")
+BRIDGES.set_forkserver_preload(["tests.kills.job", "bridge.cli.main", "bridge.cli.once", "bridge.sync.narrator"])
+
+
+def bridge_once(folder: Path) -> None:
+    """Be a bridge for one pass; what it says goes to said.log."""
+    from bridge.cli.main import main
+
+    said = os.open(folder / "said.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(said, stream)
+    sys.exit(main(["--once", "--json", "--allow-mass-delete", "--config", str(folder / "config.toml")]))
 
 
 @dataclass(frozen=True)
@@ -42,7 +60,6 @@ class Job:
     folder: Path
     launch27: Launch27
     wingfield: Wingfield
-    nursery: Nursery
     places: dict[int, Place] = field(default_factory=dict)
     players: dict[int, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
@@ -92,9 +109,8 @@ class Job:
 
     def rotate(self) -> None:
         """Two to six of one length change places in a cycle."""
-        lengths = Counter(place.end - place.first for place in self.places.values())
-        if lengths:
-            length = self.chance.choice(sorted(lengths))
+        if self.places:
+            length = self.chance.choice(sorted({place.end - place.first for place in self.places.values()}))
             same = sorted(n for n, place in self.places.items() if place.end - place.first == length)
             cycle = self.chance.sample(same, min(len(same), self.chance.randint(2, 6)))
             places = [self.places[number] for number in cycle]
@@ -115,10 +131,10 @@ class Job:
 
     # --- the bridge ---
 
-    def start(self) -> Bridge:
-        return self.nursery.start(
-            "--once", "--json", "--allow-mass-delete", "--config", str(self.folder / "config.toml")
-        )
+    def start(self) -> ForkServerProcess:
+        bridge = BRIDGES.Process(target=bridge_once, args=(self.folder,))
+        bridge.start()
+        return bridge
 
     def killed_pass(self) -> None:
         """Start a pass and kill it at a random moment, or just when a request hangs or lost its answer."""
@@ -127,15 +143,16 @@ class Job:
         how = self.chance.choice(["any moment", "any moment", "hang", "lose", "half", "before a read"])
         if how == "any moment":
             bridge = self.start()
-            bridge.wait(self.chance.uniform(0, self.usual_seconds * 1.1 + 60 * slow))
+            bridge.join(self.chance.uniform(0, self.usual_seconds * 1.1 + 60 * slow))
         else:
             fault = self.fault(how)
             bridge = self.start()
             deadline = time.monotonic() + PATIENCE_SECONDS
-            while not fault.struck.wait(0.002) and not bridge.wait(0) and time.monotonic() < deadline:
+            while not fault.struck.wait(0.002) and bridge.is_alive() and time.monotonic() < deadline:
                 pass
-        self.counts["finished before the kill" if bridge.wait(0) else f"killed: {how}"] += 1
+        self.counts[f"killed: {how}" if bridge.is_alive() else "finished before the kill"] += 1
         bridge.kill()
+        bridge.join()
         for world in (self.launch27, self.wingfield):
             world.faults.clear()
             world.delay_seconds = 0.0
@@ -149,9 +166,9 @@ class Job:
         """Let a pass run undisturbed; it has to end with everything in sync."""
         began = time.monotonic()
         bridge = self.start()
-        assert bridge.wait(PATIENCE_SECONDS), "the pass does not end"
+        bridge.join(PATIENCE_SECONDS)
         self.usual_seconds = 0.8 * self.usual_seconds + 0.2 * (time.monotonic() - began)
-        assert bridge.status == 0, f"exit status {bridge.status}"
+        assert bridge.exitcode == 0, f"exit status {bridge.exitcode}"  # None: it does not end
 
     # --- a round ---
 
@@ -172,14 +189,14 @@ class Job:
         self.counts["rounds"] += 1
 
     def wanted(self) -> dict[str, Any]:
-        return {str(number): self.wanted_of(number, place) for number, place in self.places.items()}
-
-    def wanted_of(self, number: int, place: Place) -> dict[str, Any]:
         return {
-            "courtId": COURT_IDS[place.court - 1],
-            "startDate": self.moment(place.first),
-            "endDate": self.moment(place.end),
-            "participants": [{"email": self.players[number]}],
+            str(number): {
+                "courtId": COURT_IDS[place.court - 1],
+                "startDate": self.moment(place.first),
+                "endDate": self.moment(place.end),
+                "participants": [{"email": self.players[number]}],
+            }
+            for number, place in self.places.items()
         }
 
     def moment(self, half_hour: int) -> str:
@@ -214,8 +231,8 @@ def job(folder: Path, seed: int) -> Iterator[Job]:
     launch27.add_account(EMAIL, PASSWORD)
     for number in (1, 2, 3):
         launch27.add_service(number, f"Court {number}")
-    with Sandbox.in_thread(launch27, wingfield), Nursery(folder / "said.log") as nursery:
+    with Sandbox.in_thread(launch27, wingfield):
         world = introduction(launch27, wingfield)
         text = configuration(world, launch27=["page_size = 7"], wingfield=["concurrency = 3"])
         write_config(folder / "config.toml", text)
-        yield Job(random.Random(seed), folder, launch27, wingfield, nursery)
+        yield Job(random.Random(seed), folder, launch27, wingfield)

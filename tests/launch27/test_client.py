@@ -27,6 +27,7 @@ from bridge.launch27.session import Session
 from bridge.launch27.wire import SourceBooking, Unreadable
 from bridge.sandbox import Launch27 as SimulatedLaunch27
 from bridge.sandbox import Sandbox
+from tests.support.answers import again
 
 ADDRESS = "club@example.com"
 PASSWORD = "hush-hush"
@@ -98,9 +99,9 @@ class World:
         return [int(request.url.params["offset"]) for request in self.asked if "offset" in request.url.params]
 
 
-def connect(world: World, **config: Any) -> tuple[Launch27, Session]:
+def connect(world: World, send: Any = None, **config: Any) -> tuple[Launch27, Session]:
     settings = Launch27Config(base_url="https://acme.test/latest", accounts=(ACCOUNT,), **config)
-    http = Http("Launch27", settings.base_url, backoff=QUICK, transport=httpx.MockTransport(world))
+    http = Http("Launch27", settings.base_url, backoff=QUICK, transport=httpx.MockTransport(send or world))
     return Launch27(http, settings), Session(ACCOUNT)
 
 
@@ -119,7 +120,7 @@ def ids(count: int) -> list[str]:
 
 
 def always(answer: httpx.Response) -> Answer:
-    return lambda _request: httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+    return lambda _request: again(answer)
 
 
 @contextlib.contextmanager
@@ -130,15 +131,11 @@ def refused(match: str) -> Iterator[None]:
     assert PASSWORD not in str(caught.value)
 
 
-# --- Login --------------------------------------------------------------------------------------------
-
-
 async def test_one_login_is_enough_for_many_requests_at_once() -> None:
     world = World(numbered(3))
     launch27, session = connect(world)
     await asyncio.gather(*(launch27.booking(session, number) for number in ids(3)))
     await launch27.catalogue(session)
-
     assert world.logins == 1
     assert json.loads(world.asked[0].content) == {"email": ADDRESS, "password": PASSWORD}
 
@@ -148,7 +145,6 @@ async def test_a_token_that_died_is_replaced_once_for_everybody() -> None:
     launch27, session = connect(world)
     await launch27.catalogue(session)
     world.good.clear()
-
     found = await asyncio.gather(*(launch27.booking(session, number) for number in ids(3)))
     assert [each and each.id for each in found] == ids(3)
     assert world.logins == 2
@@ -178,7 +174,6 @@ async def test_a_refused_login_is_tried_once_a_pass(status: int, words: str) -> 
                 await launch27.booking(session, "1")
     assert world.logins == 1
     assert [(line["event"], line["account"]) for line in logs] == [("login_refused", 1)]
-
     world.login = lambda _request: None
     session.new_pass()
     assert await launch27.booking(session, "1") is not None
@@ -208,32 +203,27 @@ async def test_repr_names_the_account_by_its_number() -> None:
     assert repr(launch27) == "Launch27(Http('Launch27', URL('https://acme.test/latest')))"
 
 
-# --- Settings, catalogue, one booking -----------------------------------------------------------------
-
-
-async def test_settings_need_no_login() -> None:
+async def test_settings_need_no_login_and_the_catalogue_does() -> None:
     world = World()
-    launch27, _ = connect(world)
+    launch27, session = connect(world)
     assert (await launch27.settings()).timezone == "Europe/Berlin"
     assert world.logins == 0
-
-
-async def test_the_catalogue_is_read() -> None:
-    launch27, session = connect(World())
     assert list(await launch27.catalogue(session)) == [1]
 
 
-@pytest.mark.parametrize(("status", "error"), [(403, AccessDenied), (404, NotFound)])
-async def test_a_catalogue_that_is_not_shown_is_no_fault_of_the_service(status: int, error: type[Exception]) -> None:
-    launch27, session = connect(World(special=always(httpx.Response(status, json={}))))
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (httpx.Response(403, json={}), AccessDenied),
+        (httpx.Response(404, json={}), NotFound),
+        *((httpx.Response(status, html="<html>"), Unavailable) for status in (403, 404)),
+    ],
+)
+async def test_a_catalogue_that_is_not_shown_is_no_fault_of_the_service_but_a_web_page_is(
+    answer: httpx.Response, error: type[Exception]
+) -> None:
+    launch27, session = connect(World(special=always(answer)))
     with pytest.raises(error):
-        await launch27.catalogue(session)
-
-
-@pytest.mark.parametrize("status", [403, 404])
-async def test_a_web_page_says_nothing_about_the_catalogue(status: int) -> None:
-    launch27, session = connect(World(special=always(httpx.Response(status, html="<html>"))))
-    with pytest.raises(Unavailable):
         await launch27.catalogue(session)
 
 
@@ -251,34 +241,20 @@ async def test_an_odd_booking_is_unreadable() -> None:
     assert isinstance(await launch27.booking(session, "1"), Unreadable)
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        httpx.Response(404, json={}),
-        httpx.Response(403, json={"error": "no"}),
-        httpx.Response(404),
-        httpx.Response(404, content=b" \n"),
-        httpx.Response(404, text="Not Found"),
-    ],
-)
+GONE = [httpx.Response(404), *(httpx.Response(404, text=text) for text in ("{}", " \n", "Not Found"))]
+
+
+@pytest.mark.parametrize("answer", [*GONE, httpx.Response(403, json={"error": "no"})])
 async def test_a_booking_that_is_not_there_is_none(answer: httpx.Response) -> None:
     launch27, session = connect(World(special=always(answer)))
     assert await launch27.booking(session, "9") is None
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        httpx.Response(404, html="<html>"),
-        httpx.Response(403, html=""),
-        httpx.Response(404, content=b"  <!doctype html>"),
-        httpx.Response(400, json={}),
-        httpx.Response(204),
-        httpx.Response(200, json=[]),
-        httpx.Response(200, json=booking(8)),
-        httpx.Response(200, json={}),
-    ],
-)
+PAGES = [HTML, httpx.Response(403, html=""), httpx.Response(404, content=b"  <!doctype html>")]
+OTHERS = [httpx.Response(200, text=text) for text in ("[]", "{}", json.dumps(booking(8)))]
+
+
+@pytest.mark.parametrize("answer", [*PAGES, *OTHERS, httpx.Response(400, json={}), httpx.Response(204)])
 async def test_any_other_answer_says_nothing_about_the_booking(answer: httpx.Response) -> None:
     launch27, session = connect(World(special=always(answer)))
     with pytest.raises(Unavailable):
@@ -292,19 +268,11 @@ async def test_only_ids_made_of_digits_are_asked_for(other: str) -> None:
         await launch27.booking(session, other)
 
 
-# --- Listings -----------------------------------------------------------------------------------------
-
-
 async def test_a_listing_asks_for_the_window_oldest_first() -> None:
     world = World(numbered(1))
     await read(world, 1)
-    assert dict(world.asked[1].url.params) == {
-        "from": "2026-11-19",
-        "to": "2027-01-19",
-        "limit": "100",
-        "sort": "asc",
-        "offset": "0",
-    }
+    days = {"from": "2026-11-19", "to": "2027-01-19"}
+    assert dict(world.asked[1].url.params) == {**days, "limit": "100", "sort": "asc", "offset": "0"}
 
 
 async def test_staff_listings_leave_forecasts_out() -> None:
@@ -313,8 +281,11 @@ async def test_staff_listings_leave_forecasts_out() -> None:
     assert world.asked[1].url.params["options"] == "exclude_forecasted"
 
 
+COUNTS, SIZES = st.integers(0, 70), st.integers(1, 12)
+
+
 @settings(deadline=None, max_examples=60)
-@given(count=st.integers(0, 70), cap=st.integers(1, 12), page_size=st.integers(1, 12))
+@given(count=COUNTS, cap=SIZES, page_size=SIZES)
 def test_a_quiet_listing_costs_its_pages_and_one_more(count: int, cap: int, page_size: int) -> None:
     world = World(numbered(count), cap=cap)
     found = asyncio.run(read(world, count, page_size=page_size))
@@ -323,19 +294,11 @@ def test_a_quiet_listing_costs_its_pages_and_one_more(count: int, cap: int, page
 
 
 @settings(deadline=None, max_examples=60)
-@given(
-    count=st.integers(0, 70),
-    cap=st.integers(1, 12),
-    page_size=st.integers(1, 12),
-    expected=st.none() | st.integers(0, 140),
-)
+@given(count=COUNTS, cap=SIZES, page_size=SIZES, expected=st.none() | st.integers(0, 140))
 def test_everything_is_found_whatever_was_expected(count: int, cap: int, page_size: int, expected: int | None) -> None:
     world = World(numbered(count), cap=cap)
-    found = asyncio.run(read(world, expected, page_size=page_size))
-    assert set(found) == set(ids(count))
-    beyond = [offset for offset in world.pages if offset > count]
-    if expected is None:
-        assert len(beyond) <= 5
+    assert set(asyncio.run(read(world, expected, page_size=page_size))) == set(ids(count))
+    assert expected is not None or len([offset for offset in world.pages if offset > count]) <= 5
 
 
 @settings(deadline=None, max_examples=60)
@@ -369,10 +332,7 @@ async def test_several_pages_are_read_side_by_side() -> None:
         flying -= 1
         return await world(request)
 
-    config = Launch27Config(base_url="https://acme.test/latest", accounts=(ACCOUNT,))
-    http = Http("Launch27", config.base_url, transport=httpx.MockTransport(slow))
-    pages = Launch27(http, config).listing(Session(ACCOUNT), FIRST, LAST, expected=60)
-    assert len([each async for page in pages for each in page]) == 60
+    assert len(await read(world, 60, send=slow)) == 60
     assert at_once == 5
 
 
@@ -448,23 +408,20 @@ async def test_a_role_that_may_not_list_is_a_refusal() -> None:
         await read(world, role="staff")
 
 
+NOT_PROMISED = [httpx.Response(status, html="<html>") for status in (200, 403, 404)]
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (httpx.Response(403, html="<html>"), "not what the API promises"),
-        (httpx.Response(404, html="<html>"), "not what the API promises"),
+        *((answer, "not what the API promises") for answer in (*NOT_PROMISED, httpx.Response(200, json={}))),
         (httpx.Response(404, json={}), "answered 404 to /customer/bookings; is launch27.base_url right"),
         (httpx.Response(422, json={}), "answered 422"),
-        (httpx.Response(200, json={}), "not what the API promises"),
-        (httpx.Response(200, html="<html>"), "not what the API promises"),
     ],
 )
 async def test_a_listing_that_is_none_is_unavailable(answer: httpx.Response, words: str) -> None:
     with pytest.raises(Unavailable, match=words):
         await read(World(special=always(answer)))
-
-
-# --- Over real sockets --------------------------------------------------------------------------------
 
 
 async def test_against_the_simulated_service() -> None:

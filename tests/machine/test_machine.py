@@ -26,7 +26,6 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from bridge.config.schema import CourtRule
 from bridge.errors import ExitStatus
 from bridge.launch27.wire import Parser, SourceBooking
 from bridge.mapping import Mapper
@@ -48,15 +47,15 @@ kinds = st.sampled_from(
 )
 
 
-def edits(**fields: st.SearchStrategy[Any]) -> Callable[..., None]:
-    """Return a rule that edits fields of some booking."""
+def some_booking(how: str, **fields: st.SearchStrategy[Any]) -> Callable[..., None]:
+    """Return a rule by which this happens to some booking of the source."""
 
     @rule(number=numbers, fields=st.fixed_dictionaries(fields))
-    def edited(self: Bridge, number: int, fields: dict[str, Any]) -> None:
+    def happens(self: Bridge, number: int, fields: dict[str, Any]) -> None:
         if (id_ := self.pick(number)) is not None:
-            self.club.launch27.edit(id_, **fields)
+            getattr(self.club.launch27, how)(id_, **fields)
 
-    return edited
+    return happens
 
 
 class Bridge(RuleBasedStateMachine):
@@ -110,34 +109,24 @@ class Bridge(RuleBasedStateMachine):
             world.edit(id_, **place)
 
     @rule(number=numbers)
-    def cancelled(self, number: int) -> None:
-        if (id_ := self.pick(number)) is not None:
-            self.club.launch27.cancel(id_)
-
-    @rule(number=numbers)
     def restored(self, number: int) -> None:
         world = self.club.launch27
         gone = sorted({*world._vanished, *(i for i, raw in world.bookings.items() if not raw.get("active"))})
         if gone:
             world.restore(gone[number % len(gone)])
 
-    @rule(number=numbers)
-    def vanished(self, number: int) -> None:
-        if (id_ := self.pick(number)) is not None:
-            self.club.launch27.vanish(id_)
-
-    touched = edits(customer_notes=st.just("please sweep the lines"))
-    other_player = edits(email=st.sampled_from(["player@example.com", "other@example.com", "nobody", None]))
-    unreadable_date = edits(service_date=st.just("soon"))
-    malformed_services = edits(services=st.sampled_from([None, 7]))
-    no_court = edits(services=st.just([9]))
-    two_courts = edits(services=st.just([1, 2]))
-    beyond_the_window = edits(service_date=st.integers(12, 30).map(lambda days: NOON + days * DAY))
-
-    @rule(number=numbers, hidden=st.booleans())
-    def slipped_between_pages(self, number: int, hidden: bool) -> None:
-        if (id_ := self.pick(number)) is not None:
-            self.club.launch27.hide(id_, hidden=hidden)
+    cancelled = some_booking("cancel")
+    vanished = some_booking("vanish")
+    slipped_between_pages = some_booking("hide", hidden=st.booleans())
+    touched = some_booking("edit", customer_notes=st.just("please sweep the lines"))
+    other_player = some_booking(
+        "edit", email=st.sampled_from(["player@example.com", "other@example.com", "nobody", None])
+    )
+    unreadable_date = some_booking("edit", service_date=st.just("soon"))
+    malformed_services = some_booking("edit", services=st.sampled_from([None, 7]))
+    no_court = some_booking("edit", services=st.just([9]))
+    two_courts = some_booking("edit", services=st.just([1, 2]))
+    beyond_the_window = some_booking("edit", service_date=st.integers(12, 30).map(lambda days: NOON + days * DAY))
 
     @rule(cap=st.sampled_from([None, 1, 3, 7]))
     def page_size(self, cap: int | None) -> None:
@@ -156,12 +145,12 @@ class Bridge(RuleBasedStateMachine):
 
     @rule(court=courts, other=courts)
     def court_remapped(self, court: int, other: int) -> None:
+        """Two courts change their services."""
         rules = list(self.club.rules)
-        if len(rules) == 3 and court != other:
+        if len(rules) == 3:
             a, b = rules[court - 1], rules[other - 1]
-            ids = a.service_ids, b.service_ids
-            rules[court - 1] = CourtRule(court_id=a.court_id, service_ids=ids[1])
-            rules[other - 1] = CourtRule(court_id=b.court_id, service_ids=ids[0])
+            rules[court - 1] = a.model_copy(update={"service_ids": b.service_ids})
+            rules[other - 1] = b.model_copy(update={"service_ids": a.service_ids})
             self.club.rules = tuple(rules)
 
     @rule(accounts=st.integers(1, 2))
@@ -193,8 +182,7 @@ class Bridge(RuleBasedStateMachine):
     @rule(status=st.sampled_from([429, 500, 503, 401, 403, 404]), after=st.integers(0, 8), on_target=st.booleans())
     def error(self, status: int, after: int, on_target: bool) -> None:
         world = self.club.wingfield if on_target else self.club.launch27
-        if status < 429 and not on_target:
-            status = 502
+        status = status if on_target else max(status, 429)
         world.faults.add("status", after=after, times=3, status=status, applied=status == 500)
 
     @rule()

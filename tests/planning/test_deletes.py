@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,151 +16,111 @@ from bridge.planning.deletes import (
     DAY_MS,
     Fate,
     Guard,
-    Listed,
+    accounts_to_ask,
     decided_before,
     fate,
     was_found_gone_lately,
-    whom_to_ask,
 )
+from bridge.planning.reading import Listing, Reading
+from tests.support.builders import DAY, NOON, known, never_sent, slot
 
-TODAY = datetime(2026, 11, 20, tzinfo=UTC)
-NOW_MS = to_ms(TODAY + timedelta(hours=12))
-FIRST_MS, END_MS = to_ms(TODAY), to_ms(TODAY + timedelta(days=10))
-LISTED = Listed(frozenset({"a", "b"}), ("a", "b"), FIRST_MS, END_MS, is_empty=False)
-A_IS_INCOMPLETE = replace(LISTED, complete=frozenset({"b"}))
-B_IS_INCOMPLETE = replace(LISTED, complete=frozenset({"a"}))
-
-
-def slot(hours: float, court: str = "c1") -> Slot:
-    start = TODAY + timedelta(hours=hours)
-    return Slot(court, start, start + timedelta(hours=1))
-
-
-def standing(hours: float = 24, account: str = "a") -> Known:
-    place = slot(hours)
-    times = (place.court_id, to_ms(place.start), to_ms(place.end))
-    return Known("7", account, 1000, b"x", *times, 1000, b"x", b"x", 1000)
-
-
-def deleted(hours: float = 24) -> Known:
-    return standing(hours)._replace(acked_fingerprint=ABSENT, intended_fingerprint=ABSENT)
-
-
-def unsettled(*places: Slot | None) -> tuple[Stored, ...]:
-    return tuple(Stored(2000 + n, b"y" if place else ABSENT, place) for n, place in enumerate(places))
-
-
-BLANK = Known("7", "a", None, ABSENT, None, None, None, None, ABSENT, b"x", 1000)
-OUT = CyclePlace(1, slot(-48), is_deleted=True)
+NOW_MS = to_ms(NOON)
+TODAY = NOON - timedelta(hours=12)
+"""The window begins at hour -12, and ends ten days later."""
 BEYOND = 24 * 11
 
 
-# --- history ---
+def reading(*complete: str, accounts: tuple[str, ...] = ("a", "b")) -> Reading:
+    listings = [Listing(account, is_complete=account in complete) for account in ("a", "b")]
+    return Reading(accounts, to_ms(TODAY), to_ms(TODAY + 10 * DAY), listings)
 
 
-def test_what_ended_before_the_window_is_history_and_not_asked_for() -> None:
-    assert fate(standing(-2), LISTED, NOW_MS) is Fate.FORGET
+BOTH, ONLY_A, ONLY_B = reading("a", "b"), reading("a"), reading("b")
 
 
-def test_what_ended_at_the_very_moment_the_window_begins_is_history() -> None:
-    assert fate(standing(-1), LISTED, NOW_MS) is Fate.FORGET
-    assert fate(standing(-0.99), LISTED, NOW_MS) is Fate.ASK
+def at(hour: float) -> Known:
+    return known(place=slot(hour))
 
 
-def test_history_is_forgotten_also_where_the_listing_is_incomplete() -> None:
-    assert fate(standing(-2), A_IS_INCOMPLETE, NOW_MS) is Fate.FORGET
+def deleted(hour: float = 24) -> Known:
+    return at(hour)._replace(acked_fingerprint=ABSENT, intended_fingerprint=ABSENT)
 
 
-def test_what_may_stand_in_the_window_is_no_history() -> None:
-    assert fate(standing(-48)._replace(unsettled=unsettled(slot(24))), LISTED, NOW_MS) is Fate.ASK
+def unsettled(*places: Slot | None) -> tuple[Stored, ...]:
+    return tuple(Stored("7", 2000 + n, b"y" if place else ABSENT, place) for n, place in enumerate(places))
 
 
-def test_what_was_taken_out_of_a_ring_is_no_history_however_old() -> None:
-    assert fate(deleted(-48)._replace(cycle=OUT), LISTED, NOW_MS) is Fate.ASK
+OUT = CyclePlace(1, slot(-48), is_deleted=True)
+IN_DOUBT = unsettled(slot(24))
+FATES: dict[str, tuple[Known, Reading, Fate]] = {
+    "ended before the window": (at(-14), BOTH, Fate.FORGET),
+    "ended as the window begins": (at(-13), BOTH, Fate.FORGET),
+    "ended a moment later": (at(-12.99), BOTH, Fate.LOOK_UP),
+    "history in an incomplete listing": (at(-14), ONLY_B, Fate.FORGET),
+    "history that may stand in the window": (at(-48)._replace(unsettled=IN_DOUBT), BOTH, Fate.LOOK_UP),
+    "temporarily deleted, however old": (deleted(-48)._replace(cycle=OUT), BOTH, Fate.LOOK_UP),
+    "deleted, and history": (deleted(-14), BOTH, Fate.FORGET),
+    "deleted": (deleted(), BOTH, Fate.LEAVE),
+    "of an incomplete listing": (known(), ONLY_B, Fate.LEAVE),
+    "another account's is incomplete": (known(), ONLY_A, Fate.LOOK_UP),
+    "only seen": (never_sent(), BOTH, Fate.FORGET),
+    "perhaps created": (never_sent(unsettled=IN_DOUBT), BOTH, Fate.LOOK_UP),
+    "temporarily deleted": (deleted()._replace(cycle=OUT), BOTH, Fate.LOOK_UP),
+}
 
 
-def test_a_deleted_booking_becomes_history_too() -> None:
-    assert fate(deleted(-2), LISTED, NOW_MS) is Fate.FORGET
-    assert fate(deleted(24), LISTED, NOW_MS) is Fate.LEAVE
-
-
-# --- incomplete listings ---
-
-
-def test_a_booking_of_an_incomplete_listing_is_left_alone() -> None:
-    assert fate(standing(), A_IS_INCOMPLETE, NOW_MS) is Fate.LEAVE
-
-
-def test_another_accounts_incomplete_listing_does_not_matter() -> None:
-    assert fate(standing(), B_IS_INCOMPLETE, NOW_MS) is Fate.ASK
+@pytest.mark.parametrize("case", FATES)
+def test_what_becomes_of_a_booking_that_is_not_listed(case: str) -> None:
+    entry, read, expected = FATES[case]
+    assert fate(entry, read, NOW_MS) is expected
 
 
 @pytest.mark.parametrize("account", ["", "left"], ids=["unknown", "left the configuration"])
-@pytest.mark.parametrize("listed", [A_IS_INCOMPLETE, B_IS_INCOMPLETE])
-def test_without_an_account_of_its_own_every_listing_must_be_complete(account: str, listed: Listed) -> None:
-    assert fate(standing(account=account), listed, NOW_MS) is Fate.LEAVE
-    assert fate(standing(account=account), LISTED, NOW_MS) is Fate.ASK
+def test_without_an_account_of_its_own_every_listing_must_be_complete(account: str) -> None:
+    assert fate(known(account=account), ONLY_A, NOW_MS) is Fate.LEAVE
+    assert fate(known(account=account), ONLY_B, NOW_MS) is Fate.LEAVE
+    assert fate(known(account=account), BOTH, NOW_MS) is Fate.LOOK_UP
+    assert accounts_to_ask(known(account=account), BOTH) == ("a", "b")
 
 
-# --- what Wingfield does not have ---
-
-
-def test_what_was_only_seen_and_never_sent_is_forgotten() -> None:
-    assert fate(BLANK, LISTED, NOW_MS) is Fate.FORGET
-
-
-def test_what_may_have_been_created_is_asked_for() -> None:
-    assert fate(BLANK._replace(unsettled=unsettled(slot(24))), LISTED, NOW_MS) is Fate.ASK
-
-
-def test_what_was_taken_out_of_a_ring_is_asked_for() -> None:
-    assert fate(deleted()._replace(cycle=OUT), LISTED, NOW_MS) is Fate.ASK
-
-
-# --- beyond the window ---
+def test_a_booking_is_asked_of_its_own_account() -> None:
+    assert accounts_to_ask(known(), BOTH) == ("a",)
 
 
 @pytest.mark.parametrize(
-    ("looked_up_ms", "expected"),
+    ("hour", "fields", "expected"),
     [
-        (None, Fate.ASK),
-        (NOW_MS, Fate.LEAVE),
-        (NOW_MS - DAY_MS + 1, Fate.LEAVE),
-        (NOW_MS - DAY_MS, Fate.ASK),
-        (NOW_MS + 1, Fate.ASK),
+        (BEYOND, {"looked_up_ms": None}, Fate.LOOK_UP),
+        (BEYOND, {}, Fate.LEAVE),
+        (BEYOND, {"looked_up_ms": NOW_MS - DAY_MS + 1}, Fate.LEAVE),
+        (BEYOND, {"looked_up_ms": NOW_MS - DAY_MS}, Fate.LOOK_UP),
+        (BEYOND, {"looked_up_ms": NOW_MS + 1}, Fate.LOOK_UP),
+        (BEYOND, {"unsettled": IN_DOUBT}, Fate.LOOK_UP),
+        (BEYOND, {"gone_ms": NOW_MS}, Fate.LOOK_UP),
+        (-12, {}, Fate.LOOK_UP),
+        (240 - 13, {}, Fate.LOOK_UP),
+        (240 - 12, {}, Fate.LEAVE),
+        (-12.5, {}, Fate.LEAVE),
     ],
-    ids=["never", "now", "nearly a day ago", "a day ago", "in the future: the clock went back"],
+    ids=[
+        "never",
+        "now",
+        "nearly a day ago",
+        "a day ago",
+        "in the future: the clock went back",
+        "now, but in doubt",
+        "now, and found gone",
+        "the window's first hour",
+        "the window's last hour",
+        "the first hour beyond",
+        "begun before the window, which it reaches into",
+    ],
 )
-def test_beyond_the_window_a_booking_is_asked_for_once_a_day(looked_up_ms: int | None, expected: Fate) -> None:
-    assert fate(standing(BEYOND)._replace(looked_up_ms=looked_up_ms), LISTED, NOW_MS) is expected
-
-
-@pytest.mark.parametrize("hours", [0, 24 * 10 - 1], ids=["first hour", "last hour"])
-def test_in_the_window_it_is_asked_for_in_every_pass(hours: float) -> None:
-    assert fate(standing(hours)._replace(looked_up_ms=NOW_MS), LISTED, NOW_MS) is Fate.ASK
-
-
-def test_the_window_ends_where_its_last_day_ends() -> None:
-    assert fate(standing(24 * 10)._replace(looked_up_ms=NOW_MS), LISTED, NOW_MS) is Fate.LEAVE
-
-
-def test_one_that_began_before_the_window_and_reaches_into_it_counts_as_beyond() -> None:
-    assert fate(standing(-0.5)._replace(looked_up_ms=NOW_MS), LISTED, NOW_MS) is Fate.LEAVE
-
-
-def test_beyond_the_window_one_in_doubt_or_found_gone_is_asked_for_all_the_same() -> None:
-    asked = standing(BEYOND)._replace(looked_up_ms=NOW_MS)
-    assert fate(asked._replace(unsettled=unsettled(slot(24))), LISTED, NOW_MS) is Fate.ASK
-    assert fate(asked._replace(gone_ms=NOW_MS), LISTED, NOW_MS) is Fate.ASK
-
-
-# --- whom to ask ---
-
-
-def test_a_booking_is_asked_of_its_own_account_or_of_all() -> None:
-    assert whom_to_ask(standing(), LISTED) == ("a",)
-    assert whom_to_ask(standing(account=""), LISTED) == ("a", "b")
-    assert whom_to_ask(standing(account="left"), LISTED) == ("a", "b")
+def test_only_beyond_the_window_one_look_up_a_day_is_enough(
+    hour: float, fields: dict[str, Any], expected: Fate
+) -> None:
+    entry = known(place=slot(hour), **{"looked_up_ms": NOW_MS, **fields})
+    assert fate(entry, BOTH, NOW_MS) is expected
 
 
 @pytest.mark.parametrize(
@@ -175,17 +135,13 @@ def test_a_booking_is_asked_of_its_own_account_or_of_all() -> None:
     ],
 )
 def test_an_answer_lasts_an_hour(gone_ms: int | None, looked_up_ms: int | None, lately: bool) -> None:
-    known = standing()._replace(gone_ms=gone_ms, looked_up_ms=looked_up_ms)
-    assert was_found_gone_lately(known, NOW_MS) is lately
-
-
-# --- completeness ---
+    assert was_found_gone_lately(known(gone_ms=gone_ms, looked_up_ms=looked_up_ms), NOW_MS) is lately
 
 
 def test_a_pass_is_complete_when_every_configured_account_was_read_to_its_end() -> None:
-    assert LISTED.is_complete
-    assert not A_IS_INCOMPLETE.is_complete
-    assert replace(LISTED, configured=("a",)).is_complete
+    assert BOTH.is_complete
+    assert not ONLY_B.is_complete
+    assert reading("a", accounts=("a",)).is_complete
 
 
 # --- the guard ---
@@ -194,26 +150,15 @@ def test_a_pass_is_complete_when_every_configured_account_was_read_to_its_end() 
 @pytest.mark.parametrize(
     ("deletes", "bridged", "withheld"),
     [
-        (0, 0, False),
-        (5, 5, False),
-        (6, 6, True),
-        (6, 30, False),
-        (6, 29, True),
-        (7, 30, True),
-        (1, 1, False),
-        (20, 100, False),
-        (21, 100, True),
-    ],
-    ids=[
-        "nothing",
-        "at the count, all of them",
-        "above both",
-        "above the count, at the share",
-        "above the count, just above the share",
-        "one more",
-        "one of one",
-        "exactly a fifth",
-        "just more than a fifth",
+        pytest.param(0, 0, False, id="nothing"),
+        pytest.param(5, 5, False, id="at the count, all of them"),
+        pytest.param(6, 6, True, id="above both"),
+        pytest.param(6, 30, False, id="above the count, at the share"),
+        pytest.param(6, 29, True, id="above the count, just above the share"),
+        pytest.param(7, 30, True, id="one more"),
+        pytest.param(1, 1, False, id="one of one"),
+        pytest.param(20, 100, False, id="exactly a fifth"),
+        pytest.param(21, 100, True, id="just more than a fifth"),
     ],
 )
 def test_deletes_are_withheld_above_both_limits_only(deletes: int, bridged: int, withheld: bool) -> None:
@@ -226,15 +171,15 @@ def test_the_objection_says_how_many_of_how_many_and_both_limits() -> None:
     assert said == "14 of 39 bookings are more than both max_delete_count = 5 and max_delete_fraction = 0.2"
 
 
-@pytest.mark.parametrize(("bridged", "withheld"), [(1, False), (2, False), (3, True), (39, True)])
-def test_an_entirely_empty_listing_is_not_believed_from_three_bookings_on(bridged: int, withheld: bool) -> None:
-    said = Guard(1000, 1.0).objection(1, bridged, listing_is_empty=True)
+@pytest.mark.parametrize(
+    ("deletes", "bridged", "withheld"), [(1, 1, False), (1, 2, False), (1, 3, True), (1, 39, True), (0, 39, False)]
+)
+def test_an_entirely_empty_listing_is_not_believed_from_three_bookings_on(
+    deletes: int, bridged: int, withheld: bool
+) -> None:
+    said = Guard(1000, 1.0).objection(deletes, bridged, listing_is_empty=True)
     assert (said is not None) is withheld
     assert said is None or f"{bridged} bookings" in said
-
-
-def test_an_empty_listing_without_a_delete_is_nothing_to_object_to() -> None:
-    assert Guard(5, 0.2).objection(0, 39, listing_is_empty=True) is None
 
 
 @given(st.integers(0, 200), st.integers(0, 200), st.booleans())
@@ -255,15 +200,16 @@ def test_a_limit_of_zero_and_zero_withholds_every_delete() -> None:
 
 
 @pytest.mark.parametrize(
-    ("known", "decided"),
+    ("fields", "decided"),
     [
-        (standing(), False),
-        (standing()._replace(allowed=1), True),
-        (standing()._replace(unsettled=unsettled(None)), True),
-        (standing()._replace(unsettled=unsettled(slot(24))), False),
-        (standing()._replace(unsettled=unsettled(slot(24), None)), True),
+        pytest.param({}, False, id="no"),
+        pytest.param({"allowed": 1}, True, id="allowed"),
+        pytest.param({"unsettled": unsettled(None)}, True, id="perhaps sent already"),
+        pytest.param({"unsettled": IN_DOUBT}, False, id="only a move in doubt"),
+        pytest.param({"unsettled": unsettled(slot(24), None)}, True, id="a move and a delete in doubt"),
     ],
-    ids=["no", "allowed", "perhaps sent already", "only a move in doubt", "a move and a delete in doubt"],
 )
-def test_a_delete_that_was_allowed_or_may_have_been_sent_is_not_judged_again(known: Known, decided: bool) -> None:
-    assert decided_before(known) is decided
+def test_a_delete_that_was_allowed_or_may_have_been_sent_is_not_judged_again(
+    fields: dict[str, Any], decided: bool
+) -> None:
+    assert decided_before(known(**fields)) is decided

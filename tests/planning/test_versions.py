@@ -2,90 +2,75 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bridge.model import ABSENT, CourtBooking, Known, Slot, Stored, fingerprint, from_ms, to_ms
+from bridge.ledger import entry
+from bridge.model import ABSENT, CourtBooking, Ending, Known, Outcome, Verb, Write, from_ms, to_ms
 from bridge.planning.versions import booking_version, deletion_version, first_sight_ms, next_version
+from tests.support.builders import NOON, booking, never_sent, slot
 
-NINE = datetime(2026, 11, 20, 9, tzinfo=UTC)
-NOW_MS = to_ms(NINE)
 A, B = b"a" * 16, b"b" * 16
+Sent = tuple[int | None, bytes]
+NEVER: Sent = None, ABSENT
 
 
-def known(
-    acked: tuple[int | None, bytes] = (None, ABSENT),
-    intended: tuple[int | None, bytes] = (None, ABSENT),
-    seen: tuple[int, bytes] = (0, ABSENT),
-) -> Known:
-    return Known("7", "a", acked[0], acked[1], None, None, None, intended[0], intended[1], seen[1], seen[0])
-
-
-def booking(content: int = 0, updated_at: datetime | None = None) -> CourtBooking:
-    slot = Slot("c1", NINE + timedelta(hours=content), NINE + timedelta(hours=content + 1))
-    return CourtBooking("7", slot, ("a@b.co",), updated_at, fingerprint(slot, ("a@b.co",)))
+def known(acked: Sent = NEVER, intended: Sent = NEVER, seen: Sent = NEVER) -> Known:
+    return never_sent(
+        acked_version_ms=acked[0],
+        acked_fingerprint=acked[1],
+        intended_version_ms=intended[0],
+        intended_fingerprint=intended[1],
+        seen_fingerprint=seen[1],
+        seen_ms=seen[0] or 0,
+    )
 
 
 # --- examples: the table, row by row ---
 
-
-def test_what_was_never_sent_goes_under_the_sources_own_moment() -> None:
-    assert next_version(None, A, 1000) == 1000
-    assert next_version(known(), A, 1000) == 1000
+LOST = known(acked=(500, A), intended=(700, B))
 
 
-def test_what_was_intended_and_not_answered_is_sent_again_under_the_same_version() -> None:
-    unanswered = known(acked=(500, B), intended=(700, A))
-    assert next_version(unanswered, A, 1000) == 700
-    assert next_version(unanswered, A, 100) == 700
+@pytest.mark.parametrize(
+    ("row", "content", "basis_ms", "version_ms"),
+    [
+        pytest.param(None, A, 1000, 1000, id="unknown: the source's own moment"),
+        pytest.param(known(), A, 1000, 1000, id="never sent"),
+        pytest.param(LOST, B, 1000, 700, id="not answered: the same version"),
+        pytest.param(LOST, B, 100, 700, id="not answered, with an older moment"),
+        pytest.param(known((700, A), (700, A)), A, 1000, 700, id="acknowledged"),
+        pytest.param(LOST, A, 100, 701, id="other content: 1 ms above all that is known"),
+        pytest.param(LOST, A, 701, 701, id="other content, 1 ms later"),
+        pytest.param(LOST, A, 5000, 5000, id="other content, much later"),
+        pytest.param(known((900, B), (700, A)), A, 100, 901, id="intended below what was found later"),
+        pytest.param(known((700, B), (700, A)), A, 100, 701, id="intended at the version of other content"),
+        pytest.param(known((700, ABSENT), (700, ABSENT), (600, A)), A, 600, 701, id="back after a delete"),
+    ],
+)
+def test_a_version_follows_from_what_is_known_and_wanted(
+    row: Known | None, content: bytes, basis_ms: int, version_ms: int
+) -> None:
+    assert next_version(row, content, basis_ms) == version_ms
 
 
-def test_what_was_acknowledged_keeps_its_version() -> None:
-    assert next_version(known(acked=(700, A), intended=(700, A)), A, 1000) == 700
-
-
-def test_other_content_goes_at_least_a_millisecond_above_all_that_is_known() -> None:
-    unanswered = known(acked=(500, A), intended=(700, B))
-    assert next_version(unanswered, A, 100) == 701
-    assert next_version(unanswered, A, 701) == 701
-    assert next_version(unanswered, A, 5000) == 5000
-
-
-def test_an_intent_below_what_was_found_later_is_not_repeated() -> None:
-    overtaken = known(acked=(900, B), intended=(700, A))
-    assert next_version(overtaken, A, 100) == 901
-
-
-def test_an_equal_version_with_other_content_there_is_not_repeated() -> None:
-    conflicting = known(acked=(700, B), intended=(700, A))
-    assert next_version(conflicting, A, 100) == 701
-
-
-def test_a_delete_that_was_acknowledged_and_a_return_get_a_higher_version() -> None:
-    deleted = known(acked=(700, ABSENT), intended=(700, ABSENT), seen=(600, A))
-    assert next_version(deleted, A, 600) == 701
-
-
-def test_the_first_sight_of_content_is_remembered() -> None:
-    assert first_sight_ms(None, A, 1000) == 1000
-    assert first_sight_ms(known(seen=(300, A)), A, 1000) == 300
-    assert first_sight_ms(known(seen=(300, B)), A, 1000) == 1000
+@pytest.mark.parametrize(("row", "first_ms"), [(None, 1000), (known(seen=(300, A)), 300), (known(seen=(300, B)), 1000)])
+def test_the_first_sight_of_content_is_remembered(row: Known | None, first_ms: int) -> None:
+    assert first_sight_ms(row, A, 1000) == first_ms
 
 
 def test_a_modification_time_of_the_source_goes_before_the_first_sight() -> None:
     seen = known(seen=(300, booking().fingerprint))
-    assert booking_version(seen, booking(updated_at=from_ms(400)), 1000) == 400
+    assert booking_version(seen, booking(source_updated_at=from_ms(400)), 1000) == 400
     assert booking_version(seen, booking(), 1000) == 300
 
 
 @pytest.mark.parametrize(("found_ms", "version_ms"), [(600, 701), (700, 701), (701, 701), (900, 900)])
 def test_a_delete_goes_under_the_moment_it_was_found_gone_or_above_the_highest(found_ms: int, version_ms: int) -> None:
-    assert deletion_version(known(acked=(500, A), intended=(700, B)), found_ms) == version_ms
+    assert deletion_version(LOST, found_ms) == version_ms
 
 
 def test_a_delete_that_was_not_answered_keeps_its_version() -> None:
@@ -95,11 +80,10 @@ def test_a_delete_that_was_not_answered_keeps_its_version() -> None:
 # --- any knowledge at all ---
 
 contents = st.sampled_from([ABSENT, A, B])
-moments = st.one_of(st.none(), st.integers(1, 8))
-rows = st.builds(known, st.tuples(moments, contents), st.tuples(moments, contents))
+sendings = st.tuples(st.none() | st.integers(1, 8), contents)
 
 
-@given(rows, contents, st.integers(1, 8))
+@given(st.builds(known, sendings, sendings), contents, st.integers(1, 8))
 def test_a_version_is_above_all_that_is_known_or_repeats_the_same_content(
     row: Known, content: bytes, basis_ms: int
 ) -> None:
@@ -121,66 +105,49 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now_ms = NOW_MS
+        self.now_ms = to_ms(NOON)
         self.wanted: CourtBooking | None = booking()
         self.row: Known | None = None
         self.server: tuple[int, bytes] | None = None
         self.sent: list[tuple[int, bytes]] = []
 
-    @rule(content=st.integers(0, 3), behind=st.one_of(st.none(), st.integers(-5, 5)))
-    def source_changes(self, content: int, behind: int | None) -> None:
+    @rule(hour=st.integers(24, 27), behind=st.none() | st.integers(-5, 5))
+    def source_changes(self, hour: int, behind: int | None) -> None:
         """With a modification time it may be late, early, or unchanged: no reason to trust it."""
-        updated_at = None if behind is None else from_ms(self.now_ms + behind)
-        self.wanted = booking(content, updated_at)
+        updated_at: datetime | None = None if behind is None else from_ms(self.now_ms + behind)
+        self.wanted = booking(place=slot(hour), source_updated_at=updated_at)
 
     @rule()
     def source_cancels(self) -> None:
         self.wanted = None
 
-    @rule(ms=st.one_of(st.integers(0, 5), st.integers(-3_600_000, 3_600_000)))
+    @rule(ms=st.integers(0, 5) | st.integers(-3_600_000, 3_600_000))
     def clock_jumps(self, ms: int) -> None:
         self.now_ms += ms
 
-    @rule(ending=st.sampled_from(["acknowledged", "applied, answer lost", "never applied", "refused"]))
-    def write(self, ending: str) -> None:
+    @rule(ending=st.sampled_from(Ending), applied=st.booleans())
+    def write(self, ending: Ending, applied: bool) -> None:
         write = self.next_write()
         if write is None:
             return
-        version, content = write
-        self.intend(version, content)
-        self.sent.append(write)
-        if ending in ("acknowledged", "applied, answer lost"):
-            self.apply(version, content)
-        if ending == "acknowledged":
-            self.row = self.settled(acked_version_ms=version, acked_fingerprint=content)
-        elif ending == "refused":
-            assert self.row is not None
-            left = tuple(written for written in self.row.unsettled if written.version_ms != version)
-            self.row = self.row._replace(unsettled=left)
+        self.row = entry.intended(self.row, write)
+        self.sent.append((write.version_ms, write.fingerprint))
+        if ending is Ending.ACKNOWLEDGED or (applied and ending is Ending.UNANSWERED):
+            self.apply(write.version_ms, write.fingerprint)
+        self.row = entry.ended(self.row, Outcome(write, ending))
 
-    def next_write(self) -> tuple[int, bytes] | None:
-        if self.wanted is None:
-            if self.row is None or not (self.row.acked_fingerprint or self.row.unsettled):
+    def next_write(self) -> Write | None:
+        row, wanted = self.row, self.wanted
+        if wanted is None:
+            if row is None or not row.is_bridged:
                 return None
-            return deletion_version(self.row, self.now_ms), ABSENT
-        if self.row is not None and self.row.stands_as(self.wanted.fingerprint):
+            version_ms = deletion_version(row, self.now_ms)
+            return Write(Verb.DELETE, "7", None, (), ABSENT, version_ms, "gone")
+        content = wanted.fingerprint
+        if row is not None and row.stands_as(content):
             return None
-        return booking_version(self.row, self.wanted, self.now_ms), self.wanted.fingerprint
-
-    def intend(self, version: int, content: bytes) -> None:
-        """Like the ledger: intent before the request, first sight with it."""
-        row = self.row or known()
-        if content != ABSENT:
-            seen_ms = first_sight_ms(self.row, content, self.now_ms)
-            row = row._replace(seen_fingerprint=content, seen_ms=seen_ms)
-        left = tuple(written for written in row.unsettled if written.version_ms != version)
-        self.row = row._replace(
-            intended_version_ms=version, intended_fingerprint=content, unsettled=(*left, Stored(version, content, None))
-        )
-
-    def settled(self, **fields: Any) -> Known:
-        assert self.row is not None
-        return self.row._replace(unsettled=(), **fields)
+        version_ms, sighted_ms = (booking_version(row, wanted, self.now_ms), first_sight_ms(row, content, self.now_ms))
+        return Write(Verb.UPDATE, "7", wanted.slot, (), content, version_ms, "new", sighted_ms=sighted_ms)
 
     def apply(self, version: int, content: bytes) -> None:
         """Wingfield's rule; assume that it remembers the versions of deleted bookings."""
@@ -207,19 +174,19 @@ TestLife = Life.TestCase
 
 def test_the_same_content_after_a_lost_answer_is_the_same_write_a_year_later() -> None:
     life = Life()
-    life.write("applied, answer lost")
+    life.write(Ending.UNANSWERED, applied=True)
     life.clock_jumps(365 * 86_400_000)
-    life.write("acknowledged")
+    life.write(Ending.ACKNOWLEDGED, applied=True)
     assert life.sent[0] == life.sent[1]
 
 
 def test_a_return_to_earlier_content_after_a_lost_answer_is_a_new_version() -> None:
     life = Life()
-    life.write("acknowledged")
-    life.source_changes(1, None)
-    life.write("applied, answer lost")
-    life.source_changes(0, None)
-    life.write("acknowledged")
+    life.write(Ending.ACKNOWLEDGED, applied=True)
+    life.source_changes(25, None)
+    life.write(Ending.UNANSWERED, applied=True)
+    life.source_changes(24, None)
+    life.write(Ending.ACKNOWLEDGED, applied=True)
     versions = [version for version, _ in life.sent]
     assert versions == sorted(set(versions))
     assert life.server == life.sent[-1]

@@ -7,22 +7,18 @@ import json
 import logging
 import re
 import traceback
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import structlog
+from starlette.responses import JSONResponse
 
 from bridge import log as logs
 from bridge.cli import once
-from bridge.cli.output import visible
-from bridge.config.loading import load_config
-from bridge.errors import BridgeError, ConfigError, ExitStatus
+from bridge.errors import BridgeError, ExitStatus
 from bridge.http.client import Timeouts
-from bridge.model import Held
-from bridge.sync.narrator import LogNarrator, withheld_advice
-from bridge.sync.result import PassResult
+from bridge.sync.narrator import LogNarrator, Narrator, withheld_advice
 from tests.support.builders import HOUR, NOON, THREE
 from tests.support.club import Club, Crash, Recorder, is_write
 
@@ -52,7 +48,7 @@ class Telling(Recorder):
 
     def __getattribute__(self, name: str) -> Any:
         remember = super().__getattribute__(name)
-        if name.startswith("_") or not hasattr(LogNarrator, name):
+        if not hasattr(Narrator, name) or name.startswith("_"):
             return remember
 
         def tell(*args: Any) -> None:
@@ -96,13 +92,6 @@ class Search:
         return sorted(set(found))
 
 
-def test_the_search_finds_what_is_there() -> None:
-    search = Search()
-    search.hear("here", "… OKAPI.player0@example.com")
-    search.hear_error("there", ValueError(PASSWORD))
-    assert search.finds() == ["here: okapi", "there: ZEBRA"]
-
-
 FAULTS: list[dict[str, Any]] = [
     *({"kind": "status", "status": status} for status in (500, 400, 401, 403, 404, 409, 422)),
     {"kind": "status", "status": 429, "retry_after": "60"},
@@ -139,7 +128,11 @@ async def drive(club: Club, search: Search) -> None:
         except (BridgeError, Crash) as error:
             search.hear_error(place, error)
             return
-        hear_result(search, place, result)
+        search.hear(f"{place}: repr", repr(result))
+        search.hear(f"{place}: json", json.dumps(once.pass_json(result, dry_run=True)))
+        search.hear(f"{place}: advice", withheld_advice(result))
+        for trouble in result.errors:
+            search.hear_error(f"{place}: error", trouble)
 
     numbers = a_day(club)
     await run("first")
@@ -178,33 +171,20 @@ async def drive(club: Club, search: Search) -> None:
     await run("last")
 
 
-def hear_result(search: Search, place: str, result: PassResult) -> None:
-    search.hear(f"{place}: repr", repr(result))
-    search.hear(f"{place}: json", json.dumps(once.pass_json(result, dry_run=True)))
-    search.hear(f"{place}: advice", withheld_advice(result))
-    for error in result.errors:
-        search.hear_error(f"{place}: error", error)
-
-
 async def test_no_secret_and_no_address_in_any_log_error_repr_traceback_or_state(club: Club) -> None:
     out = io.StringIO()
     logs.configure("debug", out)
-    for name in ("httpx", "httpcore", "asyncio"):
-        logging.getLogger(name).setLevel(logging.DEBUG)
-    everything = logging.StreamHandler(out)
-    logging.getLogger().addHandler(everything)
+    logging.getLogger().addHandler(logging.StreamHandler(out))
     logging.getLogger().setLevel(logging.DEBUG)
-    for name in ("httpx", "httpcore"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     search = Search()
     await drive(club, search)
-    for thing in (club.config, club.services, club.ledger, club.ledger.known, club.ledger.held()):
-        search.hear(f"repr of {type(thing).__name__}", repr(thing))
     assert club.services is not None
+    clients = (club.services.launch27, club.services.wingfield)
+    state = (club.ledger, club.ledger.known, club.ledger.held())
+    for thing in (club.config, club.services, *state, *clients, *(client.http for client in clients)):
+        search.hear(f"repr of {type(thing).__name__}", repr(thing))
     for session in club.services.sessions:
         search.hear("repr of a session", repr(session) + str(session) + repr(session.token))
-    for client in (club.services.launch27, club.services.wingfield):
-        search.hear("repr of a client", repr(client) + repr(client.http))
     for path in club.folder.iterdir():
         search.hear(f"file {path.name}", path.read_bytes().decode("latin-1"))
     search.hear("log", out.getvalue())
@@ -222,38 +202,12 @@ async def test_the_state_holds_no_address_in_any_encoding(club: Club) -> None:
     await club.close()
     for path in club.folder.iterdir():
         content = path.read_bytes()
-        for word in (*PLAYERS, CLUB, SECOND, "example.com"):
-            for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
-                assert word.encode(encoding) not in content
+        for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
+            assert not [word for word in ("okapi", "example.com") if word.encode(encoding) in content]
         assert path.stat().st_mode & 0o077 == 0
 
 
-async def test_no_part_of_the_configuration_shows_what_is_private(club: Club) -> None:
-    club.remap(fallback_email=PLAYERS[0])
-    config = club.config
-    accounts = config.launch27.accounts
-    sections = (config.launch27, config.wingfield, config.sync, config.mapping)
-    secrets = (config.wingfield.token, *(account.password for account in accounts))
-    for part in (config, *sections, *config.courts, *accounts, *secrets):
-        assert not any(word in repr(part) + str(part) for word in SEARCHED)
-
-
 # --- where requests go ---
-
-
-@pytest.mark.parametrize(
-    "host", ["example.com", "10.0.0.1", "localhost.example.com", "127.0.0.1.example.com", "[::2]", "0.0.0.0"]
-)
-@pytest.mark.parametrize("section", ["launch27", "wingfield"])
-def test_only_https_is_spoken_but_with_loopback(
-    write_config: Callable[..., Path], sandbox: Any, host: str, section: str
-) -> None:
-    url = getattr(sandbox, section).url
-    path = write_config({f'base_url = "{url}"': f'base_url = "http://{host}/latest"'})
-    with pytest.raises(ConfigError) as caught:
-        load_config(path, {})
-    assert [problem.place for problem in caught.value.problems] == [f"{section}.base_url"]
-    assert caught.value.exit_status is ExitStatus.CONFIG
 
 
 @pytest.mark.parametrize("world", ["launch27", "wingfield"])
@@ -293,17 +247,10 @@ async def test_nothing_a_booking_says_is_run_or_reaches_the_terminal(club: Club,
     out = io.StringIO()
     logs.configure("debug", out)
     evil_json = evil.encode("utf-8", "replace").decode()
-    club.book(
-        1,
-        24,
-        owner=CLUB,
-        name=evil_json,
-        email=PLAYERS[0],
-        customer_notes=evil_json,
-        digest=evil_json,
-        location={"id": evil_json, "name": evil_json},
-        custom_fields=[{"code": evil_json, "label": evil_json, "value": evil_json}],
-    )
+    texts: dict[str, Any] = dict.fromkeys(("name", "customer_notes", "digest"), evil_json)
+    field = dict.fromkeys(("code", "label", "value"), evil_json)
+    place = {"id": evil_json, "name": evil_json}
+    club.book(1, 24, owner=CLUB, email=PLAYERS[0], **texts, location=place, custom_fields=[field])
     club.book(2, 24, owner=CLUB, email=evil_json, service_date=evil_json)
     worse = club.book(2, 25, owner=CLUB, email=evil_json)
     club.launch27.bookings[worse]["id"] = evil_json
@@ -327,29 +274,19 @@ async def test_an_id_that_is_no_number_never_becomes_a_path(club: Club, id_: str
     assert not any("/bookings/" in entry.path for entry in club.launch27.log)
 
 
-@pytest.mark.parametrize("evil", EVIL[:2], ids=range(2))
-def test_a_terminal_is_safe_from_control_characters(evil: str) -> None:
-    shown = visible(evil)
-    assert "\x1b" not in shown
-    assert "\x07" not in shown
-    assert "\r" not in shown
-    assert logs.printable(evil).isprintable()
+def test_a_log_line_is_safe_from_control_characters() -> None:
+    assert all(logs.printable(evil).isprintable() for evil in EVIL)
 
 
 @pytest.mark.parametrize("error_type", ["<b>okapi@example.com</b>", "x" * 500, "\x1b[31m", "a b", 7, None])
-async def test_a_foreign_error_type_is_not_repeated(club: Club, error_type: object) -> None:
+async def test_a_foreign_error_type_is_not_repeated(
+    club: Club, error_type: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Wingfield's ``error.type`` becomes a reason only when it is a word."""
-    from starlette.responses import Response
-
     club.book(1, 24, owner=CLUB, email=PLAYERS[0])
-    body = json.dumps({"error": {"type": error_type, "message": "okapi@example.com is busy"}}).encode()
-    club.wingfield.failure = lambda status: Response(  # type: ignore[method-assign]
-        body, status, media_type="application/json"
-    )
+    body = {"error": {"type": error_type, "message": "okapi@example.com is busy"}}
+    monkeypatch.setattr(club.wingfield, "failure", lambda status: JSONResponse(body, status))
     club.wingfield.faults.add("status", status=400, times=None, match=is_write)
     result = await club.run()
     said = repr(result) + "".join(map(str, result.errors)) + repr(result.held)
-    assert "okapi" not in said
-    assert "xxxxx" not in said
-    assert "\x1b" not in said
-    assert all(isinstance(each, Held | Held) for each in result.held)
+    assert not [word for word in ("okapi", "xxxxx", "\x1b") if word in said]

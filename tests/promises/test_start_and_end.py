@@ -8,56 +8,26 @@ from typing import Any
 import pytest
 
 from bridge.config.schema import CourtRule
-from tests.support.builders import NOON, ONE
+from tests.support.builders import DOCUMENTED, NOON, ONE
 from tests.support.club import Club, service
 
-EXAMPLE: dict[str, Any] = {
-    "id": 1,
-    "digest": "Nc…c2",
-    "service_date": "2019-08-15T14:30:00Z",
-    "arrival_window": 0,
-    "active": True,
-    "completed": False,
-    "location": {"id": 1, "name": "Sandbox"},
-    "name": "First Last",
-    "email": "user@email.com",
-    "phone": "…",
-    "frequency": {"id": 1, "interval": "o", "name": "One Time"},
-    "customer_notes": None,
-    "services": [
-        {
-            "id": 1,
-            "name": "…",
-            "price": 99.0,
-            "extras": None,
-            "pricing_parameters": None,
-            "hourly": {"quantity": 1, "minutes": 90},
-        }
+
+@pytest.mark.parametrize(
+    ("date", "start", "end"),
+    [
+        pytest.param("2019-08-15T14:30:00Z", "2019-08-15T14:30:00Z", "2019-08-15T16:00:00Z", id="an instant"),
+        pytest.param("2019-08-15T14:30:00", "2019-08-15T18:30:00Z", "2019-08-15T20:00:00Z", id="legacy wall time"),
     ],
-    "teams": [],
-    "custom_fields": [],
-    "actions": {"edit": True, "cancel": True},
-}
-"""The customer's booking of Launch27's documentation."""
-
-
-async def test_the_documented_booking_goes_all_the_way(club: Club) -> None:
-    club.now = datetime(2019, 8, 15, 8, tzinfo=UTC)
-    club.launch27.add_booking(**EXAMPLE)
-    await club.expect(created=1)
-    stored = club.stored(1)
-    assert (stored["courtId"], stored["externalCourtBookingId"]) == (ONE, "1")
-    assert club.times_of(1) == ("2019-08-15T14:30:00Z", "2019-08-15T16:00:00Z")
-    assert club.emails_of(1) == ["user@email.com"]
-    assert club.version(1) == "2019-08-15T08:00:00Z"
-
-
-async def test_the_documented_booking_with_a_legacy_wall_time_goes_all_the_way(club: Club) -> None:
+)
+async def test_the_documented_booking_goes_all_the_way(club: Club, date: str, start: str, end: str) -> None:
     club.now = datetime(2019, 8, 15, 8, tzinfo=UTC)
     club.launch27.timezone = club.launch27.settings["timezone"] = "America/New_York"
-    club.launch27.add_booking(**{**EXAMPLE, "service_date": "2019-08-15T14:30:00"})
+    club.launch27.add_booking(**{**DOCUMENTED, "service_date": date})
     await club.expect(created=1)
-    assert club.times_of(1) == ("2019-08-15T18:30:00Z", "2019-08-15T20:00:00Z")
+    assert (club.stored(1)["courtId"], club.stored(1)["externalCourtBookingId"]) == (ONE, "1")
+    assert club.times_of(1) == (start, end)
+    assert club.emails_of(1) == ["user@email.com"]
+    assert club.version(1) == "2019-08-15T08:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -116,9 +86,7 @@ async def test_two_services_for_the_same_court_add_up_and_racket_hire_adds_nothi
 
 
 async def test_editing_service_minutes_updates_without_one_version_conflict(club: Club) -> None:
-    for n in range(12):
-        club.book(1 + n % 3, 24 + 2 * (n // 3))
-    await club.run()
+    await club.bridged(*((court, hour) for court in (1, 2, 3) for hour in (24, 26, 28, 30)))
     club.remap(service_minutes={1: 90, 2: 75})
     await club.expect(updated=8, unchanged=4)
     assert club.rejections == []

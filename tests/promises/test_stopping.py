@@ -17,7 +17,9 @@ async def stopped_at(club: Club, hanging: Fault) -> PassResult:
     """Run a pass, tell it to stop while a request hangs, let that go on, and return the result."""
     running = asyncio.create_task(club.run())
     await hanging.struck.reached()
-    club.stop_now()
+    assert club.services is not None
+    club.stop.set()
+    club.services.stop()
     hanging.release()
     return await running
 
@@ -36,7 +38,8 @@ async def test_a_stop_finishes_the_cycle_first(club: Club, old: list[Place], aft
     assert (await stopped_at(club, hanging)).status is ExitStatus.TRY_LATER
     assert stand(club, numbers, new)
     assert club.rejections == []
-    await club.start_again()
+    await club.close()
+    club.stop.clear()
     assert (await club.run()).status is ExitStatus.OK
     assert set(club.wingfield.bookings) == keys([*numbers, *others])
     sent = [(entry.id, entry.body["externalUpdatedAt"]) for entry in club.writes if entry.status]

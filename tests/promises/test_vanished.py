@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bridge.errors import ExitStatus
-from tests.support.builders import EMAIL, SECOND, THREE, TWO
-from tests.support.club import Club, is_listing, keys
+from tests.support.builders import EMAIL, SECOND, TWO
+from tests.support.club import Club, Place, at, is_listing, keys
 
 
 @pytest.mark.parametrize("how", ["cancelled", "not found", "no access"])
@@ -28,27 +28,19 @@ async def test_what_is_gone_is_looked_up_by_its_id_and_deleted_once(club: Club, 
     assert set(club.wingfield.bookings) == {str(other)}
 
 
-async def test_a_booking_that_moved_out_of_the_window_is_kept_in_sync(club: Club) -> None:
-    number = await club.one()
-    club.move(number, 2, 20 * 24)
-    await club.expect(updated=1)
-    assert club.slot_of(number) == (TWO, "2026-12-10T12:00:00Z")
-    assert club.deletes == []
-
-
-async def test_a_booking_that_slipped_between_two_pages_is_kept(club: Club) -> None:
-    numbers = await club.some(25)
-    club.launch27.hide(numbers[7])
-    await club.expect(unchanged=25)
-    assert len(club.writes) == 25
-
-
-async def test_a_booking_that_slipped_and_was_edited_is_updated(club: Club) -> None:
-    number = await club.one()
-    club.move(number, 3, 48)
-    club.launch27.hide(number)
-    await club.expect(updated=1)
-    assert club.slot_of(number) == (THREE, "2026-11-22T12:00:00Z")
+@pytest.mark.parametrize(
+    ("place", "hidden"),
+    [((2, 20 * 24), False), ((1, 24), True), ((3, 48), True)],
+    ids=["moved out of the window", "slipped between two pages", "slipped and was edited"],
+)
+async def test_a_booking_that_is_still_active_is_kept_in_sync(club: Club, place: Place, *, hidden: bool) -> None:
+    number, *_ = await club.some(25)
+    club.move(number, *place)
+    club.launch27.hide(number, hidden=hidden)
+    moved = place != (1, 24)
+    await club.expect(updated=int(moved), unchanged=25 - moved)
+    assert club.slot_of(number) == at(place)
+    assert (club.deletes, len(club.writes)) == ([], 25 + moved)
 
 
 @pytest.mark.parametrize(
@@ -75,8 +67,7 @@ async def test_any_other_answer_leaves_it_alone_until_the_next_pass(club: Club, 
 async def test_an_answer_about_another_booking_says_nothing(club: Club) -> None:
     number = await club.one()
     club.launch27.hide(number)
-    club.launch27.bookings[number]["id"] = 77
-    club.launch27.bookings[number]["active"] = False
+    club.launch27.bookings[number].update(id=77, active=False)
     await club.try_later()
     assert club.deletes == []
 
@@ -132,18 +123,16 @@ async def test_an_incomplete_listing_vanishes_none_of_its_accounts_bookings(club
 
 async def test_one_accounts_incomplete_listing_does_not_keep_the_others_bookings(club: Club) -> None:
     club.accounts = 2
-    first, second = club.book(1, 24, owner=EMAIL), club.book(2, 24, owner=SECOND)
-    keep = [club.book(3, 24, owner=EMAIL), club.book(3, 25, owner=SECOND)]
+    (first, *keep), (second, *kept) = club.books(2, owner=EMAIL), club.books(2, 30, owner=SECOND)
     await club.run()
     club.vanish(first, second)
     club.launch27.add_account(SECOND, "changed")
     club.launch27.expire_tokens()
     assert (await club.run()).status is ExitStatus.CREDENTIALS
-    assert club.deletes == [str(first)]
-    assert club.look_ups(second) == 0
+    assert (club.deletes, club.look_ups(second)) == ([str(first)], 0)
     club.launch27.add_account(SECOND, club.password)
     await club.expect(deleted=1, unchanged=2)
-    assert set(club.wingfield.bookings) == keys(keep)
+    assert set(club.wingfield.bookings) == keys(keep + kept)
 
 
 async def test_an_incomplete_listing_still_brings_what_it_has(club: Club) -> None:
@@ -159,40 +148,36 @@ async def test_an_incomplete_listing_still_brings_what_it_has(club: Club) -> Non
 # --- beyond the window, and before it ---
 
 
-async def test_a_bridged_booking_beyond_the_window_is_looked_up_at_most_once_a_day(club: Club) -> None:
+@pytest.mark.parametrize("cancelled", [False, True], ids=["lives", "was cancelled"])
+async def test_a_bridged_booking_beyond_the_window_is_looked_up_once_a_day(club: Club, *, cancelled: bool) -> None:
     number = await club.one()
     club.move(number, 1, 20 * 24)
     await club.run()
-    assert club.look_ups(number) == 1
+    if cancelled:
+        club.launch27.cancel(number)
     for _ in range(5):
         club.tick(hours=4)
         await club.expect()
     assert club.look_ups(number) == 1
     club.tick(hours=4)
-    await club.expect(unchanged=1)
+    await club.expect(deleted=int(cancelled), unchanged=int(not cancelled))
     assert club.look_ups(number) == 2
 
 
-async def test_a_booking_beyond_the_window_that_was_cancelled_is_found_within_a_day(club: Club) -> None:
-    number = await club.one()
-    club.move(number, 1, 20 * 24)
-    await club.run()
-    club.launch27.cancel(number)
-    await club.expect()
-    club.tick(hours=24)
-    await club.expect(deleted=1)
-
-
 async def test_a_booking_whose_day_has_passed_is_history_and_not_deleted(club: Club) -> None:
+    """When it comes back it is bridged again."""
     number = club.book(1, 1)
     await club.run()
     club.tick(days=2)
     club.launch27.vanish(number)
     await club.expect()
-    assert club.look_ups(number) == 0
-    assert club.deletes == []
+    assert (club.look_ups(number), club.deletes, club.ledger.known) == (0, [], {})
     assert club.slot_of(number) is not None
-    assert club.ledger.known == {}
+    club.launch27.restore(number)
+    club.move(number, 2, 5 * 24)
+    assert (await club.run()).status is ExitStatus.OK
+    assert club.slot_of(number) == (TWO, "2026-11-25T12:00:00Z")
+    assert club.rejections == []
 
 
 async def test_history_ends_where_the_windows_first_day_begins(club: Club) -> None:
@@ -203,14 +188,3 @@ async def test_history_ends_where_the_windows_first_day_begins(club: Club) -> No
     club.vanish(history, vanished)
     await club.expect(deleted=1)
     assert club.deletes == [str(vanished)]
-
-
-async def test_a_booking_that_comes_back_from_history_is_bridged_again(club: Club) -> None:
-    number = club.book(1, 1)
-    await club.run()
-    club.tick(days=3)
-    await club.run()
-    club.move(number, 2, 5 * 24)
-    assert (await club.run()).status is ExitStatus.OK
-    assert club.slot_of(number) == (TWO, "2026-11-25T12:00:00Z")
-    assert club.rejections == []

@@ -29,35 +29,33 @@ def gaps(club: Club, number: int) -> list[timedelta]:
 
 @dated
 async def test_a_version_is_the_sources_modification_time(club: Club) -> None:
-    number = club.book(1, 24)
-    club.tick(hours=2)
+    number = club.book()
+    for hour, court in ((12, 1), (15, 2)):
+        club.move(number, court, 24)
+        club.tick(hours=3)
+        await club.run()
+        assert club.version(number) == f"2026-11-20T{hour}:00:00Z"
+
+
+FIRST_SIGHT = "2026-11-20T12:00:00Z"
+ODD = [None, "", "yesterday", 7, "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"]
+
+
+@pytest.mark.parametrize(
+    ("field", "updated_at", "version"),
+    [
+        pytest.param("touched", "2026-11-02T10:00:00Z", "2026-11-01T10:00:00Z", id="another field may carry it"),
+        pytest.param("updated_at", "2026-11-20T10:00:00", "2026-11-20T09:00:00Z", id="without an offset: wall time"),
+        *(pytest.param("updated_at", odd, FIRST_SIGHT, id=f"{odd!r} is none: first sight") for odd in ODD),
+    ],
+)
+async def test_a_version_is_made_of_a_usable_modification_time_else_first_sight(
+    club: Club, field: str, updated_at: object, version: str
+) -> None:
+    club.remap(updated_at_field=field)
+    number = club.book(touched="2026-11-01T10:00:00Z", updated_at=updated_at)
     await club.run()
-    assert club.version(number) == "2026-11-20T12:00:00Z"
-    club.tick(hours=1)
-    club.move(number, 2, 24)
-    club.tick(hours=1)
-    await club.run()
-    assert club.version(number) == "2026-11-20T15:00:00Z"
-
-
-async def test_another_field_may_carry_the_modification_time(club: Club) -> None:
-    club.remap(updated_at_field="touched")
-    number = club.book(1, 24, touched="2026-11-01T10:00:00Z", updated_at="2026-11-02T10:00:00Z")
-    await club.run()
-    assert club.version(number) == "2026-11-01T10:00:00Z"
-
-
-async def test_a_modification_time_without_an_offset_is_wall_time(club: Club) -> None:
-    number = club.book(1, 24, updated_at="2026-11-20T10:00:00")
-    await club.run()
-    assert club.version(number) == "2026-11-20T09:00:00Z"
-
-
-@pytest.mark.parametrize("odd", [None, "", "yesterday", 7, "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
-async def test_without_a_usable_modification_time_it_is_the_first_sight(club: Club, odd: object) -> None:
-    number = club.book(1, 24, updated_at=odd)
-    await club.run()
-    assert club.version(number) == "2026-11-20T12:00:00Z"
+    assert club.version(number) == version
 
 
 @pytest.mark.parametrize("adopted", [True, False])
@@ -74,23 +72,18 @@ async def test_first_sight_is_remembered_while_wingfield_is_away(club: Club, ado
     assert club.version(number) == "2026-11-20T12:00:00Z"
 
 
-async def test_first_sight_is_remembered_while_the_booking_is_held(club: Club) -> None:
-    stranger = club.stranger(ONE)
-    number = club.book(1, 24)
-    await club.expect(held={number: "court_booking_overlap"})
-    club.wingfield.remove_stranger(stranger)
+@pytest.mark.parametrize("ours", [False, True], ids=["a stranger", "another of ours"])
+async def test_first_sight_is_remembered_while_somebody_blocks_it(club: Club, *, ours: bool) -> None:
+    blocks = club.book() if ours else club.stranger(ONE)
+    number = club.book()
+    await club.expect(created=int(ours), held={number: "court_booking_overlap"})
     club.tick(hours=5)
-    await club.expect(created=1)
-    assert club.version(number) == "2026-11-20T12:00:00Z"
-
-
-async def test_first_sight_is_remembered_for_a_booking_that_another_of_ours_blocks(club: Club) -> None:
-    first, second = club.book(1, 24), club.book(1, 24)
-    await club.expect(created=1, held={second: "court_booking_overlap"})
-    club.tick(hours=5)
-    club.launch27.cancel(first)
-    await club.expect(created=1, deleted=1)
-    assert club.version(second) == "2026-11-20T12:00:00Z"
+    if isinstance(blocks, int):
+        club.launch27.cancel(blocks)
+    else:
+        club.wingfield.remove_stranger(blocks)
+    await club.expect(created=1, deleted=int(ours))
+    assert club.version(number) == FIRST_SIGHT
 
 
 # --- stored before it is sent ---
@@ -138,13 +131,14 @@ async def test_a_version_grows_by_a_millisecond_when_the_source_time_does_not(
     assert club.rejections == []
 
 
-async def test_a_version_never_goes_back_with_the_clock(club: Club) -> None:
+async def test_a_version_never_goes_back_with_the_clock_nor_with_the_content(club: Club) -> None:
     number = await club.one()
-    for court in (2, 3):
+    for court in (2, 1):
         club.tick(hours=-5)
         club.move(number, court, 24)
         await club.expect(updated=1)
     assert gaps(club, number) == [MILLISECOND] * 2
+    assert club.slot_of(number) == (ONE, "2026-11-21T12:00:00Z")
 
 
 async def test_a_booking_that_leaves_and_returns_has_higher_versions_each_time(club: Club) -> None:
@@ -157,16 +151,6 @@ async def test_a_booking_that_leaves_and_returns_has_higher_versions_each_time(c
     assert len(gaps(club, number)) == 4
     assert min(gaps(club, number)) >= MILLISECOND
     assert club.rejections == []
-
-
-async def test_content_that_goes_back_to_what_it_was_gets_a_new_version(club: Club) -> None:
-    number = await club.one()
-    club.move(number, 2, 24)
-    await club.run()
-    club.move(number, 1, 24)
-    await club.expect(updated=1)
-    assert min(gaps(club, number)) >= MILLISECOND
-    assert club.slot_of(number) == (ONE, "2026-11-21T12:00:00Z")
 
 
 @pytest.mark.parametrize("fault", ["lose", "refuse", "hang"])
@@ -185,13 +169,18 @@ async def test_what_may_have_been_sent_counts_too(club: Club, fault: str) -> Non
     await club.expect(unchanged=1)
 
 
-async def test_content_that_was_rejected_counts_as_sent(club: Club) -> None:
+@pytest.mark.parametrize("moves", [True, False])
+async def test_content_that_was_rejected_counts_as_sent(club: Club, *, moves: bool) -> None:
+    """Other content goes above, the same goes again under the same version."""
     number = club.book(1, 24)
     club.wingfield.faults.add("status", status=400, match=of("PUT", number))
     await club.run()
-    club.move(number, 2, 24)
+    if moves:
+        club.move(number, 2, 24)
+    else:
+        club.tick(hours=2)
     await club.expect(created=1)
-    assert gaps(club, number) == [MILLISECOND]
+    assert gaps(club, number) == [MILLISECOND * moves]
 
 
 # --- the same content ---
@@ -217,15 +206,6 @@ async def test_a_write_whose_answer_was_lost_is_sent_again_under_the_same_versio
     assert set(club.sent_versions(number)) == {"2026-11-20T12:00:00Z"}
 
 
-async def test_content_that_was_rejected_is_sent_again_under_the_same_version(club: Club) -> None:
-    number = club.book(1, 24)
-    club.wingfield.faults.add("status", status=400, match=of("PUT", number))
-    await club.run()
-    club.tick(hours=2)
-    await club.expect(created=1)
-    assert set(club.sent_versions(number)) == {"2026-11-20T12:00:00Z"}
-
-
 async def test_a_pass_over_an_unchanged_source_writes_nothing(club: Club) -> None:
     await club.some(12)
     club.tick(hours=1)
@@ -238,16 +218,7 @@ async def test_a_pass_over_an_unchanged_source_writes_nothing(club: Club) -> Non
 # --- the version of a delete ---
 
 
-async def test_the_version_of_a_delete_is_the_moment_it_was_found_gone(club: Club) -> None:
-    number = await club.one()
-    club.tick(hours=3)
-    club.launch27.cancel(number)
-    club.tick(minutes=1)
-    await club.run()
-    assert club.sent_versions(number)[-1] == "2026-11-20T15:01:00Z"
-
-
-async def test_that_moment_is_remembered_while_the_delete_is_withheld(club: Club) -> None:
+async def test_the_moment_it_was_found_gone_is_remembered_while_the_delete_is_withheld(club: Club) -> None:
     club.limit(max_delete_count=0, max_delete_fraction=0.0)
     number, _ = await club.some(2)
     club.launch27.vanish(number)
@@ -269,9 +240,10 @@ async def test_the_version_of_a_delete_is_above_all_that_was_sent(club: Club) ->
 
 
 async def test_a_delete_whose_answer_was_lost_is_sent_again_under_the_same_version(club: Club) -> None:
+    """It is the moment it was found gone."""
     number = await club.one()
-    club.tick(hours=1)
     club.launch27.cancel(number)
+    club.tick(hours=1)
     club.wingfield.faults.add("lose", times=None)
     await club.try_later()
     club.clear_faults()

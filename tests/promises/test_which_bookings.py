@@ -12,10 +12,9 @@ from tests.support.club import Club, is_listing, keys, service
 
 async def test_every_active_booking_of_every_account_arrives(club: Club) -> None:
     club.accounts = 2
-    first = [club.book(1, 24 + hour, owner=EMAIL) for hour in range(12)]
-    second = [club.book(2, 24 + hour, owner=SECOND) for hour in range(12)]
+    booked = [*club.books(12, owner=EMAIL), *club.books(12, 40, owner=SECOND)]
     await club.expect(created=24)
-    assert set(club.wingfield.bookings) == keys(first + second)
+    assert set(club.wingfield.bookings) == keys(booked)
 
 
 async def test_every_page_of_a_server_with_smaller_pages_arrives(club: Club) -> None:
@@ -28,8 +27,7 @@ async def test_every_page_of_a_server_with_smaller_pages_arrives(club: Club) -> 
 
 @pytest.mark.parametrize("count", [0, 1, 10, 20, 21])
 async def test_a_listing_ends_with_an_empty_page(club: Club, count: int) -> None:
-    club.books(count)
-    assert (await club.run()).record.created == count
+    await club.some(count)
     assert str(count) in {entry.body["offset"] for entry in club.asked("customer", "bookings")}
 
 
@@ -64,12 +62,10 @@ async def test_the_window_moves_with_the_day(club: Club) -> None:
 
 async def test_a_forecasted_booking_is_none_until_it_is_made_real(club: Club) -> None:
     club.staff()
-    number = club.book(1, 24, forecasted=True)
-    club.book(2, 24)
-    await club.expect(created=1)
-    assert club.slot_of(number) is None
+    number = club.book(forecasted=True)
+    await club.expect()
     club.launch27.make_real(number)
-    await club.expect(created=1, unchanged=1)
+    await club.expect(created=1)
 
 
 @pytest.mark.parametrize("mark", [{"forecasted": True}, {"booking_status": "forecasted"}])
@@ -115,13 +111,13 @@ async def test_a_booking_that_two_accounts_list_is_one_booking(club: Club) -> No
 
 
 async def test_seen_is_each_booking_once(club: Club) -> None:
-    created, moved, same, gone = (club.book(1, 24 + n) for n in range(4))
+    created, moved, _, gone = (club.book(1, 24 + n) for n in range(4))
     club.launch27.hide(created)
     await club.run()
     club.launch27.hide(created, hidden=False)
     club.move(moved, 2, 25)
     club.launch27.cancel(gone)
     club.book(9, 30)
-    held = club.book(1, 31, email=None)
+    club.book(1, 31, email=None)
     result = await club.expect(created=1, updated=1, deleted=1, unchanged=1, ignored=1, held=1)
-    assert (result.record.seen, same, held) == (5, 1003, 1006)
+    assert result.record.seen == 5

@@ -10,8 +10,7 @@ from tests.support.club import Club
 
 
 async def test_a_state_belongs_to_one_host_one_service_and_one_prefix(club: Club) -> None:
-    club.book(1, 24)
-    await club.run()
+    await club.one()
     await club.close()
     requests = club.launch27.requests, club.wingfield.requests
     host, service = club.config.launch27.host, club.config.wingfield.external_service_id
@@ -19,11 +18,9 @@ async def test_a_state_belongs_to_one_host_one_service_and_one_prefix(club: Club
     with pytest.raises(StateError) as caught:
         await club.run()
     assert caught.value.exit_status is ExitStatus.STATE
-    for part in (str(club.state), host, service, "north-"):
-        assert part in str(caught.value)
+    assert all(part in str(caught.value) for part in (str(club.state), host, service, "north-"))
     club.remap(id_prefix="")
-    address = club.launch27.address
-    club.launch27.address = "http://127.0.0.1:9"
+    address, club.launch27.address = club.launch27.address, "http://127.0.0.1:9"
     with pytest.raises(StateError, match=host):
         await club.run(dry_run=True)
     club.launch27.address = address
@@ -38,9 +35,8 @@ async def test_a_state_belongs_to_one_host_one_service_and_one_prefix(club: Club
 async def test_the_bookings_of_an_account_that_left_are_looked_up_in_those_that_stay(club: Club) -> None:
     """One of its bookings is the other account's, too: that one stays."""
     club.accounts = 2
-    club.launch27.add_account("third@example.com", club.password)
-    shared, own = club.book(1, 24, owner=SECOND), club.book(2, 24, owner=SECOND)
-    club.book(3, 24, owner=EMAIL)
+    shared, own = club.books(2, owner=SECOND)
+    club.book(3, owner=EMAIL)
     await club.run()
     club.accounts = 1
     club.launch27.give(shared, EMAIL)
@@ -49,8 +45,7 @@ async def test_the_bookings_of_an_account_that_left_are_looked_up_in_those_that_
 
 
 async def test_a_changed_password_is_the_same_account(club: Club) -> None:
-    club.book(1, 24)
-    await club.run()
+    await club.one()
     await club.close()
     club.password = "a new one"
     club.launch27.add_account(EMAIL, club.password)

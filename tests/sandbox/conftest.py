@@ -18,8 +18,7 @@ NOON = 1_763_640_000.0  # 2025-11-20T12:00:00Z
 
 
 class Clock:
-    def __init__(self) -> None:
-        self.now = NOON
+    now = NOON
 
     def __call__(self) -> float:
         return self.now
@@ -121,11 +120,6 @@ async def sandbox(clock: Clock) -> AsyncIterator[Sandbox]:
 @pytest.fixture
 def launch27(sandbox: Sandbox) -> Launch27:
     return sandbox.launch27
-
-
-@pytest.fixture
-def wingfield(sandbox: Sandbox) -> Wingfield:
-    return sandbox.wingfield
 
 
 @pytest.fixture

@@ -9,20 +9,13 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-from datetime import UTC, datetime
 
 import httpx
 import pytest
 
-from bridge.sandbox import Launch27, Sandbox, Wingfield
+from bridge.sandbox import Launch27, Sandbox
 from bridge.sandbox import __main__ as command
-from tests.sandbox.conftest import TLS, Caller
-
-
-def test_a_world_that_is_not_listening_has_no_url() -> None:
-    with pytest.raises(RuntimeError, match="Launch27 is not listening"):
-        _ = Launch27().url
+from tests.sandbox.conftest import TLS
 
 
 async def test_a_busy_port_is_an_oserror_and_leaves_nothing_behind() -> None:
@@ -37,14 +30,6 @@ async def test_a_busy_port_is_an_oserror_and_leaves_nothing_behind() -> None:
             pass
     with pytest.raises(RuntimeError, match="not listening"):
         _ = sandbox.launch27.url
-
-
-async def test_the_ports_can_be_chosen() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    async with Sandbox(launch27_port=port) as sandbox:
-        assert sandbox.launch27.url == f"http://127.0.0.1:{port}/latest"
 
 
 async def test_stopping_ends_open_connections_and_hanging_requests() -> None:
@@ -62,58 +47,17 @@ async def test_stopping_ends_open_connections_and_hanging_requests() -> None:
             await http.get(f"{url}/settings")
 
 
-def test_a_sandbox_in_a_thread_is_edited_awaited_and_released_from_outside() -> None:
-    launch27 = Launch27()
-    with Sandbox.in_thread(launch27) as sandbox, httpx.Client(verify=TLS, trust_env=False) as http:
-        url = f"{sandbox.launch27.url}/settings"
-        assert http.get(url).json()["name"] == "Acme"
-        launch27.settings["name"] = "Other"
-        fault = launch27.faults.add("hang")
-        names: list[str] = []
-        caller = threading.Thread(target=lambda: names.append(http.get(url).json()["name"]))
-        caller.start()
-        assert fault.struck.wait(10)
-        fault.release()
-        caller.join(10)
-        assert names == ["Other"]
-    assert not [each for each in threading.enumerate() if each.name.startswith("sandbox")]
+async def connect(sandbox: Sandbox) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", httpx.URL(sandbox.launch27.url).port)
 
 
 async def test_garbage_on_the_socket_is_400_and_silent(sandbox: Sandbox, capfd: pytest.CaptureFixture[str]) -> None:
-    port = int(sandbox.launch27.url.split(":")[2].split("/")[0])
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await connect(sandbox)
     writer.write(b"this is no HTTP\r\n\r\n")
     assert (await reader.readline()).startswith(b"HTTP/1.1 400")
     writer.close()
     await writer.wait_closed()
     assert capfd.readouterr() == ("", "")
-
-
-async def test_a_client_that_leaves_in_the_middle_of_its_body_changes_nothing(
-    sandbox: Sandbox, http: httpx.AsyncClient, launch27: Launch27
-) -> None:
-    port = int(sandbox.launch27.url.split(":")[2].split("/")[0])
-    _, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"POST /latest/login HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
-    await writer.drain()
-    writer.close()
-    await writer.wait_closed()
-    await http.get("/settings")
-    assert [entry.path for entry in launch27.log] == ["/latest/settings"]
-
-
-async def test_every_answer_can_be_delayed(customer: Caller) -> None:
-    customer.world.delay_seconds = 0.02
-    loop = asyncio.get_running_loop()
-    before = loop.time()
-    await customer.ids()
-    assert loop.time() - before >= 0.02
-
-
-def test_the_default_worlds_need_nothing() -> None:
-    sandbox = Sandbox()
-    assert isinstance(sandbox.wingfield, Wingfield)
-    assert datetime.fromtimestamp(sandbox.launch27.clock(), UTC).year >= 2025
 
 
 # --- the process ---
@@ -164,23 +108,6 @@ def test_a_process_stops_by_itself_after_its_time(capsys: pytest.CaptureFixture[
 def test_a_process_says_why_it_cannot_start(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--bookings", "100", "--courts", "1", "--days", "1"]) == 1
     assert capsys.readouterr().err == "sandbox: 100 bookings do not fit on 1 courts in 1 days\n"
-
-
-async def test_only_the_end_of_a_pipe_stops() -> None:
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    reading, writing = os.pipe()
-    command._watch_input(loop, stop, reading)
-    os.write(writing, b"still here")
-    await asyncio.sleep(0)
-    assert not stop.is_set()
-    os.close(writing)
-    await stop.wait()
-    os.close(reading)
-    stop = asyncio.Event()
-    command._watch_input(loop, stop, reading)  # closed: nothing to watch
-    with open(os.devnull) as nothing:  # noqa: ASYNC230, PTH123 - the null device does not block
-        command._watch_input(loop, stop, nothing.fileno())
-    assert not stop.is_set()
 
 
 async def test_the_end_of_the_parent_stops() -> None:

@@ -37,15 +37,11 @@ def test_turns_come_an_interval_apart_with_a_little_jitter_that_is_only_ever_lat
         (1, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, *[900] * 5000]),
     ],
 )
-def test_a_service_that_is_away_is_asked_less_and_less(interval: float, waits: list[float]) -> None:
+def test_a_service_that_is_away_is_asked_less_and_less_until_it_is_back(interval: float, waits: list[float]) -> None:
     backoff = Backoff()
-    assert [backoff.seconds_after(interval, is_refused=False, is_away=True) for _ in waits] == waits
-
-
-def test_the_first_success_ends_the_back_off() -> None:
-    backoff = Backoff(failures=5)
-    assert backoff.seconds_after(60, is_refused=False, is_away=False) == 60
-    assert backoff.seconds_after(60, is_refused=False, is_away=True) == 60
+    for _ in range(2):
+        assert [backoff.seconds_after(interval, is_refused=False, is_away=True) for _ in waits] == waits
+        assert backoff.seconds_after(interval, is_refused=False, is_away=False) == interval
 
 
 @pytest.mark.parametrize(("interval", "seconds"), [(1, 300), (3600, 3600)])
@@ -62,6 +58,9 @@ def test_after_a_refusal_five_minutes_pass_whatever_the_interval_and_whoever_ask
 # --- words ---
 
 
+AWAY = Unavailable("Wingfield", "could not connect")
+
+
 def result_of(outcome: str, *errors: ServiceError, held: int = 0, withheld: tuple[str, ...] = ()) -> PassResult:
     record = PassRecord(0, 5, outcome, 43, 1, 2, 0, 38, 1, held, withheld)
     return PassResult(record, ExitStatus.OK, (), (), errors)
@@ -70,14 +69,12 @@ def result_of(outcome: str, *errors: ServiceError, held: int = 0, withheld: tupl
 @pytest.mark.parametrize(
     ("result", "words"),
     [
-        (result_of("in_step"), "in sync: 41 bookings"),
+        (result_of("in_sync"), "in sync: 41 bookings"),
         (result_of("attention", held=1), "in sync: 41 bookings, 1 held"),
         (result_of("attention", withheld=("1", "2")), "in sync: 41 bookings, 2 deletes withheld"),
+        (result_of("attention", AWAY, held=1), "not in sync: Wingfield: could not connect, 1 held"),
         (result_of("incomplete"), "not in sync: 41 bookings"),
-        (
-            result_of("incomplete", Unavailable("Wingfield", "could not connect")),
-            "not in sync: Wingfield: could not connect",
-        ),
+        (result_of("incomplete", AWAY), "not in sync: Wingfield: could not connect"),
     ],
 )
 def test_the_status_says_how_things_stand(result: PassResult, words: str) -> None:

@@ -18,13 +18,17 @@ import sys
 import tempfile
 import time
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from statistics import linear_regression
+from typing import Any, NamedTuple
 
 from bridge.sandbox import Sandbox
+from tests.support.builders import EMAIL, PASSWORD, TOKEN
+from tests.support.configuration import configuration, introduction, write_config
+from tests.support.daemons import book
 
-EMAIL, PASSWORD = "club@example.com", "correct-horse-battery"
+UUID = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
+ACCOUNT = {"email": EMAIL, "password": PASSWORD, "token": TOKEN}
 BOOKINGS = 100
 WARM_UP_PASSES = 200
 PASSES_BETWEEN_CHANGES = 25
@@ -42,25 +46,8 @@ class Sample(NamedTuple):
     files: int
 
 
-def configuration(launch27: str, wingfield: str, service_id: str, token: str, court: str) -> str:
-    return f"""\
-[launch27]
-base_url = "{launch27}"
-reads_per_second = 1000.0
-read_burst = 10000
-[[launch27.accounts]]
-email = "{EMAIL}"
-password = "{PASSWORD}"
-[wingfield]
-base_url = "{wingfield}"
-external_service_id = "{service_id}"
-token = "{token}"
-[sync]
-interval = "1s"
-[[courts]]
-court_id = "{court}"
-service_ids = [1]
-"""
+def configured(folder: str, world: dict[str, Any]) -> Path:
+    return write_config(Path(folder, "config.toml"), configuration(world, more=['[sync]\ninterval = "1s"']))
 
 
 def started(config: Path, log: Path, *, hurried: bool) -> subprocess.Popen[bytes]:
@@ -99,15 +86,9 @@ def soak(wanted: int) -> bool:
         launch27, wingfield = sandbox.launch27, sandbox.wingfield
         launch27.add_account(EMAIL, PASSWORD)
         launch27.add_service(1, "Court 1")
-        hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
-        numbers = [
-            launch27.add_booking(owner=EMAIL, service_date=hour + timedelta(hours=n), services=[1], minutes=60)
-            for n in range(BOOKINGS)
-        ]
-        config, log = Path(folder, "config.toml"), Path(folder, "log")
-        court = next(iter(wingfield.courts))
-        config.write_text(configuration(launch27.url, wingfield.url, wingfield.service_id, wingfield.token, court))
-        config.chmod(0o600)
+        numbers = book(sandbox, BOOKINGS)
+        world = introduction(launch27, wingfield)
+        config, log = configured(folder, world), Path(folder, "log")
         began = time.monotonic()
         process = started(config, log, hurried=True)
         samples, changes = [], 0
@@ -137,7 +118,7 @@ def soak(wanted: int) -> bool:
 
 def told(samples: list[Sample], changes: int, log: Path, seconds: float) -> bool:
     """Print the figures; return whether they are good."""
-    slope = growth_kib_per_1000(samples)
+    slope = 1000 * linear_regression([each.passes for each in samples], [each.resident_kib for each in samples]).slope
     events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
     # A change is told with what was done and how the pass went; all else is the beginning and the end.
     others = len(events) - 2 * changes - BOOKINGS
@@ -152,31 +133,21 @@ def told(samples: list[Sample], changes: int, log: Path, seconds: float) -> bool
     return slope <= MOST_GROWTH_KIB_PER_1000 and last.files <= first.files + 8 and others <= 10
 
 
-def growth_kib_per_1000(samples: list[Sample]) -> float:
-    """Return the slope of the line that lies nearest to all samples."""
-    mean_passes = sum(each.passes for each in samples) / len(samples)
-    mean_kib = sum(each.resident_kib for each in samples) / len(samples)
-    above = sum((each.passes - mean_passes) * (each.resident_kib - mean_kib) for each in samples)
-    below = sum((each.passes - mean_passes) ** 2 for each in samples)
-    return 1000 * above / below
-
-
 # --- an outage ---
 
 
 def outage() -> bool:
     """Run the daemon with nobody listening at either address; return whether it says little."""
     with socket.socket() as one, socket.socket() as other, tempfile.TemporaryDirectory() as folder:
-        ports = []
         for each in (one, other):
             each.bind(("127.0.0.1", 0))
-            ports.append(each.getsockname()[1])
-        config, log = Path(folder, "config.toml"), Path(folder, "log")
-        uuid = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
-        config.write_text(
-            configuration(f"http://127.0.0.1:{ports[0]}/latest", f"http://127.0.0.1:{ports[1]}", uuid, "tok", uuid)
-        )
-        config.chmod(0o600)
+        world = {
+            "launch27_url": f"http://127.0.0.1:{one.getsockname()[1]}/latest",
+            "wingfield_url": f"http://127.0.0.1:{other.getsockname()[1]}",
+            "service_id": UUID,
+            "courts": [UUID],
+        }
+        config, log = configured(folder, world | ACCOUNT), Path(folder, "log")
         process = started(config, log, hurried=False)
         try:
             time.sleep(OUTAGE_SECONDS)

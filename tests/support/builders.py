@@ -19,6 +19,35 @@ PLAYER = ("player@example.com",)
 COURTS = {f"00000000-0000-4000-8000-00000000000{n}": f"Court {n}" for n in (1, 2, 3)}
 ONE, TWO, THREE = COURT_IDS = tuple(COURTS)
 
+DOCUMENTED: dict[str, Any] = {
+    "id": 1,
+    "digest": "Nc…c2",
+    "service_date": "2019-08-15T14:30:00Z",
+    "arrival_window": 0,
+    "active": True,
+    "completed": False,
+    "location": {"id": 1, "name": "Sandbox"},
+    "name": "First Last",
+    "email": "user@email.com",
+    "phone": "…",
+    "frequency": {"id": 1, "interval": "o", "name": "One Time"},
+    "customer_notes": None,
+    "services": [
+        {
+            "id": 1,
+            "name": "…",
+            "price": 99.0,
+            "extras": None,
+            "pricing_parameters": None,
+            "hourly": {"quantity": 1, "minutes": 90},
+        }
+    ],
+    "teams": [],
+    "custom_fields": [],
+    "actions": {"edit": True, "cancel": True},
+}
+"""The customer's booking of Launch27's documentation."""
+
 
 def slot(hour: float = 24, court: object = 1, hours: float = 1) -> Slot:
     """Return a slot on ``c1``, ``c2`` …, its start counted in hours from NOON."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 from bridge.config.schema import Account, Config, CourtRule, Launch27Config, MappingConfig, SyncConfig, WingfieldConfig
 from bridge.config.secrets import Secret
@@ -33,8 +32,8 @@ QUICK = Backoff(tries=3, in_all=2.0, first=0.001, longest=0.004, jitter=0.001)
 PATIENCE = Timeouts(connect=1.0, read=0.5, write=0.5, total=1.0)
 WRITES = frozenset({"PUT", "DELETE"})
 
-Place = tuple[int, float]
-"""A court (1 to 3), and the hours from NOON to its start."""
+Place = tuple[int, float] | tuple[int, float, int]
+"""A court (1 to 3), the hours from NOON to its start, and the minutes to its end (60)."""
 
 
 class Crash(BaseException):
@@ -53,51 +52,50 @@ class Fuse:
             if self.left < 0:
                 raise Crash
 
-    def around(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the method with a step before it and one after it."""
-
-        async def awaited(*args: Any, **kwargs: Any) -> Any:
-            self.step()
-            result = await method(*args, **kwargs)
-            self.step()
-            return result
-
-        def called(*args: Any, **kwargs: Any) -> Any:
-            self.step()
-            result = method(*args, **kwargs)
-            self.step()
-            return result
-
-        return awaited if inspect.iscoroutinefunction(method) else called
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """The process may die before and after what is done inside."""
+        self.step()
+        yield
+        self.step()
 
 
-class Mortal:
-    """The process may die before and after each call of the methods in ``steps``."""
+class DyingLedger(Ledger):
+    """The real ledger; the process may die before and after each of its transactions."""
 
-    fuse: Fuse
-    steps: ClassVar[frozenset[str]]
-
-    def __getattribute__(self, name: str) -> Any:
-        found = super().__getattribute__(name)
-        return self.fuse.around(found) if name in type(self).steps else found
-
-
-class DyingLedger(Mortal, Ledger):
-    """The real ledger; its steps are its transactions."""
-
-    steps = frozenset({"record", "adopt", "save", "finish"})
     club: Club
 
     def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Stored]) -> None:
         for write in intents:
             self.club.check_intent(write)
-        super().record(intents, outcomes)
+        with self.club.fuse.around():
+            super().record(intents, outcomes)
+
+    def adopt(self, *args: Any) -> None:
+        with self.club.fuse.around():
+            super().adopt(*args)
+
+    def save(self, *args: Any) -> None:
+        with self.club.fuse.around():
+            super().save(*args)
+
+    def finish(self, *args: Any, **more: Any) -> None:
+        with self.club.fuse.around():
+            super().finish(*args, **more)
 
 
-class DyingWingfield(Mortal, WingfieldClient):
-    """The real client; its steps are its requests."""
+class DyingWingfield(WingfieldClient):
+    """The real client; the process may die before and after each of its requests."""
 
-    steps = frozenset({"write", "read"})
+    fuse: Fuse
+
+    async def write(self, *args: Any, **more: Any) -> None:
+        with self.fuse.around():
+            await super().write(*args, **more)
+
+    async def read(self, *args: Any, **more: Any) -> Stored | None:
+        with self.fuse.around():
+            return await super().read(*args, **more)
 
     async def list_bookings(self) -> AsyncGenerator[list[Stored], None]:
         async for page in super().list_bookings():
@@ -122,8 +120,8 @@ class Recorder(Narrator):
         self.skipped.append((id_, count))
 
     def held_changed(self, began: Sequence[Held], ended: Sequence[Held]) -> None:
-        self.began.extend(began)
-        self.ended.extend(ended)
+        self.began += began
+        self.ended += ended
 
     def pass_finished(self, result: PassResult) -> None:
         self.results.append(result)
@@ -233,15 +231,12 @@ class Club:
         self.services.new_pass()
         return self.services
 
-    def _synchronizer(self, config: Config, services: Clients, ledger: Ledger) -> Synchronizer:
-        return Synchronizer(config, services, ledger, self.narrator, clock=lambda: self.now, stop=self.stop)
-
     @property
     def ledger(self) -> DyingLedger:
         if self._ledger is None:
             opened = DyingLedger.open(self.state, self.config.identity)
             assert isinstance(opened, DyingLedger)
-            opened.fuse, opened.club = self.fuse, self
+            opened.club = self
             # A process that dies leaves the file as it is; only a power cut would not.
             opened._connection.execute("PRAGMA synchronous = OFF")
             self._ledger = opened
@@ -262,13 +257,12 @@ class Club:
         """Run one pass of the real bridge. Raises Crash when the fuse burns down."""
         config = self.config
         services = self._connect(config)
-        if dry_run:
-            with Ledger.snapshot(self.state, config.identity) as snapshot:
-                synchronizer = self._synchronizer(config, services, snapshot)
-                return await synchronizer.run_pass(allow_mass_delete=allow, dry_run=True)
         try:
-            synchronizer = self._synchronizer(config, services, self.ledger)
-            return await synchronizer.run_pass(allow_mass_delete=allow, dry_run=False)
+            with Ledger.snapshot(self.state, config.identity) if dry_run else nullcontext(self.ledger) as ledger:
+                synchronizer = Synchronizer(
+                    config, services, ledger, self.narrator, clock=lambda: self.now, stop=self.stop
+                )
+                return await synchronizer.run_pass(allow_mass_delete=allow, dry_run=dry_run)
         except (Crash, BridgeError):
             self.fuse.left = None
             await self.close()
@@ -315,17 +309,6 @@ class Club:
         self.fuse.left = None
         return False
 
-    def stop_now(self) -> None:
-        """What the first SIGTERM does."""
-        assert self.services is not None
-        self.stop.set()
-        self.services.stop()
-
-    async def start_again(self) -> None:
-        """After a stop, a new process."""
-        await self.close()
-        self.stop.clear()
-
     async def lose_state(self) -> None:
         """End the process, and delete its database."""
         await self.close()
@@ -368,7 +351,7 @@ class Club:
 
     async def bridged(self, *places: Place) -> list[int]:
         """Book these places, bridge them, forget what was written, and return the ids."""
-        numbers = [self.book(court, hour) for court, hour in places]
+        numbers = [self.book(*place) for place in places]
         await self.expect(created=len(places))
         self.tick(minutes=1)
         self.wingfield.log.clear()
@@ -421,12 +404,8 @@ class Club:
     def is_alive(self, id_: str) -> bool:
         """Whether the source has it as an active court booking, which nobody may delete."""
         raw = self.launch27.bookings.get(int(id_))
-        if (
-            id_ != str(int(id_))  # a key such as "007" is made of digits, and no booking's own
-            or not isinstance(raw, dict)
-            or raw.get("active") is False
-            or not isinstance(raw.get("services"), list)
-        ):
+        is_own = id_ == str(int(id_))  # a key such as "007" is made of digits, and no booking's own
+        if not (is_own and isinstance(raw, dict) and raw.get("active", True) and isinstance(raw.get("services"), list)):
             return False
         ruled = {number for rule in self.rules for number in rule.service_ids}
         courts = {service["id"] for service in raw["services"]} & ruled
@@ -485,8 +464,7 @@ def service(number: int, minutes: int) -> dict[str, Any]:
 
 def at(place: Place) -> tuple[str, str]:
     """A place as :meth:`Club.slot_of` says it."""
-    court, hour = place
-    return COURT_IDS[court - 1], isoformat(NOON + hour * HOUR)
+    return COURT_IDS[place[0] - 1], isoformat(NOON + place[1] * HOUR)
 
 
 def keys(numbers: Iterable[int]) -> set[str]:

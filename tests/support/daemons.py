@@ -12,10 +12,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
 import structlog
 
 from bridge import log as logs
@@ -23,8 +25,7 @@ from bridge.config.loading import load_config
 from bridge.config.schema import Config
 from bridge.ledger.store import Ledger
 from bridge.sandbox import Sandbox
-from bridge.service.club import Club
-from bridge.service.process import Daemon, Scheduler
+from bridge.service import club, process, watch
 from bridge.service.systemd import Notifier
 from bridge.sync.narrator import LogNarrator
 from tests.support.builders import EMAIL
@@ -44,47 +45,18 @@ def book(sandbox: Sandbox, count: int = 1, *, first_hour: int = 24) -> list[int]
     ]
 
 
-def logins(sandbox: Sandbox) -> int:
-    return sum(entry.path.endswith("/login") for entry in sandbox.launch27.log)
-
-
-def writes(sandbox: Sandbox) -> list[Any]:
-    return [entry for entry in sandbox.wingfield.log if entry.method in {"PUT", "DELETE"}]
-
-
-class Log:
-    """Lines of JSON, as they come, from whatever thread."""
-
-    def __init__(self) -> None:
-        self.lines: list[Line] = []
-        self.others: list[str] = []
-        self._changed = threading.Condition()
-
-    def add(self, text: str) -> None:
-        with self._changed:
-            try:
-                self.lines.append(json.loads(text))
-            except ValueError:
-                self.others.append(text)
-            self._changed.notify_all()
+class Log(list[Line]):
+    """Lines of JSON, in the order in which they came."""
 
     def of(self, event: str) -> list[Line]:
-        return [line for line in self.lines if line["event"] == event]
-
-    def wait(self, event: str, count: int = 1) -> Line:
-        """Wait, in this thread, until there are ``count`` lines of ``event``; return the last of them."""
-        with self._changed:
-            met = self._changed.wait_for(lambda: len(self.of(event)) >= count, PATIENCE_SECONDS)
-        assert met, (event, self.lines, self.others)
-        return self.of(event)[count - 1]
+        return [line for line in self if line["event"] == event]
 
 
 class FakeSystemd:
-    """Listens at a notify socket."""
+    """Listens at a notify socket; a path that begins with a zero byte is an abstract name."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         self.path = path
-        self.messages: list[str] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
         self._socket.settimeout(PATIENCE_SECONDS)
@@ -95,11 +67,10 @@ class FakeSystemd:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
-    def hear(self, wanted: str) -> str:
-        """Wait for a message that contains ``wanted``."""
+    def hear(self, wanted: str = "") -> str:
+        """Wait for a message that contains ``wanted``, and return it."""
         while True:
             message = self._socket.recv(65536).decode()
-            self.messages.append(message)
             if wanted in message:
                 return message
 
@@ -108,82 +79,55 @@ class FakeSystemd:
         return await asyncio.to_thread(self.hear, wanted)
 
     def heard_by_now(self) -> list[str]:
-        """Return what was said since the last one that was waited for."""
-        self._socket.setblocking(False)
+        """Return what was said since the last message that was waited for."""
         heard = []
-        try:
+        self._socket.setblocking(False)
+        with suppress(BlockingIOError):
             while True:
                 heard.append(self._socket.recv(65536).decode())
-        except BlockingIOError:
-            return heard
-        finally:
-            self._socket.settimeout(PATIENCE_SECONDS)
+        self._socket.settimeout(PATIENCE_SECONDS)
+        return heard
 
 
 class Process:
-    """``courtbridge`` as a real process."""
+    """``courtbridge`` as a real process, killed if it takes too long."""
 
     def __init__(self, config: Path, *arguments: str, **environ: str) -> None:
         self.log = Log()
         plain = {name: value for name, value in os.environ.items() if not name.startswith("COURTBRIDGE")}
+        command = [sys.executable, "-m", "bridge", "--config", str(config), *arguments]
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "bridge", "--config", str(config), *arguments],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=plain | environ,
-            text=True,
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=plain | environ, text=True
         )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.popen.stderr is not None
-        for line in self.popen.stderr:
-            self.log.add(line)
+        self._patience = threading.Timer(PATIENCE_SECONDS, self.popen.kill)
+        self._patience.start()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.popen.kill()
-        self.popen.wait()
-        self._reader.join()
-        assert self.popen.stderr is not None
-        self.popen.stderr.close()
+        with self.popen:
+            self.popen.kill()
+        self._patience.cancel()
 
-    def send(self, number: signal.Signals) -> None:
-        self.popen.send_signal(number)
+    def wait(self, event: str, count: int = 1) -> None:
+        """Read the log until there are ``count`` lines of ``event``."""
+        assert self.popen.stderr is not None
+        while len(self.log.of(event)) < count:
+            self.log.append(json.loads(self.popen.stderr.readline()))
 
     def ended(self) -> int:
-        """Wait for the end; return the exit status, negative for a signal."""
-        status = self.popen.wait(PATIENCE_SECONDS)
-        self._reader.join()
-        return status
-
-
-class _Stream(io.StringIO):
-    def __init__(self, add: Callable[[str], None]) -> None:
-        super().__init__()
-        self._add = add
-        self._text = ""
-
-    def write(self, text: str) -> int:
-        self._text += text
-        while "\n" in self._text:
-            line, _, self._text = self._text.partition("\n")
-            self._add(line)
-        return len(text)
-
-
-def _faster(config: Config) -> Config:
-    sync = config.sync.model_copy(update={"interval": config.sync.interval / 5})
-    return config.model_copy(update={"sync": sync})
+        """Wait for the end; return the exit status, negative for a signal. The log must be JSON to its end."""
+        assert self.popen.stderr is not None
+        self.log += map(json.loads, self.popen.stderr)
+        return self.popen.wait()
 
 
 class Here:
     """The daemon in the running event loop; when the test is over, it is told to stop.
 
-    To save time, an interval is a fifth of what is configured, and so is the time in which a file settles.
+    To save time, an interval is a fifth of what is configured, and so is the time in which a file settles,
+    and it looks at its files twenty times a second.
     """
 
     def __init__(
@@ -191,35 +135,33 @@ class Here:
     ) -> None:
         self.config = config
         self.log = Log()
-        self.aside = logs.Aside()
+        self.loads = 0
+        """How often the configuration was read."""
+        self._patch = pytest.MonkeyPatch()
         self._notifier = Notifier(str(notify.path) if notify else "", watchdog_seconds)
         self._added = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        logs.configure("info", _Stream(self._add), self.aside)
-        config = _faster(load_config(self.config, {}))
+        self._patch.setattr(club, "load_config", self._load)
+        self._patch.setattr(watch, "SETTLED_SECONDS", 0.2)
+        self._patch.setattr(process, "BEAT_SECONDS", 0.05)
+        aside = logs.Aside()
+        stream = io.StringIO()
+        stream.write = self._write  # type: ignore[method-assign]
+        logs.configure("info", stream, aside)
+        config = self._load(self.config, {})
         self.ledger = Ledger.open(config.sync.state, config.identity)
-        narrator, scheduler = LogNarrator(lasting=True, aside=self.aside), Scheduler()
-        self.club = Club(config, {}, self.ledger, scheduler, self._notifier, narrator, settled_seconds=0.2)
-        self._instrument(self.club)
-        daemon = Daemon(self.club, scheduler, self._notifier, beat_seconds=0.05)
-        self.task = asyncio.create_task(daemon.run())
+        scheduler, narrator = process.Scheduler(), LogNarrator(lasting=True, aside=aside)
+        self.club = club.Club(config, {}, self.ledger, scheduler, self._notifier, narrator)
+        self.task = asyncio.create_task(process.Daemon(self.club, scheduler, self._notifier).run())
         return self
 
-    def _instrument(self, club: Club) -> None:
-        """Count how often the daemon looks at its files (``beats``), and reads them again (``loads``)."""
-        self.beats, self.loads = 0, 0
-        look, load = club.look_after_configuration, club._load
-
-        def count_beats(*, asked: bool = False) -> None:
-            self.beats += 1
-            look(asked=asked)
-
-        def count_loads() -> Config:
-            self.loads += 1
-            return _faster(load())
-
-        club.look_after_configuration, club._load = count_beats, count_loads  # type: ignore[method-assign]
+    def _load(self, *arguments: Any) -> Config:
+        """Read the configuration; an interval is a fifth of what is configured."""
+        self.loads += 1
+        config = load_config(*arguments)
+        sync = config.sync.model_copy(update={"interval": config.sync.interval / 5})
+        return config.model_copy(update={"sync": sync})
 
     async def __aexit__(self, *_: object) -> None:
         try:
@@ -233,15 +175,24 @@ class Here:
             self.records = self.ledger.passes(1000)[::-1]
             self.ledger.close()
             self._notifier.close()
+            self._patch.undo()
             structlog.reset_defaults()
 
     async def ended(self) -> None:
         """Wait for the end."""
         await asyncio.wait_for(asyncio.shield(self.task), PATIENCE_SECONDS)
 
-    def _add(self, text: str) -> None:
-        self.log.add(text)
-        self._added.set()
+    def _write(self, text: str) -> int:
+        if text.strip():
+            self.log.append(json.loads(text))
+            self._added.set()
+        return len(text)
+
+    def edit(self, old: str, new: str) -> None:
+        """Edit the configuration in place."""
+        text = self.config.read_text()
+        assert old in text
+        self.config.write_text(text.replace(old, new))
 
     async def wait(self, event: str, count: int = 1) -> Line:
         """Wait until there are ``count`` lines of ``event``; return the last of them."""
@@ -252,7 +203,7 @@ class Here:
         """Wait until something holds; it is looked at with every line, and every hundredth of a second."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not holds():
-                assert not self.task.done(), (what, self.log.lines, self.task)
+                assert not self.task.done(), (what, self.log, self.task)
                 self._added.clear()
                 try:
                     await asyncio.wait_for(self._added.wait(), 0.01)
@@ -262,39 +213,3 @@ class Here:
     async def passes(self, count: int) -> None:
         """Wait until there were ``count`` passes in all."""
         await self.until(lambda: len(self.ledger.passes(1000)) >= count, f"{count} passes")
-
-
-def replace(path: Path, old: str, new: str) -> None:
-    """Edit a file in place."""
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-
-
-# Functions of their own, because an asynchronous test may not touch a file by itself.
-
-
-def read(path: Path) -> str:
-    return path.read_text()
-
-
-def write(path: Path, text: str) -> None:
-    path.write_text(text)
-
-
-def rename(path: Path, to: Path) -> None:
-    path.rename(to)
-
-
-def link(path: Path, to: str) -> None:
-    """Make ``path`` a link, or switch it."""
-    path.unlink(missing_ok=True)
-    path.symlink_to(to)
-
-
-def touch(path: Path) -> None:
-    path.touch()
-
-
-def chmod(path: Path, mode: int) -> None:
-    path.chmod(mode)
