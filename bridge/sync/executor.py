@@ -2,7 +2,8 @@
 
 Writes become ready when all they wait for has succeeded. Ready writes are taken in batches; the intents of a
 batch, together with the outcomes so far, are one transaction; then the batch is sent, ``concurrency`` at a
-time. A kill between any two lines leaves at worst a write that is sent again, under the same version.
+time. A kill between any two lines leaves at worst a write that is sent again, under the same version. What got no
+answer in the pass before goes last, with one try, so that it takes nobody else's time.
 
 What happens to a write:
 
@@ -81,7 +82,8 @@ class _Run:
         for index, write in enumerate(writes):
             for other in write.after:
                 self._children[other].append(index)
-        self._ready = deque(index for index, missing in enumerate(self._missing) if not missing)
+        self._ready: deque[int] = deque()
+        self._late: deque[int] = deque()
         self._queue: asyncio.Queue[int] = asyncio.Queue()
         self._unfinished = 0
         self._outcomes: list[Outcome | Stored] = []
@@ -89,6 +91,9 @@ class _Run:
         self._attempts: dict[int, int] = {}
         self._deleted = {id_ for id_, entry in known.items() if entry.is_temporarily_deleted}
         self._known = known
+        for index, missing in enumerate(self._missing):
+            if not missing:
+                self._make_ready(index)
         self._failure: BaseException | None = None
 
     async def run(self) -> None:
@@ -117,9 +122,12 @@ class _Run:
                 raise self._failure
             if self._executor.is_over or self._executor.wingfield.is_down:
                 self._ready.clear()
+                self._late.clear()
             if self._executor.stop.is_set():
                 deadline = deadline or asyncio.get_running_loop().time() + _DRAIN_SECONDS
                 self._keep_only_recreating()
+            if not self._ready and not self._unfinished:
+                self._ready, self._late = self._late, self._ready
             await self._hand_out_a_batch()
             if not self._unfinished and not self._ready:
                 return
@@ -163,7 +171,8 @@ class _Run:
 
     def _keep_only_recreating(self) -> None:
         wanted = self._recreating()
-        self._ready = deque(index for index in self._ready if index in wanted)
+        self._ready = deque(index for index in (*self._ready, *self._late) if index in wanted)
+        self._late.clear()
 
     def _recreating(self) -> set[int]:
         """Return the writes that temporarily deleted bookings need in order to be recreated."""
@@ -198,7 +207,15 @@ class _Run:
         for child in self._children[index]:
             self._missing[child] -= 1
             if not self._missing[child]:
-                self._ready.append(child)
+                self._make_ready(child)
+
+    def _make_ready(self, index: int) -> None:
+        """Let a write be sent; one that got no answer in the pass before is sent after all others."""
+        (self._late if self._failed_before(self._writes[index]) else self._ready).append(index)
+
+    def _failed_before(self, write: Write) -> bool:
+        known = self._known.get(write.id)
+        return known is not None and known.failures > 0
 
     def _may_send(self, index: int) -> bool:
         if self._executor.is_over:
@@ -210,7 +227,8 @@ class _Run:
         if not self._may_send(index):
             return self._end(write, Ending.NOT_SENT)
         try:
-            await self._executor.wingfield.write(write, finishing=self._is_finishing(index))
+            is_patient, finishing = not self._failed_before(write), self._is_finishing(index)
+            await self._executor.wingfield.write(write, finishing=finishing, patient=is_patient)
         except Rejected as rejected:
             if rejected.reason in _OUTRUN or self._is_in_doubt(write):
                 return await self._read_back(index, rejected)

@@ -83,7 +83,7 @@ class Wingfield:
         """Whether further requests are pointless in this pass."""
         return self.http.is_down
 
-    async def write(self, write: Write, *, finishing: bool = False) -> None:
+    async def write(self, write: Write, *, finishing: bool = False, patient: bool = True) -> None:
         """Create, update or delete a booking; ``finishing`` lets it through while the bridge stops.
 
         Source: Wingfield, Upsert court booking, Delete court booking.
