@@ -288,6 +288,7 @@ class _Run:
         try:
             stored = await self._executor.wingfield.read(write.id, finishing=self._is_finishing(index))
         except ServiceError as error:
+            self._executor.is_over |= isinstance(error, CredentialsRefused)
             self._executor.this.note(error)
             return self._end(write, Ending.UNANSWERED if self._is_in_doubt(write) else Ending.NOT_SENT)
         if is_there(write, stored):
