@@ -358,6 +358,10 @@ class Launch27(Service):
         last = path.rpartition("/bookings/")[2]
         return last if last.isdecimal() else None
 
+    def part(self, request: Request, body: bytes) -> str | None:
+        account = self.logins.who(request.headers.get("authorization"))
+        return account.email if account else _asked_as(body)
+
     def shift(self, request: Request) -> None:
         listed = self._listed(self._query(request, staff="/staff/" in request.url.path))
         if listed:
@@ -444,6 +448,14 @@ class Launch27(Service):
             completed=None if completed == not_completed else completed,
             forecasted=staff and "exclude_forecasted" not in options,
         )
+
+
+def _asked_as(body: bytes) -> str | None:
+    """Return the address of a login."""
+    try:
+        return str(decode(body)["email"])
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 def _owned(behind: _Behind, email: str) -> bool:
