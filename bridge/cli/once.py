@@ -18,17 +18,17 @@ from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
+from bridge.http.loop import run as run_loop
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
-from bridge.model import PassRecord, Slot, Write, isoformat
+from bridge.model import STOP_SECONDS, PassRecord, Slot, Write, isoformat
 from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator, withheld_advice
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
 
-STOP_SECONDS = 5.0
-"""How long requests in flight may take after a signal. The executor keeps to the same, and then stores."""
-_STORE_SECONDS = 0.5
+_LAST_ANSWER_SECONDS = STOP_SECONDS - 0.3
+"""How long a pass may go on after a signal; the rest is for the end of the process."""
 
 
 def run(options: Options) -> ExitStatus:
@@ -43,7 +43,7 @@ def run(options: Options) -> ExitStatus:
         opened = Ledger.snapshot if options.dry_run else Ledger.open
         ledger = stack.enter_context(opened(config.sync.state, config.identity))
         narrator = _narrator(options, stack)
-        result = asyncio.run(run_pass(options, config, ledger, narrator))
+        result = run_loop(run_pass(options, config, ledger, narrator))
     if result is None:
         logs.get_logger().warning("pass_interrupted")
         return ExitStatus.TRY_LATER
@@ -100,7 +100,7 @@ def _on_signals(stop: asyncio.Event, services: Clients, task: asyncio.Task[PassR
         logs.get_logger().info("stopping", signal=number.name, within_seconds=STOP_SECONDS)
         stop.set()
         services.stop()
-        loop.call_later(STOP_SECONDS + _STORE_SECONDS, task.cancel)
+        loop.call_later(_LAST_ANSWER_SECONDS, task.cancel)
 
     for each in both:
         loop.add_signal_handler(each, first, each)

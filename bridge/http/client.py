@@ -21,7 +21,16 @@ import httpx
 
 from bridge.errors import Unavailable
 from bridge.http.connections import Call, Connections, Params, Response
-from bridge.http.failures import ERRORS, NOT_THE_APIS, TIMEOUT, Closed, Failed, clock_offset_seconds, not_now, translated
+from bridge.http.failures import (
+    ERRORS,
+    NOT_THE_APIS,
+    TIMEOUT,
+    Closed,
+    Failed,
+    clock_offset_seconds,
+    not_now,
+    translated,
+)
 from bridge.http.ratelimit import RateLimiter
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urlencode
 
 import httpx
@@ -150,8 +150,7 @@ class Connections:
         async with AsyncExitStack() as turn:
             is_long = False
             # Not httpx's aiter_bytes: it unpacks whatever a chunk holds at once, as often as the headers say.
-            assert isinstance(answer.stream, httpx.AsyncByteStream)
-            async for chunk in answer.stream:
+            async for chunk in cast("httpx.AsyncByteStream", answer.stream):
                 if not is_long and body.size + len(chunk) > _LONG_BYTES:
                     is_long = True
                     await turn.enter_async_context(self._long)

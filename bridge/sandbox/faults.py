@@ -163,9 +163,7 @@ class Faults:
         """The faults that may still strike."""
         return [fault for fault in self._faults if not fault.spent]
 
-    def take(
-        self, method: str, path: str, offset: str, part: Callable[[], str | None] = lambda: None
-    ) -> Fault | None:
+    def take(self, method: str, path: str, offset: str, part: Callable[[], str | None] = lambda: None) -> Fault | None:
         """Return the fault that strikes this request, if any; the others only count it.
 
         ``part`` returns whose account or which court the request is about.

@@ -30,6 +30,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[impo
 from bridge import log as logs
 from bridge.config.loading import load_config
 from bridge.errors import BridgeError, ConfigError, ExitStatus
+from bridge.http.loop import run as run_loop
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
 from bridge.model import STOP_SECONDS
@@ -39,6 +40,8 @@ from bridge.sync.narrator import LogNarrator
 
 BEAT_SECONDS = 0.5
 CLOCK_JUMP_SECONDS = 1.0
+_LAST_ANSWER_SECONDS = STOP_SECONDS - 0.3
+"""How long a pass may go on after a stop; the rest is for the end of the process."""
 
 log = structlog.get_logger()
 
@@ -56,7 +59,7 @@ def run(config_path: Path, *, environ: Mapping[str, str], log_level: str) -> int
         with lock(state), Ledger.open(state, config.identity) as ledger:
             scheduler, narrator = Scheduler(), LogNarrator(lasting=True, aside=aside)
             club = Club(config, environ, ledger, scheduler, notifier, narrator)
-            asyncio.run(Daemon(club, scheduler, notifier).run())
+            run_loop(Daemon(club, scheduler, notifier).run())
     except BridgeError as error:
         return _told(error, notifier)
     except Exception as error:  # noqa: BLE001 (the last resort: a restart begins with a clean process)
@@ -146,7 +149,7 @@ class Daemon:
             try:
                 done, _ = await asyncio.wait({club, heart, stop}, return_when=asyncio.FIRST_COMPLETED)
                 if self._stop.is_set():
-                    done, late = await asyncio.wait({club}, timeout=STOP_SECONDS)
+                    done, late = await asyncio.wait({club}, timeout=_LAST_ANSWER_SECONDS)
                     if late:
                         log.warning("pass_cut_short", detail="the bridge is stopping, and an answer did not come")
                 for task in done:

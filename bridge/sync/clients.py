@@ -45,7 +45,9 @@ async def connected(config: Config, earlier: Iterable[Session] = ()) -> AsyncIte
     clients = Clients(
         Launch27.connect(config.launch27, parser=parser),
         [Session(account) for account in config.launch27.accounts],
-        Wingfield.connect(config.wingfield, config.mapping.id_prefix),
+        Wingfield.connect(
+            config.wingfield, config.mapping.id_prefix, courts=len({rule.court_id for rule in config.courts})
+        ),
     )
     tokens = {session.account: session.token for session in earlier}
     for session in clients.sessions:

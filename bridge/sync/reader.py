@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bridge.config.schema import Config
 from bridge.errors import CredentialsRefused, Rejected, ServiceError, Unavailable
-from bridge.launch27.client import Launch27, Session
+from bridge.launch27.client import Absent, Launch27, Session
 from bridge.launch27.wire import CatalogueService, SourceBooking, Unreadable
 from bridge.mapping import Mapper
 from bridge.model import CourtBooking, Held, Known, Reason, Watermark, to_ms
@@ -175,7 +175,7 @@ class Reader:
             return None  # "007" is a key of ours that no id of Launch27's can have
         for session in sessions:
             booking = await self._source.booking(session, id_)
-            if booking is None or not booking.is_active or booking.is_forecast:
+            if isinstance(booking, Absent) or not booking.is_active or booking.is_forecast:
                 continue
             return self._mapper.map(booking), session.account.key
         return None
