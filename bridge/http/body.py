@@ -58,6 +58,7 @@ class Body:
     def _add(self, chunk: bytes) -> None:
         self.size += len(chunk)
         if self.size > self._limit_bytes:
+            self._chunks.clear()  # an error may be kept for long, and with it what its frames hold
             raise too_long(self._limit_bytes)
         self._chunks.append(chunk)
 

@@ -178,7 +178,8 @@ class Http:
                 return await self._try_again(sending, check, failure)
             except Failed as error:
                 failure = error
-        # Raised out here, where no exception is its context.
+        # Raised out here, where no exception is its context. The frames of what failed hold whole bodies.
+        failure.__traceback__ = None
         raise self._given_up(failure, sending)
 
     async def _try_again(self, sending: _Sending, check: Callable[[Response], T], first: Failed) -> T:
