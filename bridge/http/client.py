@@ -11,7 +11,7 @@ import asyncio
 import functools
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -116,7 +116,7 @@ class Http:
         self._gave_up: set[tuple[str | None, ...]] = set()
         self._gave_up_for: set[str] = set()
         self._has_answered = False
-        self._clock_offset_seconds: float | None = None
+        self._last_good: tuple[Mapping[str, str], datetime] | None = None
         self._heard_at = time.monotonic()
         self._down: Failed | None = None
         self._is_stopping = False
@@ -138,7 +138,7 @@ class Http:
     @property
     def clock_offset_seconds(self) -> float | None:
         """How far the service's clock is ahead of this machine's, by its last good answer; None if it did not say."""
-        return self._clock_offset_seconds
+        return None if self._last_good is None else clock_offset_seconds(*self._last_good)
 
     @property
     def heard_at(self) -> float:
@@ -276,7 +276,7 @@ class Http:
 
     def _answered(self, response: Response) -> None:
         self._has_answered = True
-        self._clock_offset_seconds = clock_offset_seconds(response.headers, datetime.now(UTC))
+        self._last_good = response.headers, datetime.now(UTC)
         self._forget_failures()
 
     def _retrying(self, sending: _Sending, failure: Failed, wait_seconds: float) -> None:

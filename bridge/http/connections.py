@@ -8,7 +8,6 @@ import logging
 import ssl
 import urllib.request
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final, cast
@@ -125,7 +124,7 @@ class Connections:
         try:
             answer = await client.send(request, stream=True)
             try:
-                head = dict(answer.headers.multi_items())
+                head = dict(answer.headers.items())
                 return Response(answer.status_code, head, await self._body(answer, head))
             finally:
                 await answer.aclose()
@@ -146,16 +145,18 @@ class Connections:
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > BODY_LIMIT_BYTES:
             raise too_long(BODY_LIMIT_BYTES)
-        body = Body(answer.headers.get("content-encoding", ""), BODY_LIMIT_BYTES)
-        async with AsyncExitStack() as turn:
-            is_long = False
+        body = Body(headers.get("content-encoding", ""), BODY_LIMIT_BYTES)
+        is_long = False
+        try:
             # Not httpx's aiter_bytes: it unpacks whatever a chunk holds at once, as often as the headers say.
             async for chunk in cast("httpx.AsyncByteStream", answer.stream):
                 if not is_long and body.size + len(chunk) > _LONG_BYTES:
-                    is_long = True
-                    await turn.enter_async_context(self._long)
+                    is_long = await self._long.acquire()
                 body.take(chunk)
             return body.whole()
+        finally:
+            if is_long:
+                self._long.release()
 
     async def aclose(self) -> None:
         """Close all connections."""

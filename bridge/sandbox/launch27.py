@@ -276,12 +276,12 @@ class Launch27(Service):
 
     def _place(self, behind: _Behind, raw: Json) -> None:
         # A booking whose date was made unreadable stays where it was: the service itself knows the date.
+        zone = ZoneInfo(self.timezone)
         try:
             moment = datetime.fromisoformat(raw["service_date"])
-        except (LookupError, TypeError, ValueError):
+            moment = moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
+        except (LookupError, OverflowError, TypeError, ValueError):
             return
-        zone = ZoneInfo(self.timezone)
-        moment = moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
         behind.instant, behind.day = moment.timestamp(), moment.date()
 
     def _listed(self, query: _Query) -> list[int]:

@@ -21,6 +21,11 @@ class Clients:
     sessions: list[Session]
     wingfield: Wingfield
 
+    @property
+    def heard_at(self) -> float:
+        """The last sign of life of either client, in seconds of the monotonic clock."""
+        return max(self.launch27.http.heard_at, self.wingfield.http.heard_at)
+
     def new_pass(self) -> None:
         """Ask again what was down or refused in the pass before."""
         for session in self.sessions:

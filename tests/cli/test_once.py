@@ -292,8 +292,7 @@ def test_a_second_signal_ends_it_at_once(sandbox: Sandbox, config_file: Path, fi
 async def test_what_is_still_in_flight_after_the_grace_is_cut_off(
     sandbox: Sandbox, config_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(once, "STOP_SECONDS", 0.05)
-    monkeypatch.setattr(once, "_STORE_SECONDS", 0.0)
+    monkeypatch.setattr(once, "_LAST_ANSWER_SECONDS", 0.05)
     hang = sandbox.launch27.faults.add("hang", match=is_listing)
     config = load_config(config_file, {})
     with Ledger.snapshot(config.sync.state, config.identity) as ledger:

@@ -63,7 +63,7 @@ async def test_a_date_beyond_the_calendar_holds_one_booking(club: Club, odd: str
 
 async def test_the_last_version_there_is_holds_one_booking(club: Club) -> None:
     number, other = await club.some(2)
-    club.overwrite(number, TWO, 24, at=LAST)
+    club.overwrite(number, TWO, 50, at=LAST)
     club.move(number, 2, 30)
     club.move(other, 1, 40)
     await club.expect(updated=1, held={number: "version_conflict"})

@@ -260,7 +260,7 @@ async def test_one_slow_write_does_not_keep_others_waiting(bench: Bench) -> None
     gate = asyncio.Event()
     write_at_once = bench.target.write
 
-    async def write(write: Write, *, finishing: bool = False) -> None:
+    async def write(write: Write, *, finishing: bool = False, patient: bool = True) -> None:
         if write.id == "0":
             await gate.wait()
         await write_at_once(write, finishing=finishing)

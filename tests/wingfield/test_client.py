@@ -355,6 +355,7 @@ async def test_the_last_version_there_is_can_be_read_and_nothing_is_sent_above_i
     assert json.loads(server.asked[0].content)["externalUpdatedAt"] == last
 
 
+@pytest.mark.hurt(19)
 async def test_bookings_are_counted_with_one_small_request() -> None:
     server = Server(page(7, total=250))
     assert await client(server).count() == 250
