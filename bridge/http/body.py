@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import zlib
+from collections.abc import Iterator
 from typing import Final
 
 from bridge.http.failures import NOT_THE_APIS, Failed
@@ -22,24 +24,25 @@ class Body:
         self.size = 0
         self._limit_bytes = limit_bytes
         self._raw_bytes = 0
-        self._chunks: list[bytes] = []
+        self._whole = io.BytesIO()
         self._unpacker: zlib._Decompress | None = None
         self._encoding = encoding.strip().lower()
         if self._encoding not in {"", "identity", "gzip", "x-gzip", "deflate"}:
             raise _not_unpacked()
 
-    def take(self, chunk: bytes) -> None:
-        """Add what was received."""
+    def take(self, chunk: bytes) -> Iterator[None]:
+        """Add what was received; yields after each step of at most 64 KiB that it was unpacked by."""
         self._raw_bytes += len(chunk)
         if self._raw_bytes > self._limit_bytes:
             raise too_long(self._limit_bytes)
         if self._encoding in {"", "identity"}:
             self._add(chunk)
+            yield
             return
         if self._unpacker is None and chunk:
             self._unpacker = zlib.decompressobj(self._window(chunk))
         try:
-            self._unpack(chunk)
+            yield from self._unpack(chunk)
         except zlib.error:
             raise _not_unpacked() from None
 
@@ -47,20 +50,21 @@ class Body:
         """Return the whole body, when its last chunk was taken."""
         if self._unpacker is not None and not self._unpacker.eof:
             raise _not_unpacked()
-        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        return self._whole.getvalue()
 
-    def _unpack(self, chunk: bytes) -> None:
+    def _unpack(self, chunk: bytes) -> Iterator[None]:
         # What follows the packed data is dropped, as browsers do.
         while chunk and self._unpacker is not None and not self._unpacker.eof:
             self._add(self._unpacker.decompress(chunk, _STEP_BYTES))
             chunk = self._unpacker.unconsumed_tail
+            yield
 
     def _add(self, chunk: bytes) -> None:
         self.size += len(chunk)
         if self.size > self._limit_bytes:
-            self._chunks.clear()  # an error may be kept for long, and with it what its frames hold
+            self._whole.close()  # an error may be kept for long, and with it what its frames hold
             raise too_long(self._limit_bytes)
-        self._chunks.append(chunk)
+        self._whole.write(chunk)
 
     def _window(self, chunk: bytes) -> int:
         """Return zlib's word for the format. What is called deflate comes with zlib's header or without."""

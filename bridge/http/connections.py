@@ -150,9 +150,9 @@ class Connections:
         try:
             # Not httpx's aiter_bytes: it unpacks whatever a chunk holds at once, as often as the headers say.
             async for chunk in cast("httpx.AsyncByteStream", answer.stream):
-                if not is_long and body.size + len(chunk) > _LONG_BYTES:
-                    is_long = await self._long.acquire()
-                body.take(chunk)
+                for _ in body.take(chunk):
+                    if not is_long and body.size > _LONG_BYTES:
+                        is_long = await self._long.acquire()
             return body.whole()
         finally:
             if is_long:

@@ -14,15 +14,13 @@ from bridge.errors import Unavailable
 from bridge.http.client import Backoff, Call, Http
 from bridge.sandbox import packed
 
-SIZE_BYTES = 512 * 1024**2
-
 
 def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-async def main(encodings: list[str]) -> None:
-    bomb = b"".join(packed(SIZE_BYTES, encodings))
+async def main(mib: int, encodings: list[str]) -> None:
+    bomb = b"".join(packed(mib * 1024**2, encodings))
 
     async def chunks() -> AsyncIterator[bytes]:
         yield bomb
@@ -35,11 +33,12 @@ async def main(encodings: list[str]) -> None:
     http = Http("Launch27", "https://acme.test", transport=httpx.MockTransport(answer), backoff=Backoff(tries=1))
     await http.request(Call("GET", "/small", "/small"), lambda response: response.body)
     before = peak_mib()
-    bombs = (http.request(Call("GET", f"/{n}", f"/{n}"), lambda response: response.body) for n in range(6))
+    bombs = (http.request(Call("GET", f"/{n}", f"/{n}"), lambda response: len(response.body)) for n in range(6))
     for found in await asyncio.gather(*bombs, return_exceptions=True):
         with suppress(Unavailable):
-            raise found if isinstance(found, BaseException) else AssertionError("it was read")
+            if isinstance(found, BaseException) or found != mib * 1024**2:
+                raise found if isinstance(found, BaseException) else AssertionError(found)
     print(peak_mib() - before)
 
 
-asyncio.run(main(sys.argv[1:]))
+asyncio.run(main(int(sys.argv[1]), sys.argv[2:]))
