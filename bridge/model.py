@@ -25,14 +25,20 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
+_LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+
+
 def to_ms(instant: datetime) -> int:
     """Return whole milliseconds since 1970 of an aware datetime, rounded down."""
     return (instant - _EPOCH) // _MILLISECOND
 
 
 def from_ms(milliseconds: int) -> datetime:
-    """Return the UTC datetime of milliseconds since 1970."""
-    return _EPOCH + timedelta(milliseconds=milliseconds)
+    """Return the UTC datetime of milliseconds since 1970; the last there is for all that lies beyond it.
+
+    Nothing can be written above a version of the year 9999: Wingfield then says ``version_conflict``.
+    """
+    return _EPOCH + timedelta(milliseconds=min(milliseconds, _LAST_MS))
 
 
 def isoformat(instant: datetime) -> str:

@@ -19,6 +19,7 @@ unclosed.install()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "club(**options): how the fixture `club` is set up; as for `Club`")
+    config.addinivalue_line("markers", "hurt(item): which of the twenty ways to hurt a club a test is about")
 
 
 @pytest.fixture(autouse=True)

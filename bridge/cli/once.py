@@ -18,6 +18,8 @@ from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
+from bridge.http.loop import LAST_ANSWER_SECONDS
+from bridge.http.loop import run as run_loop
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
 from bridge.model import STOP_SECONDS, Slot, Write, isoformat
@@ -39,7 +41,7 @@ def run(options: Options) -> ExitStatus:
         opened = Ledger.snapshot if options.dry_run else Ledger.open
         ledger = stack.enter_context(opened(config.sync.state, config.identity))
         narrator = _narrator(options, stack)
-        result = asyncio.run(run_pass(options, config, ledger, narrator))
+        result = run_loop(run_pass(options, config, ledger, narrator))
     if result is None:
         logs.get_logger().warning("pass_interrupted")
         return ExitStatus.TRY_LATER
@@ -93,7 +95,7 @@ def _on_signals(stop: asyncio.Event, services: Clients, task: asyncio.Task[PassR
         logs.get_logger().info("stopping", signal=number.name, within_seconds=STOP_SECONDS)
         stop.set()
         services.stop()
-        loop.call_later(STOP_SECONDS + 0.5, task.cancel)  # after the requests in flight, what they came to is stored
+        loop.call_later(LAST_ANSWER_SECONDS, task.cancel)
 
     for each in both:
         loop.add_signal_handler(each, first, each)

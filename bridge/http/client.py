@@ -11,16 +11,26 @@ import asyncio
 import functools
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import httpx
 
 from bridge.errors import Unavailable
 from bridge.http.connections import Call, Connections, Params, Response
-from bridge.http.failures import ERRORS, NOT_THE_APIS, TIMEOUT, Closed, Failed, not_now, translated
+from bridge.http.failures import (
+    ERRORS,
+    NOT_THE_APIS,
+    TIMEOUT,
+    Closed,
+    Failed,
+    clock_offset_seconds,
+    not_now,
+    translated,
+)
 from bridge.http.ratelimit import RateLimiter
 
 if TYPE_CHECKING:
@@ -78,6 +88,9 @@ class Http:
 
     It closes when the service is found down, and when the bridge stops (but for calls that are
     ``finishing``): then those who wait are woken and give up, and what is on the wire goes on.
+
+    A service is down when three different requests in a row got no good answer (any 4xx is one) and none did
+    in between. Of several ``parts`` (courts, accounts) one alone cannot be the reason.
     """
 
     def __init__(
@@ -87,6 +100,7 @@ class Http:
         *,
         concurrency: int = 8,
         limiter: RateLimiter | None = None,
+        parts: int = 1,
         timeouts: Timeouts = Timeouts(),
         backoff: Backoff = Backoff(),
         transport: httpx.AsyncBaseTransport | None = None,
@@ -98,7 +112,12 @@ class Http:
         self._connections = Connections(base_url, concurrency, self._timeout, transport)
         self._slots = asyncio.Semaphore(concurrency)
         self._limiter = limiter or RateLimiter()
-        self._gave_up = 0
+        self._parts = parts
+        self._gave_up: set[tuple[str | None, ...]] = set()
+        self._gave_up_for: set[str] = set()
+        self._has_answered = False
+        self._last_good: tuple[Mapping[str, str], datetime] | None = None
+        self._heard_at = time.monotonic()
         self._down: Failed | None = None
         self._is_stopping = False
         self._waiting: dict[asyncio.Timeout, Call] = {}
@@ -111,17 +130,31 @@ class Http:
         """Whether the service was found unreachable, and is not asked again before ``reset``."""
         return self._down is not None
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether any request got a good answer (2xx, or 4xx but 408 and 429) since ``reset``."""
+        return self._has_answered
+
+    @property
+    def clock_offset_seconds(self) -> float | None:
+        """How far the service's clock is ahead of this machine's, by its last good answer; None if it did not say."""
+        return None if self._last_good is None else clock_offset_seconds(*self._last_good)
+
+    @property
+    def heard_at(self) -> float:
+        """The last sign of life, in seconds of the monotonic clock: a try that ended, or a wait for the rate limit."""
+        return time.monotonic() if self._limiter.is_waited_for else self._heard_at
+
     def stop(self) -> None:
         """Start no further request or retry, but for those that are ``finishing``."""
         self._is_stopping = True
         self._wake()
 
-    clock_offset_seconds: float | None = None
-
     def reset(self) -> None:
         """Ask a service again that was taken for down: a new pass begins."""
         self._down = None
-        self._gave_up = 0
+        self._has_answered = False
+        self._forget_failures()
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -140,13 +173,14 @@ class Http:
             return await self._try(sending, check)
         except Failed as error:
             failure = error
-        if failure.retry:
+        if failure.retry and call.patient:
             try:
                 return await self._try_again(sending, check, failure)
             except Failed as error:
                 failure = error
-        # Raised out here, where no exception is its context.
-        raise self._given_up(failure, sending.tries)
+        # Raised out here, where no exception is its context. The frames of what failed hold whole bodies.
+        failure.__traceback__ = None
+        raise self._given_up(failure, sending)
 
     async def _try_again(self, sending: _Sending, check: Callable[[Response], T], first: Failed) -> T:
         attempts = self._attempts(sending)
@@ -218,23 +252,32 @@ class Http:
         except ERRORS as error:
             raise translated(error, self._timeout) from None
         finally:
+            self._heard_at = time.monotonic()
             self._limiter.answered(sending.call.kind, response.headers if response else None)
         return response
 
     def _judge(self, response: Response, check: Callable[[Response], T]) -> T:
         status = response.status
-        if status == 429 or status >= 500:
+        if status in {408, 429} or status >= 500:
             raise not_now(status, response.headers, self._backoff.longest_retry_after)
         if not 200 <= status < 300 and status < 400:
             words = f"answers with a redirect (status {status}); is base_url right?"
             raise Failed(words, "redirect", retry=False)
-        gave_up, self._gave_up = self._gave_up, 0
         try:
-            return check(response)
+            result = check(response)
         except ValueError:
-            self._gave_up = gave_up
             words = f"the answer (status {status}) is not what the API promises"
             raise Failed(words, NOT_THE_APIS) from None
+        except Exception:
+            self._answered(response)
+            raise
+        self._answered(response)
+        return result
+
+    def _answered(self, response: Response) -> None:
+        self._has_answered = True
+        self._last_good = response.headers, datetime.now(UTC)
+        self._forget_failures()
 
     def _retrying(self, sending: _Sending, failure: Failed, wait_seconds: float) -> None:
         import structlog
@@ -253,16 +296,30 @@ class Http:
             wait_seconds=round(wait_seconds, 3),
         )
 
-    def _given_up(self, failure: Failed, tries: int) -> Unavailable:
+    def _given_up(self, failure: Failed, sending: _Sending) -> Unavailable:
         """Return what to raise; take the service for down where the next request would fare no better."""
+        call, tries = sending.call, sending.tries
         if isinstance(failure, Closed):
             return Unavailable(self.service, failure.words, kind=failure.kind, maybe_applied=tries > 0)
-        self._gave_up += 1
-        if self._down is None and (failure.unreachable or self._gave_up >= _GAVE_UP_IN_A_ROW):
+        if failure.throttled and not call.patient:
+            self._limiter.hold(failure.retry_after or self._backoff.first)
+        self._gave_up.add((call.method, call.route, call.booking, call.part))
+        if call.part is not None:
+            self._gave_up_for.add(call.part)
+        if self._down is None and (failure.hopeless or self._looks_down):
             self._down = failure
             self._wake()
         after = f" ({tries} tries)" if tries > 1 else ""
         return Unavailable(self.service, failure.words + after, kind=failure.kind)
+
+    @property
+    def _looks_down(self) -> bool:
+        is_one_part_alone = self._parts > 1 and len(self._gave_up_for) == 1
+        return len(self._gave_up) >= _GAVE_UP_IN_A_ROW and not is_one_part_alone
+
+    def _forget_failures(self) -> None:
+        self._gave_up.clear()
+        self._gave_up_for.clear()
 
     # --- open or closed ---
 

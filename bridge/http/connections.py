@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urlencode
 
 import httpx
@@ -18,7 +18,7 @@ import httpx
 from bridge import __version__
 from bridge.config.secrets import Secret
 from bridge.errors import ConfigError, Problem
-from bridge.http.failures import NOT_THE_APIS, Failed
+from bridge.http.body import Body, too_long
 from bridge.http.ratelimit import Kind
 
 Params = Mapping[str, str | int] | None
@@ -30,6 +30,7 @@ _HEADERS: Final = {
 }
 
 BODY_LIMIT_BYTES: Final = 32 * 1024 * 1024
+_LONG_BYTES: Final = 1024 * 1024
 
 # Where nothing is to be verified: this one trusts nobody, and costs nothing to make.
 _NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -43,7 +44,8 @@ for _name in ("httpx", "httpcore"):
 class Call:
     """One request. ``route`` and ``booking`` are what the logs know it by; a GET is a read, all else a write.
 
-    A ``finishing`` call is let through while the bridge stops.
+    ``part`` is the court or the account it is about, where it is about one. A ``finishing`` call is let through
+    while the bridge stops; one that is not ``patient`` is tried once.
     """
 
     method: str
@@ -54,6 +56,8 @@ class Call:
     json: object = field(default=None, repr=False)
     bearer: Secret | None = None
     finishing: bool = False
+    part: str | None = None
+    patient: bool = True
 
     @property
     def kind(self) -> Kind:
@@ -104,6 +108,7 @@ class Connections:
         self._transport = transport
         self._clients = [self._new() for _ in range(count)]
         self._idle = list(self._clients)
+        self._long = asyncio.Lock()
 
     async def exchange(self, call: Call) -> Response:
         """Return the whole answer to one request, over an idle connection; there must be one.
@@ -119,8 +124,8 @@ class Connections:
         try:
             answer = await client.send(request, stream=True)
             try:
-                head = dict(answer.headers.multi_items())
-                return Response(answer.status_code, head, await _bounded_body(answer, head))
+                head = dict(answer.headers.items())
+                return Response(answer.status_code, head, await self._body(answer, head))
             finally:
                 await answer.aclose()
         except asyncio.CancelledError:
@@ -131,6 +136,27 @@ class Connections:
             raise
         finally:
             self._idle.append(client)
+
+    async def _body(self, answer: httpx.Response, headers: Mapping[str, str]) -> bytes:
+        """Return the unpacked body, and read no further once it is beyond the limit.
+
+        Long bodies are read one after the other, so that all of them together stay within bounds.
+        """
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length[:20]) > BODY_LIMIT_BYTES:
+            raise too_long(BODY_LIMIT_BYTES)
+        body = Body(headers.get("content-encoding", ""), BODY_LIMIT_BYTES)
+        is_long = False
+        try:
+            # Not httpx's aiter_bytes: it unpacks whatever a chunk holds at once, as often as the headers say.
+            async for chunk in cast("httpx.AsyncByteStream", answer.stream):
+                for _ in body.take(chunk):
+                    if not is_long and body.size > _LONG_BYTES:
+                        is_long = await self._long.acquire()
+            return body.whole()
+        finally:
+            if is_long:
+                self._long.release()
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -148,25 +174,10 @@ class Connections:
                 proxy=None if self._transport else _proxy(self.url),
                 transport=self._transport,
             )
-        except (ImportError, ValueError):
+        except (ImportError, ValueError, httpx.InvalidURL):
             pass
         problem = "the proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names cannot be used; give http://host:port"
         raise ConfigError([Problem("environment", problem)])
-
-
-async def _bounded_body(answer: httpx.Response, headers: Mapping[str, str]) -> bytes:
-    """Return the unpacked body, and read no further once it is beyond the limit."""
-    too_long = f"the answer is longer than {BODY_LIMIT_BYTES // 1024**2} MiB"
-    length = headers.get("content-length", "")
-    if length.isdecimal() and int(length[:20]) > BODY_LIMIT_BYTES:
-        raise Failed(too_long, NOT_THE_APIS)
-    chunks, size = [], 0
-    async for chunk in answer.aiter_bytes():
-        size += len(chunk)
-        if size > BODY_LIMIT_BYTES:
-            raise Failed(too_long, NOT_THE_APIS)
-        chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 async def _without_location(response: httpx.Response) -> None:
@@ -186,7 +197,12 @@ def _proxy(url: httpx.URL) -> httpx.Proxy | None:
         return None
     proxies = urllib.request.getproxies_environment()
     address = proxies.get(url.scheme) or proxies.get("all")
-    return httpx.Proxy(address) if address else None
+    if not address:
+        return None
+    proxy = httpx.Proxy(address)
+    if not proxy.url.host or not 0 < (proxy.url.port or 1) < 65536:
+        raise ValueError("not an address")
+    return proxy
 
 
 def _is_loopback(host: str) -> bool:

@@ -26,7 +26,7 @@ ERRORS: Final = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, 
 class Failed(Exception):
     """One try that failed; it never leaves the package. ``kind`` stays the same while the trouble does.
 
-    ``retry``: whether another try may help. ``unreachable``: whether other requests would fare no better.
+    ``retry``: whether another try may help. ``hopeless``: whether no other request of this pass would fare better.
     ``throttled``: whether it was one request too many. ``retry_after`` is in seconds, as the service asks.
     ``on_retry`` is told how many seconds are waited before the next try.
     """
@@ -34,7 +34,7 @@ class Failed(Exception):
     words: str
     kind: str
     retry: bool = True
-    unreachable: bool = False
+    hopeless: bool = False
     throttled: bool = False
     retry_after: float | None = None
     on_retry: Callable[[float], None] = lambda _wait_seconds: None
@@ -51,7 +51,7 @@ def not_now(status: int, headers: Mapping[str, str], longest_seconds: float) -> 
     """Return the failure for a 429 or a 5xx; it is final where it asks to wait for too long."""
     words, kind, wait = f"answered {status}", f"status {status}", retry_after(headers, datetime.now(UTC))
     if wait is not None and wait > longest_seconds:
-        return Failed(f"{words} and asks to wait for {wait:.0f} s", kind, retry=False, unreachable=True)
+        return Failed(f"{words} and asks to wait for {wait:.0f} s", kind, retry=False, hopeless=True)
     return Failed(words, kind, throttled=status == 429, retry_after=wait)
 
 
@@ -69,10 +69,21 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     return max(0.0, (then - (_http_date(headers.get("date", "")) or now)).total_seconds())
 
 
+def clock_offset_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Return how far the service's clock (``Date``, and ``Age`` where a cache answers) is ahead of ``now``.
+
+    In seconds, to the second; None where a header is missing or cannot be read.
+    """
+    date, age = _http_date(headers.get("date", "")), headers.get("age", "0").strip()
+    if date is None or not NUMBER.fullmatch(age):
+        return None
+    return (date - now).total_seconds() + float(age)
+
+
 def _http_date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, TypeError, LookupError, OverflowError):
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 
@@ -83,9 +94,9 @@ def translated(error: Exception, timeout: httpx.Timeout) -> Failed:
         case httpx.ConnectError():
             return _not_connected(error)
         case httpx.ConnectTimeout():
-            return Failed(f"could not connect within {timeout.connect:g} s", CONNECT, unreachable=True)
+            return Failed(f"could not connect within {timeout.connect:g} s", CONNECT)
         case httpx.ProxyError():
-            return Failed("the proxy refused to connect", "proxy", unreachable=True)
+            return Failed("the proxy refused to connect", "proxy", hopeless=True)
         case httpx.LocalProtocolError() | httpx.UnsupportedProtocol() | httpx.InvalidURL() | UnicodeError():
             words = "the request could not be put into HTTP; is the token right?"
             return Failed(words, "request", retry=False)
@@ -93,8 +104,6 @@ def translated(error: Exception, timeout: httpx.Timeout) -> Failed:
             words, kind = f"timed out reading: nothing came for {timeout.read:g} s", TIMEOUT
         case httpx.WriteTimeout():
             words, kind = f"timed out writing: nothing was taken for {timeout.write:g} s", TIMEOUT
-        case httpx.DecodingError():
-            words, kind = "the answer could not be unpacked", NOT_THE_APIS
         case _:
             words, kind = "the connection broke off", "connection"
     return Failed(words, kind)
@@ -106,14 +115,14 @@ def _not_connected(error: httpx.ConnectError) -> Failed:
             case ssl.SSLCertVerificationError():
                 # OpenSSL's own words: they name the host at most.
                 words = f"its certificate is not valid: {cause.verify_message}"
-                return Failed(words, "certificate", retry=False, unreachable=True)
+                return Failed(words, "certificate", retry=False, hopeless=True)
             case ssl.SSLError():
-                return Failed("could not agree on TLS", "tls", unreachable=True)
+                return Failed("could not agree on TLS", "tls")
             case socket.gaierror():
-                return Failed("could not connect: its name is not known", CONNECT, unreachable=True)
+                return Failed("could not connect: its name is not known", CONNECT)
             case ConnectionRefusedError():
-                return Failed("could not connect: connection refused", CONNECT, unreachable=True)
-    return Failed("could not connect", CONNECT, unreachable=True)
+                return Failed("could not connect: connection refused", CONNECT)
+    return Failed("could not connect", CONNECT)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

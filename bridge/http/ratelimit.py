@@ -84,6 +84,11 @@ class RateLimiter:
         self._held_until = 0.0
         self._buckets: dict[Kind, _Bucket] = {"read": _Bucket(reads_per_second, read_burst), "write": _Bucket(None, 1)}
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether a request waits for its turn: slow, but no silence."""
+        return any(bucket.waiting for bucket in self._buckets.values())
+
     def try_acquire(self, kind: Kind) -> bool:
         """Take a token if there is one and nobody waits for it."""
         bucket = self._buckets[kind]

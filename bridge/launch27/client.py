@@ -8,29 +8,32 @@ from __future__ import annotations
 
 import enum
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bridge.config.schema import Launch27Config
 from bridge.errors import AccessDenied, CredentialsRefused, NotFound
-from bridge.http.client import Call, Http
+from bridge.http.client import Call, Http, Response
 from bridge.http.ratelimit import RateLimiter
 from bridge.launch27.listing import PAGES_AT_ONCE, Bookings, Listing, Page
 from bridge.launch27.session import Session, read_200
-from bridge.launch27.wire import CatalogueService, Parser, Settings, SourceBooking, Unreadable
+from bridge.launch27.wire import CatalogueService, Parser, Settings, SourceBooking, Unreadable, is_object
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Launch27", "Session"]
+__all__ = ["Absent", "Launch27", "Session"]
 
 SERVICE: Final = "Launch27"
 
 
 class Absent(enum.Enum):
-    """What a 403 or 404 says of a booking."""
+    """How a 403 or 404 says that a booking is gone, or not for this account.
+
+    ``CERTAIN``: in JSON, as Launch27 does. ``DOUBTFUL``: in any other shape, as a gateway might; to be believed
+    only when it is said again later.
+    """
 
     CERTAIN = enum.auto()
     DOUBTFUL = enum.auto()
@@ -54,7 +57,14 @@ class Launch27:
     ) -> Launch27:
         """Return a client with connections of its own; end it with ``await client.http.aclose()``."""
         limiter = RateLimiter(config.reads_per_second, config.read_burst)
-        http = Http(SERVICE, config.base_url, concurrency=PAGES_AT_ONCE, limiter=limiter, transport=transport)
+        http = Http(
+            SERVICE,
+            config.base_url,
+            concurrency=PAGES_AT_ONCE,
+            limiter=limiter,
+            parts=len(config.accounts),
+            transport=transport,
+        )
         return cls(http, config, parser=parser)
 
     def __repr__(self) -> str:
@@ -79,7 +89,7 @@ class Launch27:
         return await session.request(self.http, Call("GET", path, path), check)
 
     async def booking(self, session: Session, id: str) -> SourceBooking | Unreadable | Absent:  # noqa: A002  # its name
-        """Return one booking, cancelled ones included; None when it is gone or not for this account.
+        """Return one booking, cancelled ones included; Absent when it is gone or not for this account.
 
         Source: Launch27, ``GET /customer/bookings/:id`` (403: no access to it).
         """
@@ -93,12 +103,14 @@ class Launch27:
             return booking
 
         path = f"{self._bookings}/{id}"
-        gone = NotFound(SERVICE, f"there is no {path}")
+
+        def check(response: Response) -> SourceBooking | Unreadable | Absent:
+            if response.status in {403, 404}:
+                return Absent.CERTAIN if is_object(response.body) else Absent.DOUBTFUL
+            return read_200(path, read, response)
+
         call = Call("GET", path, f"{self._bookings}/{{id}}", booking=id)
-        check = partial(read_200, path, read, errors={403: gone, 404: gone})
-        with suppress(NotFound):
-            return await session.request(self.http, call, check)
-        return Absent.CERTAIN
+        return await session.request(self.http, call, check)
 
     def listing(
         self, session: Session, first_day: date, last_day: date, *, expected: int | None

@@ -72,7 +72,7 @@ class Session:
         for _ in range(2):
             token = await self._usable_token(http, refused=token)
             with suppress(_Expired):
-                return await http.request(replace(call, bearer=token), checked)
+                return await http.request(replace(call, bearer=token, part=str(self)), checked)
         self.token = None
         raise self._refused(f"the token is refused right after a login ({call.route})")
 
@@ -84,7 +84,7 @@ class Session:
             if self.token is None or self.token is refused:
                 self.token = None
                 credentials = {"email": self.account.email, "password": self.account.password.reveal()}
-                login = Call("POST", "/login", "/login", json=credentials)
+                login = Call("POST", "/login", "/login", json=credentials, part=str(self))
                 self.token = await http.request(login, self._read_login)
             return self.token
 

@@ -197,6 +197,15 @@ def _load(body: bytes, kind: type[T]) -> T:
     raise ValueError(f"the answer is no JSON {'array' if kind is list else 'object'}")
 
 
+def is_object(body: bytes) -> bool:
+    """Whether an answer is a JSON object, as all of Launch27's own errors are."""
+    try:
+        _load(body, dict)
+    except ValueError:
+        return False
+    return True
+
+
 class Parser:
     """Reads Launch27's answers; ``updated_at_field`` names the booking's modification time."""
 

@@ -3,11 +3,11 @@
 It imports nothing else of the bridge, so that it cannot share the bridge's mistakes.
 """
 
-from bridge.sandbox.faults import Fault, Faults, Signal
+from bridge.sandbox.faults import Fault, Faults, Signal, later, packed
 from bridge.sandbox.generate import generate
 from bridge.sandbox.launch27 import Launch27
 from bridge.sandbox.server import Sandbox
 from bridge.sandbox.wingfield import Wingfield
 from bridge.sandbox.wire import Entry
 
-__all__ = ["Entry", "Fault", "Faults", "Launch27", "Sandbox", "Signal", "Wingfield", "generate"]
+__all__ = ["Entry", "Fault", "Faults", "Launch27", "Sandbox", "Signal", "Wingfield", "generate", "later", "packed"]

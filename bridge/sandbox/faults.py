@@ -11,9 +11,13 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Awaitable, Callable
+import zlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypedDict, Unpack
+
+from bridge.sandbox.watched import Json
 
 if TYPE_CHECKING:
     from bridge.sandbox.wire import Exchange
@@ -64,13 +68,15 @@ class Signal:
 class Fault:
     """One thing that goes wrong.
 
-    ``times`` is None for ever. ``match`` sees method and path (no query). ``hits`` counts the strikes and
+    ``times`` is None for ever. ``match`` sees method and path (no query); ``part`` narrows that to the requests
+    of one account (its address) or about one court (its id). ``hits`` counts the strikes and
     ``struck`` is set by the first. The other fields belong to one kind each, as in :data:`KINDS`.
     """
 
     kind: str
     times: int | None = 1
     match: Matcher = anything
+    part: str = ""
     after: int = 0
     status: int = 500
     retry_after: str | float | None = None
@@ -80,6 +86,10 @@ class Fault:
     size_bytes: int = 64 * 1024 * 1024
     interval_seconds: float = 0.05
     act: Callable[[], object] | None = None
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    change: Callable[[Json], Json] = lambda value: value
+    encodings: Sequence[str] = ("gzip",)
     hits: int = 0
     struck: Signal = field(default_factory=Signal, repr=False)
     released: Signal = field(default_factory=Signal, repr=False)
@@ -97,11 +107,13 @@ class Fault:
         """Let requests that ``hang`` or ``trickle`` go on to their answer."""
         self.released.set()
 
-    def meets(self, method: str, path: str, offset: str) -> bool:
+    def meets(self, method: str, path: str, offset: str, part: Callable[[], str | None]) -> bool:
         """Count a request, and return whether this fault may strike it."""
         if self.kind == "shift" and offset in {"", "0"}:
             return False  # nothing shifts under a listing that has not begun
         if self.spent or not self.match(method, path):
+            return False
+        if self.part and self.part.casefold() != (part() or "").casefold():
             return False
         self._seen += 1
         return self._seen > self.after
@@ -112,6 +124,7 @@ class Details(TypedDict, total=False):
 
     times: int | None
     match: Matcher
+    part: str
     after: int
     status: int
     retry_after: str | float | None
@@ -121,6 +134,10 @@ class Details(TypedDict, total=False):
     size_bytes: int
     interval_seconds: float
     act: Callable[[], object] | None
+    body: bytes
+    headers: Mapping[str, str]
+    change: Callable[[Json], Json]
+    encodings: Sequence[str]
 
 
 class Faults:
@@ -146,9 +163,12 @@ class Faults:
         """The faults that may still strike."""
         return [fault for fault in self._faults if not fault.spent]
 
-    def take(self, method: str, path: str, offset: str) -> Fault | None:
-        """Return the fault that strikes this request, if any; the others only count it."""
-        able = [fault for fault in self._faults if fault.meets(method, path, offset)]
+    def take(self, method: str, path: str, offset: str, part: Callable[[], str | None] = lambda: None) -> Fault | None:
+        """Return the fault that strikes this request, if any; the others only count it.
+
+        ``part`` returns whose account or which court the request is about.
+        """
+        able = [fault for fault in self._faults if fault.meets(method, path, offset, part)]
         if not able:
             return None
         able[0].hits += 1
@@ -249,6 +269,66 @@ async def _trickle(fault: Fault, exchange: Exchange) -> None:
             return
 
 
+async def _answer(fault: Fault, exchange: Exchange) -> None:
+    if fault.applied:
+        await exchange.apply()
+    else:
+        exchange.note_unapplied(fault.status, "answer")
+    media_type = fault.headers.get("content-type", "text/plain")
+    reply = exchange.reply(fault.status, fault.body, media_type)
+    await exchange.answer(reply.with_headers(fault.headers))
+
+
+async def _headers(fault: Fault, exchange: Exchange) -> None:
+    reply = await exchange.apply()
+    await exchange.answer(reply.with_headers(fault.headers))
+
+
+async def _change(fault: Fault, exchange: Exchange) -> None:
+    reply = await exchange.apply()
+    await exchange.answer(reply.with_json(fault.change(json.loads(reply.body))))
+
+
+async def _bomb(fault: Fault, exchange: Exchange) -> None:
+    reply = await exchange.apply()
+    reply = reply.without_length().with_headers({"content-encoding": ", ".join(fault.encodings)})
+    await exchange.start(reply)
+    for chunk in packed(fault.size_bytes, fault.encodings):
+        if exchange.gone:
+            return
+        await exchange.send(chunk)
+    await exchange.send(b"", last=True)
+
+
+def packed(size_bytes: int, encodings: Sequence[str]) -> Iterator[bytes]:
+    """Yield ``size_bytes`` of blanks, packed by each of ``encodings`` (``gzip`` or ``deflate``) in turn."""
+    blank = b" " * 1_048_576
+    chunks: Iterator[bytes] = (blank for _ in range(size_bytes // len(blank)))
+    for encoding in encodings:
+        chunks = _packed_once(chunks, 31 if encoding == "gzip" else 15)
+    return chunks
+
+
+def _packed_once(chunks: Iterator[bytes], window: int) -> Iterator[bytes]:
+    packer = zlib.compressobj(wbits=window)
+    for chunk in chunks:
+        if some := packer.compress(chunk):
+            yield some
+    yield packer.flush()
+
+
+def later(**delta: float) -> Callable[[Json], Json]:
+    """Return, for ``change``, what has every ``service_date`` of an answer that much later."""
+
+    def moved(value: Json) -> Json:
+        if isinstance(value, list):
+            return [moved(each) for each in value]
+        moment = datetime.fromisoformat(value["service_date"]) + timedelta(**delta)
+        return {**value, "service_date": moment.isoformat().replace("+00:00", "Z")}
+
+    return moved
+
+
 KINDS: dict[str, Callable[[Fault, Exchange], Awaitable[None]]] = {
     "refuse": _refuse,
     "lose": _lose,
@@ -262,6 +342,10 @@ KINDS: dict[str, Callable[[Fault, Exchange], Awaitable[None]]] = {
     "shift": _shift,
     "huge": _huge,
     "trickle": _trickle,
+    "answer": _answer,
+    "headers": _headers,
+    "change": _change,
+    "bomb": _bomb,
 }
 """What each kind does:
 
@@ -279,6 +363,10 @@ KINDS: dict[str, Callable[[Fault, Exchange], Awaitable[None]]] = {
                       booking of the listing is cancelled
 ``huge``              applied; ``size_bytes`` of white space before the body
 ``trickle``           applied; a blank every ``interval_seconds`` until ``release()``
+``answer``            ``status`` with ``body`` and ``headers`` as they are; not applied unless ``applied``
+``headers``           applied; ``headers`` are added to the answer, or take the place of its own
+``change``            applied; the JSON of the answer is what ``change()`` makes of it
+``bomb``              applied; ``size_bytes`` of blanks, packed with ``encodings`` one over the other
 """
 
 

@@ -276,12 +276,12 @@ class Launch27(Service):
 
     def _place(self, behind: _Behind, raw: Json) -> None:
         # A booking whose date was made unreadable stays where it was: the service itself knows the date.
+        zone = ZoneInfo(self.timezone)
         try:
             moment = datetime.fromisoformat(raw["service_date"])
-        except (LookupError, TypeError, ValueError):
+            moment = moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
+        except (LookupError, OverflowError, TypeError, ValueError):
             return
-        zone = ZoneInfo(self.timezone)
-        moment = moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
         behind.instant, behind.day = moment.timestamp(), moment.date()
 
     def _listed(self, query: _Query) -> list[int]:
@@ -357,6 +357,10 @@ class Launch27(Service):
     def subject(self, path: str) -> str | None:
         last = path.rpartition("/bookings/")[2]
         return last if last.isdecimal() else None
+
+    def part(self, request: Request, body: bytes) -> str | None:
+        account = self.logins.who(request.headers.get("authorization"))
+        return account.email if account else _asked_as(body)
 
     def shift(self, request: Request) -> None:
         listed = self._listed(self._query(request, staff="/staff/" in request.url.path))
@@ -444,6 +448,14 @@ class Launch27(Service):
             completed=None if completed == not_completed else completed,
             forecasted=staff and "exclude_forecasted" not in options,
         )
+
+
+def _asked_as(body: bytes) -> str | None:
+    """Return the address of a login."""
+    try:
+        return str(decode(body)["email"])
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 def _owned(behind: _Behind, email: str) -> bool:

@@ -50,6 +50,7 @@ class Listener:
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            date_header=False,  # the services have clocks of their own
             workers=1,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         )

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bridge.sandbox import schema
-from bridge.sandbox.wire import Clock, Failure, Service, encode, instant_ms, instant_text, json_response
+from bridge.sandbox.wire import Clock, Failure, Service, decode, encode, instant_ms, instant_text, json_response
 
 SERVICE_ID = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
 BEARER = "tok_ext_v1_sandbox"
@@ -310,6 +310,13 @@ class Wingfield(Service):
 
     def subject(self, path: str) -> str | None:
         return path.partition("/by-external-id/")[2] or None
+
+    def part(self, request: Request, body: bytes) -> str | None:
+        stored = self._stored.get(self.subject(request.url.path) or "")
+        try:
+            return str(decode(body)["courtId"])
+        except (LookupError, TypeError, ValueError):
+            return stored.wanted.court_id if stored else None
 
     def shift(self, _request: Request) -> None:
         order = self._order()

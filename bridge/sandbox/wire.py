@@ -11,9 +11,10 @@ import struct
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 from typing import NamedTuple
 
 from starlette.requests import Request
@@ -99,6 +100,12 @@ class Reply:
     def with_header(self, name: str, value: str) -> Reply:
         return replace(self, headers=(*self.headers, (name.encode(), value.encode())))
 
+    def with_headers(self, headers: Mapping[str, str]) -> Reply:
+        """Return the same answer with these headers in place of its own by these names."""
+        added = {name.lower().encode(): value.encode("latin-1") for name, value in headers.items()}
+        kept = tuple(pair for pair in self.headers if pair[0] not in added)
+        return replace(self, headers=(*kept, *added.items()))
+
     def without_length(self) -> Reply:
         return replace(self, headers=tuple(pair for pair in self.headers if pair[0] != b"content-length"))
 
@@ -113,6 +120,8 @@ class Service(ABC):
 
     Edits and requests take ``lock``, so the world may be edited from another thread than the server's.
     ``delay_seconds`` pass from every request to its answer. ``requests`` counts what came in.
+    ``date_skew_seconds`` is how far its ``Date`` is ahead of the true time; with ``age_seconds`` a cache says
+    that its answers are that old.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -120,6 +129,8 @@ class Service(ABC):
         self.faults = Faults()
         self.log: list[Entry] = []
         self.delay_seconds = 0.0
+        self.date_skew_seconds = 0.0
+        self.age_seconds: int | None = None
         self.requests = 0
         self.lock = threading.RLock()
         self.address: str | None = None
@@ -160,6 +171,10 @@ class Service(ABC):
     @abstractmethod
     def subject(self, path: str) -> str | None:
         """Return the booking's id that a path names."""
+
+    @abstractmethod
+    def part(self, request: Request, body: bytes) -> str | None:
+        """Return what of the club a request is about: the address of its account, or the id of its court."""
 
     @abstractmethod
     def shift(self, request: Request) -> None:
@@ -223,7 +238,8 @@ class Shell:
         if not self._service.faults.pending:
             return None
         request = exchange.request
-        return self._service.faults.take(request.method, request.url.path, request.query_params.get("offset", ""))
+        offset = request.query_params.get("offset", "")
+        return self._service.faults.take(request.method, request.url.path, offset, exchange.part)
 
 
 async def _whole_body(receive: Receive) -> bytes | None:
@@ -304,6 +320,11 @@ class Exchange:
         response = Response(body, status, media_type=media_type)
         return Reply(status, tuple(response.raw_headers), body)
 
+    def part(self) -> str | None:
+        """Return whose account, or which court, this is about."""
+        with self._service.lock:
+            return self._service.part(self.request, self._body)
+
     def shift(self) -> None:
         with self._service.lock:
             self._service.shift(self.request)
@@ -316,7 +337,16 @@ class Exchange:
         await self.send(reply.body, last=True)
 
     async def start(self, reply: Reply) -> None:
-        await self._send({"type": "http.response.start", "status": reply.status, "headers": list(reply.headers)})
+        headers = [*self._date(reply), *reply.headers]
+        await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
+
+    def _date(self, reply: Reply) -> list[tuple[bytes, bytes]]:
+        """Return ``Date`` and ``Age`` as the service's clock and a cache would have them."""
+        if any(name == b"date" for name, _ in reply.headers):
+            return []
+        age = self._service.age_seconds
+        date = formatdate(time.time() + self._service.date_skew_seconds - (age or 0), usegmt=True)
+        return [(b"date", date.encode())] + ([] if age is None else [(b"age", str(age).encode())])
 
     async def send(self, chunk: bytes, *, last: bool = False) -> None:
         await self._send({"type": "http.response.body", "body": chunk, "more_body": not last})

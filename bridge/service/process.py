@@ -30,16 +30,16 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[impo
 from bridge import log as logs
 from bridge.config.loading import load_config
 from bridge.errors import BridgeError, ConfigError, ExitStatus
+from bridge.http.loop import LAST_ANSWER_SECONDS
+from bridge.http.loop import run as run_loop
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
-from bridge.model import STOP_SECONDS
 from bridge.service.club import Club
 from bridge.service.systemd import Notifier
 from bridge.sync.narrator import LogNarrator
 
 BEAT_SECONDS = 0.5
 CLOCK_JUMP_SECONDS = 1.0
-
 log = structlog.get_logger()
 
 
@@ -56,7 +56,7 @@ def run(config_path: Path, *, environ: Mapping[str, str], log_level: str) -> int
         with lock(state), Ledger.open(state, config.identity) as ledger:
             scheduler, narrator = Scheduler(), LogNarrator(lasting=True, aside=aside)
             club = Club(config, environ, ledger, scheduler, notifier, narrator)
-            asyncio.run(Daemon(club, scheduler, notifier).run())
+            run_loop(Daemon(club, scheduler, notifier).run())
     except BridgeError as error:
         _tell(error, notifier)
         return error.exit_status
@@ -139,7 +139,7 @@ class Daemon:
         try:
             done, _ = await asyncio.wait({club, heart, stop}, return_when=asyncio.FIRST_COMPLETED)
             if self._stop.is_set():
-                done, late = await asyncio.wait({club}, timeout=STOP_SECONDS)
+                done, late = await asyncio.wait({club}, timeout=LAST_ANSWER_SECONDS)
                 if late:
                     log.warning("pass_cut_short", detail="the bridge is stopping, and an answer did not come")
             for task in done:

@@ -21,6 +21,11 @@ class Clients:
     sessions: list[Session]
     wingfield: Wingfield
 
+    @property
+    def heard_at(self) -> float:
+        """The last sign of life of either client, in seconds of the monotonic clock."""
+        return max(self.launch27.http.heard_at, self.wingfield.http.heard_at)
+
     def new_pass(self) -> None:
         """Ask again what was down or refused in the pass before."""
         for session in self.sessions:
@@ -45,7 +50,9 @@ async def connected(config: Config, earlier: Iterable[Session] = ()) -> AsyncIte
     clients = Clients(
         Launch27.connect(config.launch27, parser=parser),
         [Session(account) for account in config.launch27.accounts],
-        Wingfield.connect(config.wingfield, config.mapping.id_prefix),
+        Wingfield.connect(
+            config.wingfield, config.mapping.id_prefix, courts=len({rule.court_id for rule in config.courts})
+        ),
     )
     tokens = {session.account: session.token for session in earlier}
     for session in clients.sessions:

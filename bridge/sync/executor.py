@@ -286,7 +286,9 @@ class _Run:
         """
         write = self._writes[index]
         try:
-            stored = await self._executor.wingfield.read(write.id, finishing=self._is_finishing(index))
+            stored = await self._executor.wingfield.read(
+                write.id, court=write.slot.court_id if write.slot else None, finishing=self._is_finishing(index)
+            )
         except ServiceError as error:
             self._executor.is_over |= isinstance(error, CredentialsRefused)
             self._executor.this.note(error)

@@ -20,7 +20,7 @@ async def read_back_doubtful(this: Pass, wingfield: Wingfield, ledger: Ledger) -
     doubtful = [known for id_, known in this.known.items() if known.unsettled and id_ not in planned]
     for known in doubtful:
         try:
-            stored = await wingfield.read(known.id)
+            stored = await wingfield.read(known.id, court=known.court_id)
         except ServiceError as error:
             this.note(error)
             this.tally.unanswered.add(known.id)

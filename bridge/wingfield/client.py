@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator
-from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from bridge.config.schema import WingfieldConfig
 from bridge.errors import AccessDenied, CredentialsRefused, NotFound, Rejected, Unavailable
 from bridge.http.client import Call, Http, Params, Response
 from bridge.model import Stored, Verb, Write, from_ms, isoformat
-from bridge.wingfield.wire import Court, CourtMapping, Error, Page, W, WireBooking, put_body
+from bridge.wingfield.wire import Court, CourtMapping, Error, Page, Total, W, WireBooking, put_body, read_listed
 
 if TYPE_CHECKING:
     import httpx
 
 __all__ = ["Court", "Wingfield"]
+
+T = TypeVar("T")
 
 SERVICE: Final = "Wingfield"
 
@@ -69,10 +71,18 @@ class Wingfield:
 
     @classmethod
     def connect(
-        cls, config: WingfieldConfig, id_prefix: str = "", *, transport: httpx.AsyncBaseTransport | None = None
+        cls,
+        config: WingfieldConfig,
+        id_prefix: str = "",
+        *,
+        courts: int = 1,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> Wingfield:
-        """Return a client with connections of its own; end it with ``await client.http.aclose()``."""
-        http = Http(SERVICE, config.base_url, concurrency=config.concurrency, transport=transport)
+        """Return a client with connections of its own; end it with ``await client.http.aclose()``.
+
+        ``courts`` is how many the club has: one that fails alone is not taken for Wingfield being down.
+        """
+        http = Http(SERVICE, config.base_url, concurrency=config.concurrency, parts=courts, transport=transport)
         return cls(http, config, id_prefix)
 
     def __repr__(self) -> str:
@@ -86,37 +96,49 @@ class Wingfield:
     async def write(self, write: Write, *, finishing: bool = False, patient: bool = True) -> None:
         """Create, update or delete a booking; ``finishing`` lets it through while the bridge stops.
 
+        Without ``patient`` it is tried only once. Any 4xx is a rejection, but for 401, 408 and 429: those outside
+        the documented shape have the reason ``refused``.
+
         Source: Wingfield, Upsert court booking, Delete court booking.
         """
         if write.verb is Verb.DELETE or write.slot is None:
-            await self._delete(write, finishing=finishing)
+            await self._delete(write, finishing, patient)
             return
         key = self._id_prefix + write.id
 
         def check(response: Response) -> None:
-            _expect_success(response)
+            _expect_applied(response)
             answer = from_json(response.body)
             if not isinstance(answer, dict) or answer.get("externalCourtBookingId") != key:
                 raise ValueError("not the booking that was sent")
 
-        call = self._booking("PUT", key, finishing, json=put_body(write, write.slot))
+        body = put_body(write, write.slot)
+        call = self._booking("PUT", key, finishing, json=body, part=write.slot.court_id, patient=patient)
         await self.http.request(call, check)
 
-    async def _delete(self, write: Write, *, finishing: bool) -> None:
-        """Delete a booking; fine, too, when there is none."""
+    async def _delete(self, write: Write, finishing: bool, patient: bool) -> None:
+        """Delete a booking; it is gone, too, when its court is."""
 
         def check(response: Response) -> None:
-            with suppress(NotFound):
-                _expect_success(response)
+            try:
+                _expect_applied(response)
+            except NotFound as error:
+                if error.reason != "court_not_found":
+                    raise
             if response.is_html:
                 raise ValueError("a web page")
 
         params = {"externalUpdatedAt": isoformat(from_ms(write.version_ms))}
-        call = self._booking("DELETE", self._id_prefix + write.id, finishing, params=params)
+        court = write.slot.court_id if write.slot else None
+        key = self._id_prefix + write.id
+        call = self._booking("DELETE", key, finishing, params=params, part=court, patient=patient)
         await self.http.request(call, check)
 
-    async def read(self, id_: str, *, finishing: bool = False) -> Stored | None:
-        """Return one booking; None when there is none. Source: Wingfield, Get court booking."""
+    async def read(self, id_: str, *, court: str | None = None, finishing: bool = False) -> Stored | None:
+        """Return one booking; None when there is none. ``court`` is where it may stand, as far as that is known.
+
+        Source: Wingfield, Get court booking.
+        """
         key = self._id_prefix + id_
 
         def check(response: Response) -> Stored | None:
@@ -127,34 +149,38 @@ class Wingfield:
                 raise ValueError("another booking than the one asked for")
             return booking.stored(self._id_prefix)
 
-        return await self.http.request(self._booking("GET", key, finishing), check)
-
-    async def count(self) -> int:
-        """Return how many bookings the external service has."""
-        async for _ in self.list_bookings():
-            break
-        return 0
+        return await self.http.request(self._booking("GET", key, finishing, part=court), check)
 
     async def list_bookings(self) -> AsyncGenerator[list[Stored], None]:
         """Yield all bookings of the external service, page by page; one can come twice.
 
         The ``id`` is "" where the key is not ours. The list is complete when it ends without an exception:
-        raises Unavailable when fewer different bookings came than Wingfield's ``totalCount`` names. A booking
-        out of shape is an answer out of shape (Unavailable): what is there would be guessed wrong.
+        raises Unavailable when fewer different bookings came than Wingfield's ``totalCount`` names. One of
+        ours out of shape is an answer out of shape (Unavailable): what is there would be guessed wrong. A foreign
+        one that cannot be read has no slot.
 
         Source: Wingfield, List court bookings (newest ``updatedAt`` first, so that writes meanwhile repeat
         bookings rather than skip them).
         """
         seen: set[str] = set()
         total = 0
-        async for page in self._pages("/court-bookings", Page[WireBooking]):
-            total = page.total_count
-            seen.update(booking.external_court_booking_id for booking in page.items)
-            if page.items:
-                yield [booking.stored(self._id_prefix) for booking in page.items]
+        read = partial(read_listed, id_prefix=self._id_prefix)
+        async for page, total in self._pages("/court-bookings", read):  # noqa: B007
+            seen.update(each.key for each in page)
+            if page:
+                yield [each.stored for each in page]
         if len(seen) < total:
             words = f"listed {len(seen)} of {total} bookings; the list changed meanwhile"
             raise Unavailable(SERVICE, words, kind="incomplete list")
+
+    async def count(self) -> int:
+        """Return how many bookings the external service has: the smallest question that needs the token.
+
+        Source: Wingfield, List court bookings (``totalCount``).
+        """
+        path = "/court-bookings"
+        call = self._get(self._service + path, path, {"limit": 1})
+        return (await self.http.request(call, lambda response: _read(response, Total))).total_count
 
     async def court(self, id: str) -> Court:  # noqa: A002  # Wingfield's word
         """Return a court; raises NotFound. Source: Wingfield, Get court."""
@@ -178,25 +204,46 @@ class Wingfield:
 
     async def court_mappings(self) -> list[CourtMapping]:
         """Return all court mappings. Source: Wingfield, List court mappings."""
-        pages = self._pages("/court-mappings", Page[CourtMapping])
-        return [mapping async for page in pages for mapping in page.items]
 
-    async def _pages(self, path: str, shape: type[Page[W]]) -> AsyncGenerator[Page[W], None]:
-        """Yield the pages of a list, up to its ``totalCount`` or to an empty page."""
+        def read(body: bytes) -> tuple[list[CourtMapping], int]:
+            page = Page[CourtMapping].model_validate_json(body)
+            return page.items, page.total_count
+
+        return [mapping async for page, _ in self._pages("/court-mappings", read) for mapping in page]
+
+    async def _pages(
+        self, path: str, read: Callable[[bytes], tuple[list[T], int]]
+    ) -> AsyncGenerator[tuple[list[T], int], None]:
+        """Yield the pages of a list, each with the ``totalCount``, up to that or to an empty page."""
+
+        def check(response: Response) -> tuple[list[T], int]:
+            _expect_success(response)
+            return read(response.body)
+
         offset = 0
         for _ in range(MOST_PAGES):
             call = self._get(self._service + path, path, {"limit": PAGE_SIZE, "offset": offset})
-            page = await self.http.request(call, lambda response: _read(response, shape))
-            yield page
-            offset += len(page.items)
-            if not page.items or offset >= page.total_count:
+            page, total = await self.http.request(call, check)
+            yield page, total
+            offset += len(page)
+            if not page or offset >= total:
                 return
         raise Unavailable(SERVICE, f"the list {path} never ends")
 
-    def _booking(self, method: str, key: str, finishing: bool, *, params: Params = None, json: object = None) -> Call:
+    def _booking(
+        self,
+        method: str,
+        key: str,
+        finishing: bool,
+        *,
+        params: Params = None,
+        json: object = None,
+        part: str | None = None,
+        patient: bool = True,
+    ) -> Call:
         route = "/court-bookings/by-external-id/"
         path = f"{self._service}{route}{quote(key, safe='')}"
-        return Call(method, path, route + "{id}", key, params, json, self._token, finishing)
+        return Call(method, path, route + "{id}", key, params, json, self._token, finishing, part, patient)
 
     def _get(self, path: str, route: str, params: Params = None) -> Call:
         return Call("GET", path, route, params=params, bearer=self._token)
@@ -205,6 +252,17 @@ class Wingfield:
 def _expect_success(response: Response) -> None:
     if response.status >= 400:
         raise _refusal(response)
+
+
+def _expect_applied(response: Response) -> None:
+    """Raise for a 4xx to a write: it was not applied, whoever says so and in whatever words."""
+    try:
+        _expect_success(response)
+    except ValidationError:
+        status = response.status
+    else:
+        return
+    raise Rejected(SERVICE, f"rejected with status {status}, and no reason that can be read", reason="refused")
 
 
 def _read(response: Response, shape: type[W]) -> W:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, AliasPath, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AliasPath,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    ValidationError,
+)
 from pydantic.alias_generators import to_camel
 
-from bridge.model import Slot, Stored, Write, fingerprint, from_ms, isoformat, to_ms
+from bridge.model import ABSENT, Slot, Stored, Write, fingerprint, from_ms, isoformat, to_ms
 
 
 def _utc(instant: datetime) -> datetime:
@@ -19,6 +29,8 @@ def _utc(instant: datetime) -> datetime:
 
 
 _Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+_Id = Annotated[str, AfterValidator(str.lower)]
+"""A UUID, in lower case as the configuration has it."""
 _Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
 
 
@@ -34,7 +46,7 @@ class WireBooking(Wire):
     """A court booking. Source: Wingfield, Get court booking."""
 
     external_court_booking_id: str
-    court_id: str
+    court_id: _Id
     start_date: _Instant
     end_date: _Instant
     external_updated_at: _Instant
@@ -42,15 +54,13 @@ class WireBooking(Wire):
 
     def stored(self, id_prefix: str) -> Stored:
         """Return it in the bridge's words; its key is ours when it is ``id_prefix`` and digits."""
-        key = self.external_court_booking_id
-        id_ = key.removeprefix(id_prefix)
-        is_ours = key == id_prefix + id_ and id_.isascii() and id_.isdigit()
+        id_ = id_of(self.external_court_booking_id, id_prefix)
         slot = Slot(self.court_id, self.start_date, self.end_date)
         participants = _addresses(self.participants)
         # No content has a participant without an "@": nothing equals a booking that names a user.
         content = fingerprint(slot, ("named user",) if participants is None else participants)
         version_ms = to_ms(self.external_updated_at)
-        return Stored(id_ if is_ours else "", version_ms, content, slot, participants)
+        return Stored(id_, version_ms, content, slot, participants)
 
 
 class Court(Wire):
@@ -59,7 +69,7 @@ class Court(Wire):
     Source: Wingfield, Get court.
     """
 
-    id: str
+    id: _Id
     name: _Text = ""
     facility_id: _Text = ""
     facility_name: _Text = ""
@@ -70,7 +80,7 @@ class Court(Wire):
 class CourtMapping(Wire):
     """Which court a partner's own court id stands for. Source: Wingfield, List court mappings."""
 
-    court_id: str
+    court_id: _Id
     external_court_id: str
     external_court_name: _Text = ""
 
@@ -81,6 +91,14 @@ class Error(Wire):
     type: str = Field(validation_alias=AliasPath("error", "type"))
 
 
+def id_of(key: str, id_prefix: str) -> str:
+    """Return the Launch27 id of a key that is ours (``id_prefix`` and digits), else ""."""
+    id_ = key.removeprefix(id_prefix)
+    return id_ if key == id_prefix + id_ and id_.isascii() and id_.isdigit() else ""
+
+
+_FOREIGN: Final = Stored("", 0, ABSENT, None)
+
 W = TypeVar("W", bound=Wire)
 
 
@@ -89,6 +107,49 @@ class Page(Wire, Generic[W]):
 
     items: list[W]
     total_count: int
+
+
+class Total(Wire):
+    """How long a list is, whatever is in it."""
+
+    total_count: NonNegativeInt
+
+
+class Listed(NamedTuple):
+    """An item of the list of court bookings: its key, or whatever tells it from others; and what it is."""
+
+    key: str
+    stored: Stored
+
+
+class _Items(Wire):
+    items: list[Any]
+    total_count: int
+
+
+def read_listed(body: bytes, id_prefix: str) -> tuple[list[Listed], int]:
+    """Return a page of court bookings, and how many there are in all.
+
+    Raises ValueError where the page is out of shape, or one of ours is; of a foreign one nothing is needed.
+    """
+    try:
+        page = Page[WireBooking].model_validate_json(body)
+    except ValidationError:
+        odd = _Items.model_validate_json(body)
+        return [_listed(item, id_prefix) for item in odd.items], odd.total_count
+    return [Listed(each.external_court_booking_id, each.stored(id_prefix)) for each in page.items], page.total_count
+
+
+def _listed(item: Any, id_prefix: str) -> Listed:  # noqa: ANN401  # JSON of any kind
+    key = item.get("externalCourtBookingId") if isinstance(item, dict) else None
+    if not isinstance(key, str):
+        return Listed(repr(item), _FOREIGN)
+    try:
+        return Listed(key, WireBooking.model_validate(item).stored(id_prefix))
+    except ValidationError:
+        if id_of(key, id_prefix):
+            raise
+        return Listed(key, _FOREIGN)
 
 
 def _addresses(participants: object) -> tuple[str, ...] | None:

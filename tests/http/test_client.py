@@ -10,9 +10,13 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 import traceback
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from email.utils import formatdate
 from typing import Any
 
 import httpx
@@ -127,10 +131,34 @@ async def test_what_check_refuses_goes_to_the_caller_untouched() -> None:
     assert len(server.asked) == 1
 
 
-@pytest.mark.parametrize(("content", "asked"), [(gzip.compress(b'{"ok": true}'), 1), (b"not gzip at all", 2)])
+@pytest.mark.parametrize(("content", "asked"), [(gzip.compress(b'{"ok": true}', mtime=0), 1), (b"not gzip at all", 2)])
 async def test_packed_answers_are_unpacked_or_else_tried_again(content: bytes, asked: int) -> None:
+    await packed_as("gzip", content, asked)
+
+
+RAW = zlib.compressobj(wbits=-15)
+DEFLATED = RAW.compress(b'{"ok": true}') + RAW.flush()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "asked"),
+    [
+        ("deflate", zlib.compress(b'{"ok": true}'), 1),
+        ("Deflate", DEFLATED, 1),
+        ("identity", b'{"ok": true}', 1),
+        ("gzip", gzip.compress(b'{"ok": true}', mtime=0) + b"more", 1),
+        ("gzip", gzip.compress(b'{"ok": true}', mtime=0)[:-4], 2),
+        ("gzip, gzip", gzip.compress(gzip.compress(b'{"ok": true}', mtime=0), mtime=0), 2),
+        ("br", b'{"ok": true}', 2),
+    ],
+)
+async def test_one_encoding_is_unpacked_and_no_more(encoding: str, content: bytes, asked: int) -> None:
+    await packed_as(encoding, content, asked)
+
+
+async def packed_as(encoding: str, content: bytes, asked: int) -> None:
     async def answer(_request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(content))
+        return httpx.Response(200, headers={"content-encoding": encoding}, stream=httpx.ByteStream(content))
 
     server = Server(answer, OK)
     assert await client(server).request(GET, read_json) == {"ok": True}
@@ -293,6 +321,9 @@ async def test_a_body_in_chunks_is_put_together() -> None:
         *(({"retry-after": text}, float(text)) for text in ("7", "0.5")),
         *(({"retry-after": f"Fri, 20 Nov 2026 09:00:10 {zone}"}, 10) for zone in ("GMT", "-0000")),
         ({"retry-after": "Fri, 20 Nov 2026 08:00:00 GMT"}, 0),
+        *(({"retry-after": f"Fri, 20 Nov {year} 08:00:00 GMT"}, None) for year in ("9" * 11, "9" * 5000)),
+        ({"retry-after": "Fri, 20 Nov 2026 08:00:00 +" + "9" * 30}, None),
+        ({"retry-after": "9" * 5000}, None),
         ({"retry-after": "Fri, 20 Nov 2026 12:00:05 GMT", "date": "Fri, 20 Nov 2026 12:00:00 GMT"}, 5),
     ],
 )
@@ -337,26 +368,103 @@ async def test_the_answers_headers_reach_the_limiter() -> None:
 
 
 async def test_a_service_that_cannot_be_reached_is_not_asked_again_until_the_next_pass() -> None:
-    server = Server(httpx.ConnectError("x"))
+    server = Server(httpx.ProxyError("x"))
     http = client(server)
     await unavailable(http)
     asked = len(server.asked)
     message = await unavailable(http)
-    assert message == "Launch27: not asked again in this pass, after: could not connect"
+    assert message == "Launch27: not asked again in this pass, after: the proxy refused to connect"
     assert len(server.asked) == asked
     server.answers = [OK]
     http.reset()
     assert await http.request(GET, read_json) == {"ok": True}
 
 
-@pytest.mark.parametrize("trouble", [httpx.Response(500), httpx.ReadError("x"), httpx.Response(200, text="?")])
-async def test_three_requests_that_gave_up_in_a_row_are_enough(trouble: Answer) -> None:
+TROUBLES = [httpx.Response(500), httpx.ReadError("x"), httpx.ConnectError("x"), httpx.Response(200, text="?")]
+
+
+def about(booking: int, part: str | None = None) -> Call:
+    return Call("GET", "/things", "/things/{id}", booking=str(booking), part=part)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_three_different_requests_that_gave_up_in_a_row_are_enough(trouble: Answer) -> None:
     server = Server(trouble)
     http = client(server, backoff=Backoff(tries=1))
-    for _ in range(3):
-        await unavailable(http)
+    for booking in (1, 1, 1, 1, 2, 2, 3):
+        assert "not asked again" not in await unavailable(http, about(booking))
     assert "not asked again" in await unavailable(http)
-    assert len(server.asked) == 3
+    assert len(server.asked) == 7
+
+
+async def test_one_part_alone_is_not_the_service_where_there_are_more() -> None:
+    server = Server(httpx.Response(500))
+    http = client(server, backoff=Backoff(tries=1), parts=2)
+    for booking in range(9):
+        await unavailable(http, about(booking, "one"))
+    assert not http.is_down
+    await unavailable(http, about(10, "two"))
+    assert http.is_down
+
+
+async def test_an_impatient_request_is_tried_once() -> None:
+    server = Server(httpx.Response(500))
+    assert await unavailable(client(server), replace(GET, patient=False)) == "Launch27: answered 500"
+    assert len(server.asked) == 1
+
+
+async def test_an_impatient_429_holds_the_others_all_the_same() -> None:
+    limiter = RateLimiter()
+    await unavailable(client(Server(httpx.Response(429)), limiter=limiter), replace(GET, patient=False))
+    assert not limiter.try_acquire("read")
+
+
+@pytest.mark.parametrize("answer", [OK, httpx.Response(409, json={})])
+async def test_any_usable_answer_shows_that_the_service_is_there(answer: httpx.Response) -> None:
+    http = client(
+        Server(httpx.Response(500), httpx.Response(500), answer, httpx.Response(500)), backoff=Backoff(tries=1)
+    )
+    await unavailable(http, about(1))
+    await unavailable(http, about(2))
+    assert not http.has_answered
+    await http.request(GET, read_json)
+    assert http.has_answered
+    await unavailable(http, about(3))
+    assert not http.is_down
+    http.reset()
+    assert not http.has_answered
+
+
+async def test_a_wait_for_the_rate_limit_is_a_sign_of_life() -> None:
+    limiter = RateLimiter()
+    http = client(Server(OK), limiter=limiter)
+    await http.request(GET, read_json)
+    answered = http.heard_at
+    assert http.heard_at == answered
+    limiter.hold(60)
+    waiting = asyncio.create_task(unavailable(http))
+    await until(lambda: http._waiting)
+    assert http.heard_at > answered
+    http.stop()
+    await waiting
+
+
+@pytest.mark.parametrize(
+    ("ahead", "age", "offset"),
+    [(0, None, 0), (300, None, 300), (-86400, None, -86400), (-7200, "7200", 0), (0, "soon", None), ("x", None, None)],
+)
+async def test_the_services_clock_is_compared_with_ours(
+    ahead: float | str, age: str | None, offset: float | None
+) -> None:
+    date = ahead if isinstance(ahead, str) else formatdate(time.time() + ahead, usegmt=True)
+    headers = {"date": date} | ({} if age is None else {"age": age})
+    http = client(Server(httpx.Response(200, json={}, headers=headers), httpx.Response(200, json={})))
+    assert http.clock_offset_seconds is None
+    await http.request(GET, read_json)
+    found = http.clock_offset_seconds
+    assert found == offset if offset is None or found is None else abs(found - offset) < 3
+    await http.request(GET, read_json)
+    assert http.clock_offset_seconds is None
 
 
 async def test_one_answer_in_between_shows_that_the_service_is_there() -> None:
@@ -370,7 +478,7 @@ async def test_one_answer_in_between_shows_that_the_service_is_there() -> None:
 
 
 async def test_requests_in_back_off_give_up_when_the_service_is_down() -> None:
-    http, waiting = await in_back_off(httpx.Response(500), httpx.ConnectError("x"))
+    http, waiting = await in_back_off(httpx.Response(500), httpx.ProxyError("x"))
     http._backoff = Backoff(tries=1)
     await unavailable(http)
     assert "not asked again" in await waiting
@@ -490,9 +598,12 @@ def test_a_proxy_of_the_environment_is_used_but_never_for_loopback(
     assert (connections._proxy(httpx.URL(url)) is not None) is proxied
 
 
-def test_a_proxy_that_cannot_be_used_is_a_wrong_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "proxy", ["gopher://user:hush@proxy.test", *(f"http://user:hush@p:{n}" for n in ("x", 99999, -1))]
+)
+def test_a_proxy_that_cannot_be_used_is_a_wrong_configuration(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.setenv("https_proxy", "gopher://user:hush@proxy.test")
+    monkeypatch.setenv("https_proxy", proxy)
     with pytest.raises(ConfigError, match="cannot be used") as caught:
         Http("x", "https://acme.test")
     assert "hush" not in str(caught.value)

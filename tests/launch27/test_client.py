@@ -22,7 +22,7 @@ from bridge.config.schema import Account, Launch27Config
 from bridge.config.secrets import Secret
 from bridge.errors import AccessDenied, CredentialsRefused, NotFound, Unavailable
 from bridge.http.client import Backoff, Http
-from bridge.launch27.client import Launch27
+from bridge.launch27.client import Absent, Launch27
 from bridge.launch27.session import Session
 from bridge.launch27.wire import SourceBooking, Unreadable
 from bridge.sandbox import Launch27 as SimulatedLaunch27
@@ -146,7 +146,7 @@ async def test_a_token_that_died_is_replaced_once_for_everybody() -> None:
     await launch27.catalogue(session)
     world.good.clear()
     found = await asyncio.gather(*(launch27.booking(session, number) for number in ids(3)))
-    assert [each and each.id for each in found] == ids(3)
+    assert [isinstance(each, SourceBooking) and each.id for each in found] == ids(3)
     assert world.logins == 2
 
 
@@ -241,20 +241,27 @@ async def test_an_odd_booking_is_unreadable() -> None:
     assert isinstance(await launch27.booking(session, "1"), Unreadable)
 
 
-GONE = [httpx.Response(404), *(httpx.Response(404, text=text) for text in ("{}", " \n", "Not Found"))]
-
-
-@pytest.mark.parametrize("answer", [*GONE, httpx.Response(403, json={"error": "no"})])
-async def test_a_booking_that_is_not_there_is_none(answer: httpx.Response) -> None:
-    launch27, session = connect(World(special=always(answer)))
-    assert await launch27.booking(session, "9") is None
-
-
+GONE = [httpx.Response(404, text="{}"), httpx.Response(403, json={"error": "no"})]
 PAGES = [HTML, httpx.Response(403, html=""), httpx.Response(404, content=b"  <!doctype html>")]
+TEXTS = [httpx.Response(404), *(httpx.Response(404, text=text) for text in (" \n", "Not Found", "[]", '"{}"', "{"))]
+
+
+@pytest.mark.parametrize(
+    ("answer", "absent"),
+    [*((each, Absent.CERTAIN) for each in GONE), *((each, Absent.DOUBTFUL) for each in [*PAGES, *TEXTS])],
+)
+async def test_a_booking_that_is_not_there_is_surely_so_only_in_json(answer: httpx.Response, absent: Absent) -> None:
+    world = World(special=always(answer))
+    launch27, session = connect(world)
+    assert await launch27.booking(session, "9") is absent
+
+
 OTHERS = [httpx.Response(200, text=text) for text in ("[]", "{}", json.dumps(booking(8)))]
 
 
-@pytest.mark.parametrize("answer", [*PAGES, *OTHERS, httpx.Response(400, json={}), httpx.Response(204)])
+@pytest.mark.parametrize(
+    "answer", [httpx.Response(200, html="<html>"), *OTHERS, httpx.Response(400, json={}), httpx.Response(204)]
+)
 async def test_any_other_answer_says_nothing_about_the_booking(answer: httpx.Response) -> None:
     launch27, session = connect(World(special=always(answer)))
     with pytest.raises(Unavailable):
@@ -444,7 +451,7 @@ async def test_against_the_simulated_service() -> None:
         await launch27.http.aclose()
 
     assert len(set(found)) == 45
-    assert one is not None
+    assert isinstance(one, SourceBooking)
     assert one.id == found[0]
-    assert gone is None
+    assert gone is Absent.CERTAIN
     assert all(entry.status != 429 for entry in simulated.log)

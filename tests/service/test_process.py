@@ -321,7 +321,7 @@ async def test_jobs_keep_their_distance_and_no_missed_turn_is_counted(jump: time
 async def test_a_stop_while_listing_ends_soon_and_deletes_nothing(
     sandbox: Sandbox, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(daemon, "STOP_SECONDS", 0.2)
+    monkeypatch.setattr(daemon, "LAST_ANSWER_SECONDS", 0.2)
     book(sandbox, 3)
     async with Here(config) as here:
         await here.passes(1)
@@ -400,7 +400,7 @@ async def test_a_pass_that_hangs_is_no_longer_alive(
     sandbox: Sandbox, config: Path, systemd: FakeSystemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(club, "HUNG_SECONDS", 0.3)
-    monkeypatch.setattr(daemon, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(daemon, "LAST_ANSWER_SECONDS", 0.1)
     hang = sandbox.launch27.faults.add("hang")
     async with Here(config, notify=systemd, watchdog_seconds=0.1) as here:
         await here.until(lambda: hang.hits == 1)

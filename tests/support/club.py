@@ -219,16 +219,25 @@ class Club:
         if self.services is None:
             quick: dict[str, Any] = {"backoff": self.backoff, "timeouts": self.patience}
             limiter = RateLimiter(100_000.0, 100_000)
-            launch27 = Http("Launch27", config.launch27.base_url, limiter=limiter, **quick)
+            accounts, courts = len(config.launch27.accounts), len({rule.court_id for rule in config.courts})
+            launch27 = Http("Launch27", config.launch27.base_url, limiter=limiter, parts=accounts, **quick)
             parser = Parser(config.mapping.updated_at_field)
             wingfield = DyingWingfield(
-                Http("Wingfield", config.wingfield.base_url, **quick), config.wingfield, config.mapping.id_prefix
+                Http("Wingfield", config.wingfield.base_url, parts=courts, **quick),
+                config.wingfield,
+                config.mapping.id_prefix,
             )
             wingfield.fuse = self.fuse
             self.services = Clients(Launch27Client(launch27, config.launch27, parser=parser), [], wingfield)
         known = {session.account.key: session for session in self.services.sessions}
         self.services.sessions = [known.get(account.key) or Session(account) for account in config.launch27.accounts]
         self.services.new_pass()
+        return self.services
+
+    @property
+    def clients(self) -> Clients:
+        """The clients of the last pass."""
+        assert self.services is not None
         return self.services
 
     @property

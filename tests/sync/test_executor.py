@@ -73,7 +73,7 @@ class Script(Wingfield):
     def says(self, id_: object, *answers: Answer) -> None:
         self.answers[str(id_)] = deque(answers)
 
-    async def write(self, write: Write, *, finishing: bool = False) -> None:
+    async def write(self, write: Write, *, finishing: bool = False, patient: bool = True) -> None:
         self.before(write)
         self.log.append(("DELETE" if write.verb is Verb.DELETE else "PUT", write.id, write.version_ms))
         self.finishing.append(finishing)
@@ -91,7 +91,7 @@ class Script(Wingfield):
         if answer is not None:
             raise answer
 
-    async def read(self, id_: str, *, finishing: bool = False) -> Stored | None:
+    async def read(self, id_: str, *, court: str | None = None, finishing: bool = False) -> Stored | None:
         self.reads.append(id_)
         answer = self.there.get(id_)
         if isinstance(answer, BaseException):
@@ -260,7 +260,7 @@ async def test_one_slow_write_does_not_keep_others_waiting(bench: Bench) -> None
     gate = asyncio.Event()
     write_at_once = bench.target.write
 
-    async def write(write: Write, *, finishing: bool = False) -> None:
+    async def write(write: Write, *, finishing: bool = False, patient: bool = True) -> None:
         if write.id == "0":
             await gate.wait()
         await write_at_once(write, finishing=finishing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -104,20 +105,38 @@ async def test_a_delete_names_its_version() -> None:
     assert dict(request.url.params) == {"externalUpdatedAt": "2026-11-19T08:00:00.500Z"}
 
 
-@pytest.mark.parametrize("answer", [httpx.Response(200, text="<html>"), HTML])
+@pytest.mark.parametrize("answer", [httpx.Response(200, text="<html>")])
 async def test_a_web_page_does_not_say_that_a_delete_is_done(answer: httpx.Response) -> None:
     with pytest.raises(Unavailable, match="not what the API promises"):
         await client(Server(answer)).write(DELETE)
 
 
-NOT_THERE = error(404, "court_booking_not_found")
+COURT_GONE = error(404, "court_not_found")
 DONE = [httpx.Response(200, json={}), httpx.Response(200, text="OK"), httpx.Response(204)]
 
 
-@pytest.mark.parametrize("answer", [*DONE, NOT_THERE])
-async def test_a_delete_is_done_when_the_booking_is_not_there_whatever_says_so(answer: httpx.Response) -> None:
+@pytest.mark.parametrize("answer", [*DONE, COURT_GONE])
+async def test_a_delete_is_done_when_the_booking_or_its_court_is_not_there(answer: httpx.Response) -> None:
     server = Server(answer)
     await client(server).write(DELETE)
+    assert len(server.asked) == 1
+
+
+OTHER_404S = [
+    (error(404, "court_booking_not_found"), "court_booking_not_found"),
+    (httpx.Response(404, json={"message": "no"}), "refused"),
+    (httpx.Response(404, text="no Route matched"), "refused"),
+    (httpx.Response(404), "refused"),
+    (HTML, "refused"),
+]
+
+
+@pytest.mark.parametrize(("answer", "reason"), OTHER_404S)
+async def test_no_other_404_says_that_a_delete_is_done(answer: httpx.Response, reason: str) -> None:
+    server = Server(answer)
+    with pytest.raises(Rejected) as caught:
+        await client(server).write(DELETE)
+    assert caught.value.reason == reason
     assert len(server.asked) == 1
 
 
@@ -193,10 +212,37 @@ async def test_a_refused_token_is_refused_credentials(answer: httpx.Response) ->
 
 
 ODD_ERRORS = [httpx.Response(404, json={}), httpx.Response(400, json=[]), httpx.Response(400, json={"error": "no"})]
-NOT_NOW = [error(400, "rate_limit_exceeded"), error(429, "rate_limit_exceeded"), error(500, "internal_server_error")]
+TEXTS = [HTML, httpx.Response(403, html="<html>"), httpx.Response(413, text="too large"), httpx.Response(400)]
 
 
-@pytest.mark.parametrize("answer", [HTML, httpx.Response(403, html="<html>"), *ODD_ERRORS, error(400, 7), *NOT_NOW])
+@pytest.mark.parametrize("write", [PUT, DELETE])
+@pytest.mark.parametrize("answer", [*ODD_ERRORS, *TEXTS, error(400, 7)])
+async def test_a_4xx_of_any_shape_rejects_a_write(answer: httpx.Response, write: model.Write) -> None:
+    server = Server(answer)
+    with pytest.raises(Rejected) as caught:
+        await client(server).write(write)
+    assert caught.value.reason == "refused"
+    assert caught.value.__cause__ is caught.value.__context__ is None
+    assert len(server.asked) == 1
+
+
+async def test_a_write_without_patience_is_tried_once() -> None:
+    server = Server(httpx.Response(500))
+    for write in (PUT, DELETE):
+        with pytest.raises(Unavailable):
+            await client(server).write(write, patient=False)
+    assert len(server.asked) == 2
+
+
+NOT_NOW = [
+    httpx.Response(408),
+    error(400, "rate_limit_exceeded"),
+    error(429, "rate_limit_exceeded"),
+    error(500, "internal_server_error"),
+]
+
+
+@pytest.mark.parametrize("answer", NOT_NOW)
 async def test_what_is_not_the_apis_word_is_tried_again_and_then_unavailable(answer: httpx.Response) -> None:
     server = Server(answer)
     with pytest.raises(Unavailable):
@@ -222,7 +268,7 @@ async def test_participants_without_an_address_cannot_be_compared(participants: 
     assert found.fingerprint != model.fingerprint(SLOT, [])
 
 
-ODD = [
+ODD: list[dict[str, Any]] = [
     {**STORED, "startDate": "2026-11-20T09:00:00"},
     {**STORED, "endDate": "soon"},
     {**STORED, "startDate": "0001-01-01T00:00:00+12:00"},
@@ -280,8 +326,50 @@ async def test_a_list_without_end_is_found_out(monkeypatch: pytest.MonkeyPatch) 
     assert len(server.asked) == 20
 
 
-@pytest.mark.parametrize("odd", [*ODD, 7])
-async def test_one_booking_out_of_shape_makes_the_list_no_answer(odd: Any) -> None:
+NO_KEY, THEIRS = ODD[-1], [{**each, "externalCourtBookingId": "theirs"} for each in ODD[:-1]]
+
+
+@pytest.mark.parametrize("odd", [*THEIRS, NO_KEY, {**STORED, "externalCourtBookingId": 1006}, 7, None, [], "x"])
+async def test_a_foreign_booking_may_be_in_any_shape(odd: Any) -> None:
+    other = {**STORED, "externalCourtBookingId": "other"}
+    found = await everything(client(Server(page(STORED, odd, other))).list_bookings())
+    assert found == [
+        BOOKING,
+        model.Stored("", 0, b"", None),
+        model.Stored("", VERSION, BOOKING.fingerprint, SLOT, ("a@b.co",)),
+    ]
+
+
+async def test_a_court_in_upper_case_is_the_same_court() -> None:
+    assert await client(Server({**STORED, "courtId": COURT.upper()})).read("1005") == BOOKING
+    assert (await client(Server({**COURT_SHOWN, "id": COURT.upper()})).court(COURT)).id == COURT
+
+
+async def test_the_last_version_there_is_can_be_read_and_nothing_is_sent_above_it() -> None:
+    last = "9999-12-31T23:59:59.999Z"
+    found = await client(Server({**STORED, "externalUpdatedAt": last})).read("1005")
+    assert found is not None
+    server = Server(error(409, "version_conflict"))
+    with pytest.raises(Rejected):
+        await client(server).write(dataclasses.replace(PUT, version_ms=found.version_ms + 1))
+    assert json.loads(server.asked[0].content)["externalUpdatedAt"] == last
+
+
+@pytest.mark.hurt(19)
+async def test_bookings_are_counted_with_one_small_request() -> None:
+    server = Server(page(7, total=250))
+    assert await client(server).count() == 250
+    assert dict(server.asked[0].url.params) == {"limit": "1"}
+
+
+@pytest.mark.parametrize("odd", [{}, {"items": [], "totalCount": -1}, httpx.Response(404, html="<p>")])
+async def test_a_count_that_cannot_be_read_is_no_answer(odd: Any) -> None:
+    with pytest.raises(Unavailable):
+        await client(Server(odd)).count()
+
+
+@pytest.mark.parametrize("odd", ODD[:-1])
+async def test_one_of_ours_out_of_shape_makes_the_list_no_answer(odd: Any) -> None:
     with pytest.raises(Unavailable, match="not what the API promises"):
         await everything(client(Server(page(STORED, odd))).list_bookings())
 

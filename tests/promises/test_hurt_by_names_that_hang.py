@@ -1,0 +1,46 @@
+"""13. SIGTERM took 26 s behind a hanging name look-up: the process ends within five seconds, whatever hangs."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from bridge.config.loading import load_config
+from bridge.errors import ExitStatus
+from bridge.model import STOP_SECONDS
+from tests.support.daemons import Process
+
+pytestmark = pytest.mark.hurt(13)
+
+HANGING = """
+import json, socket, sys, threading
+
+def hang(*_arguments, **_options):
+    print(json.dumps({"event": "looking_up"}), file=sys.stderr, flush=True)
+    threading.Event().wait()
+
+socket.getaddrinfo = hang
+"""
+
+
+@pytest.mark.parametrize(
+    ("argument", "status"), [("--log-level=info", ExitStatus.OK), ("--once", ExitStatus.TRY_LATER)]
+)
+def test_a_name_that_is_not_found_does_not_hold_up_the_end(
+    config_file: Path, write_config: Callable[..., Path], tmp_path: Path, argument: str, status: ExitStatus
+) -> None:
+    base_url = load_config(config_file, {}).launch27.base_url
+    config = write_config({base_url: "https://hangs.test/latest"})
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(HANGING)
+    with Process(config, argument, PYTHONPATH=str(folder)) as process:
+        process.log.wait("looking_up")
+        began = monotonic()
+        process.send(signal.SIGTERM)
+        assert process.ended() == status
+    assert monotonic() - began < STOP_SECONDS
