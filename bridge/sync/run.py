@@ -92,8 +92,12 @@ class Synchronizer:
     async def _read(self, this: Pass) -> None:
         """Read every account's listing, mapped as it comes; meanwhile, see whether Wingfield lets us in."""
         memory = Memory.loads(self.ledger.memory)
-        reading = self.reader.read(from_ms(this.now_ms), this.watermarks, this.known, memory)
-        this.reading, _ = await asyncio.gather(reading, self._ask_wingfield(this))
+        asking = asyncio.create_task(self._ask_wingfield(this))
+        try:
+            this.reading = await self.reader.read(from_ms(this.now_ms), this.watermarks, this.known, memory)
+            await asking
+        finally:
+            asking.cancel()
         for error in this.reading.errors:
             this.note(error)
         for listing in this.reading.listings:

@@ -207,7 +207,7 @@ def test_a_dry_run_works_beside_a_process_that_holds_the_state_and_leaves_its_fi
     assert run("--once", "--config", config_file).code == 0
     config = load_config(config_file, {})
     with lock(config.sync.state), Ledger.open(config.sync.state, config.identity) as ledger:
-        ledger.save([ledger.known["1001"]._replace(allowed=1)])
+        ledger.save([ledger.known["1001"]._replace(allowed_ms=1)])
         before = contents(config_file.parent)
         assert run("--dry-run", "--config", config_file).code == 0
         assert contents(config_file.parent) == before

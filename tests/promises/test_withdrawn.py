@@ -46,7 +46,7 @@ async def test_rules_that_send_a_booking_elsewhere_are_no_withdrawal(club: Club)
         ("invalid_booking", {"services": None}),
         ("no_participant", {"email": None}),
         ("no_duration", {"services": [{"id": 1}]}),
-        ("ambiguous_court", {"services": [1, 2]}),
+        ("ambiguous_court", {"services": [{"id": 1}, {"id": 2}]}),
     ],
 )
 async def test_a_booking_that_merely_cannot_be_read_or_mapped_stays_as_it_is(
