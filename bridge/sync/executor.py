@@ -81,7 +81,9 @@ class _Run:
         for index, write in enumerate(writes):
             for other in write.after:
                 self._children[other].append(index)
-        self._ready = deque(index for index, missing in enumerate(self._missing) if not missing)
+        # What got no answer in earlier passes goes last, so that it keeps nothing else waiting.
+        ready = (index for index, missing in enumerate(self._missing) if not missing)
+        self._ready = deque(sorted(ready, key=lambda index: self._failures(writes[index], known)))
         self._queue: asyncio.Queue[int] = asyncio.Queue()
         self._unfinished = 0
         self._outcomes: list[Outcome | Stored] = []
@@ -90,6 +92,10 @@ class _Run:
         self._deleted = {id_ for id_, entry in known.items() if entry.is_temporarily_deleted}
         self._known = known
         self._failure: BaseException | None = None
+
+    @staticmethod
+    def _failures(write: Write, known: Mapping[str, Known]) -> int:
+        return known[write.id].failures if write.id in known else 0
 
     async def run(self) -> None:
         """Send what may be sent."""

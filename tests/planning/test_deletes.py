@@ -11,14 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.model import ABSENT, DAY_MS, HOUR_MS, MINUTE_MS, CyclePlace, Known, Slot, Stored, to_ms
-from bridge.planning.deletes import (
-    Fate,
-    Guard,
-    accounts_to_ask,
-    decided_before,
-    fate,
-    was_found_gone_lately,
-)
+from bridge.planning.deletes import Fate, Guard, accounts_to_ask, decided_before, fate, was_found_gone_lately
 from bridge.planning.reading import Listing, Reading
 from tests.support.builders import DAY, NOON, booking, known, never_sent, slot
 

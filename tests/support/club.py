@@ -289,6 +289,7 @@ class Club:
         if not isinstance(held, int):
             assert reasons(result) == {str(number): reason for number, reason in held.items()}
         usual = ExitStatus.ATTENTION if held or withheld else ExitStatus.OK
+        usual = ExitStatus.TRY_LATER if wanted.get("pending") else usual
         assert result.status is (status or usual), result.errors
         return result
 
