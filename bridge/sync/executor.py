@@ -226,7 +226,7 @@ class _Run:
             self._executor.this.note(error)
             return self._end(write, Ending.NOT_SENT)
         except Unavailable as error:
-            self._executor.this.note(error)
+            self._executor.this.note(error, write.id)
             return self._end(write, Ending.UNANSWERED if error.maybe_applied else Ending.NOT_SENT)
         return self._end(write, Ending.ACKNOWLEDGED)
 
@@ -276,7 +276,7 @@ class _Run:
         try:
             stored = await self._executor.wingfield.read(write.id, finishing=self._is_finishing(index))
         except ServiceError as error:
-            self._executor.this.note(error)
+            self._executor.this.note(error, write.id)
             return self._end(write, Ending.UNANSWERED if self._is_in_doubt(write) else Ending.NOT_SENT)
         if is_there(write, stored):
             return self._adopt(write, stored)

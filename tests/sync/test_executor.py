@@ -146,7 +146,7 @@ class Bench(Narrator):
         executor = Executor(self.target, self.journal, self, this, self.concurrency, "cfg", lambda: NOW_MS, self.stop)
         async with asyncio.timeout(20):
             await executor.run(Plan(writes))
-        self.errors, self.is_over = list(this.errors.values()), executor.is_over
+        self.errors, self.is_over = [*this.troubles()], executor.is_over
         assert executor.was_rejected is bool(this.tally.rejected)
         return this.tally
 
