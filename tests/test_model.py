@@ -171,5 +171,6 @@ def test_no_representation_shows_a_participant() -> None:
 
 
 def test_an_identity_names_host_service_and_the_prefix_if_there_is_one() -> None:
-    assert str(Identity("acme.launch27.com", "497f", "")) == "acme.launch27.com → external service 497f"
-    assert str(Identity("h", "s", "pad-")).endswith('with id_prefix "pad-"')
+    both = Identity("acme.launch27.com", "api.wingfield.io", "497f", "")
+    assert str(both) == "acme.launch27.com → api.wingfield.io, external service 497f"
+    assert str(Identity("h", "w", "s", "pad-")).endswith('with id_prefix "pad-"')

@@ -46,7 +46,7 @@ class Fate(enum.Enum):
 
 def fate(known: Known, reading: Reading, now_ms: int) -> Fate:
     """Return what is done about a known booking that is in no listing (the table above)."""
-    if known.last_end_ms and known.last_end_ms <= reading.first_ms and not known.is_temporarily_deleted:
+    if is_history(known, reading):
         return Fate.FORGET if known.last_end_ms <= reading.first_ms - HISTORY_MS else Fate.LEAVE
     is_owned = known.account in reading.accounts
     if not (known.account in reading.complete if is_owned else reading.is_complete):
@@ -56,6 +56,16 @@ def fate(known: Known, reading: Reading, now_ms: int) -> Fate:
     if known.gone_ms is None and _is_beyond(known, reading) and _looked_up_within(known, DAY_MS, now_ms):
         return Fate.LEAVE
     return Fate.LOOK_UP
+
+
+def is_history(known: Known, reading: Reading) -> bool:
+    """Whether it was over before the window began: it stays as it is, and counts for nothing."""
+    return 0 < known.last_end_ms <= reading.first_ms and not known.is_temporarily_deleted
+
+
+def bridged(known: Iterable[Known], reading: Reading) -> list[Known]:
+    """Return what Wingfield has, history left out: so much could be changed or deleted."""
+    return [each for each in known if each.is_bridged and not is_history(each, reading)]
 
 
 def _is_beyond(known: Known, reading: Reading) -> bool:
@@ -72,16 +82,18 @@ def accounts_to_ask(known: Known, reading: Reading) -> tuple[str, ...]:
     return tuple(sorted(reading.accounts, key=lambda account: account != known.account))
 
 
-def is_waited_for(reading: Reading, watermarks: Mapping[str, Watermark], now_ms: int) -> bool:
-    """Whether an incomplete listing might still have a booking that nobody else has.
+def waited_for(reading: Reading, watermarks: Mapping[str, Watermark], now_ms: int) -> frozenset[str]:
+    """Return the accounts whose incomplete listing might still have a booking that nobody else has.
 
     A listing that has failed for a day is no longer waited for.
     """
-    for account in set(reading.accounts) - reading.complete:
-        listed_ms = watermarks[account].listed_ms if account in watermarks else None
-        if listed_ms is None or now_ms - listed_ms < DAY_MS:
-            return True
-    return False
+    incomplete = set(reading.accounts) - reading.complete
+    return frozenset(account for account in incomplete if not _failed_for_a_day(watermarks.get(account), now_ms))
+
+
+def _failed_for_a_day(watermark: Watermark | None, now_ms: int) -> bool:
+    listed_ms = watermark.listed_ms if watermark else None
+    return listed_ms is not None and now_ms - listed_ms >= DAY_MS
 
 
 def is_believed(known: Known, now_ms: int) -> bool:
@@ -96,8 +108,11 @@ def was_found_gone_lately(known: Known, now_ms: int) -> bool:
 
 def decided_before(known: Known, now_ms: int) -> bool:
     """Whether its delete passed the guard within 24 hours, or may have been sent already."""
-    is_recent = bool(known.allowed_ms) and now_ms - known.allowed_ms < DAY_MS
-    return is_recent or any(lost.slot is None for lost in known.unsettled)
+    return _was_allowed_within(known, DAY_MS, now_ms) or any(lost.slot is None for lost in known.unsettled)
+
+
+def _was_allowed_within(known: Known, period_ms: int, now_ms: int) -> bool:
+    return bool(known.allowed_ms) and 0 <= now_ms - known.allowed_ms < period_ms
 
 
 def is_caused_by_an_edit(known: Known, config: str) -> bool:
@@ -126,32 +141,35 @@ class Guard:
 
         ``silent`` counts the bookings whose look-up got no answer: each may be a delete, too.
         """
+        deletes = list(deletes)
         wanted = sum(not decided_before(each, now_ms) for each in deletes)
-        if not wanted or self.is_allowed:
+        if self.is_allowed or not deletes:
             return None
         if self.frozen:
             return f'the Launch27 account is "{self.frozen}"'
-        bridged = [each for each in known if each.is_bridged]
-        if empty := self._empty_listing(bridged, reading):
+        if not wanted:
+            return None
+        known = list(known)
+        there = bridged(known, reading)
+        if empty := self._empty_listing(there, reading):
             return empty
+        on_their_way = {each.id for each in deletes if decided_before(each, now_ms)}
         sent = sum(
-            0 <= now_ms - each.allowed_ms < self.window_ms for each in known if each.allowed_ms and not each.is_approved
+            each.id in on_their_way or _was_allowed_within(each, self.window_ms, now_ms)
+            for each in known
+            if not each.is_approved
         )
         count = wanted + silent + sent
-        if count > self.max_count and count > self.max_fraction * len(bridged):
+        if count > self.max_count and count > self.max_fraction * len(there):
             limits = f"max_delete_count = {self.max_count} and max_delete_fraction = {self.max_fraction:g}"
-            return f"{_counted(wanted, silent, sent)} of {len(bridged)} bookings are more than both {limits}"
+            return f"{_counted(wanted, silent, sent)} of {len(there)} bookings are more than both {limits}"
         return None
 
-    def _counts_still(self, known: Known, now_ms: int) -> bool:
-        is_lately = bool(known.allowed_ms) and 0 <= now_ms - known.allowed_ms < self.window_ms
-        return is_lately and not known.is_approved
-
-    def _empty_listing(self, bridged: list[Known], reading: Reading) -> str | None:
-        if not reading.seen and len(bridged) >= EMPTY_LISTING_FROM:
-            return f"the listing is entirely empty, and {len(bridged)} bookings are bridged"
+    def _empty_listing(self, there: list[Known], reading: Reading) -> str | None:
+        if not reading.seen and len(there) >= EMPTY_LISTING_FROM:
+            return f"the listing is entirely empty, and {len(there)} bookings are bridged"
         for number, account in enumerate(reading.accounts, 1):
-            theirs = sum(each.account == account for each in bridged)
+            theirs = sum(each.account == account for each in there)
             if account in reading.empty and theirs >= EMPTY_LISTING_FROM:
                 return f"the listing of account {number} is entirely empty, and {theirs} bookings of it are bridged"
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bridge.errors import ClockWrong
 from bridge.log import get_logger
-from bridge.planning.reading import Reading
 from bridge.sync.clients import Clients
 from bridge.sync.result import Pass
 
@@ -12,7 +11,7 @@ TOLERATED_SECONDS = 300.0
 
 
 def is_right(this: Pass, clients: Clients) -> bool:
-    """Return whether the pass may go on; otherwise it forgets what it read, since its moments are wrong.
+    """Return whether the pass may go on; otherwise it notes why not.
 
     The clock is wrong where both services say so by the ``Date`` of their last answers, or the only one that
     says anything. Where they differ from each other, one of them is wrong, and nothing follows but a warning.
@@ -31,5 +30,4 @@ def is_right(this: Pass, clients: Clients) -> bool:
         f"this machine's clock is {minutes} minutes {way} the services'; nothing is written until it is set right"
     )
     this.note(ClockWrong("clock", sentence, kind="clock"))
-    this.reading = Reading(this.reading.accounts, memory=this.reading.memory)
     return False

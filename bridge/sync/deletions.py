@@ -16,11 +16,12 @@ from bridge.planning.deletes import (
     Fate,
     Guard,
     accounts_to_ask,
+    bridged,
     decided_before,
     fate,
     is_believed,
     is_caused_by_an_edit,
-    is_waited_for,
+    waited_for,
     was_found_gone_lately,
 )
 from bridge.sync.reader import LookUps, Reader
@@ -62,7 +63,7 @@ class _Deletions:
         this = self.this
         this.approved = self.ledger.take_approvals(this.now_ms)
         vanished = self._vanished()
-        this.bridged = sum(known.is_bridged for id_, known in this.known.items() if id_ not in this.forgotten)
+        this.bridged = len(bridged(this.known.values(), this.reading))
         lately = {id_ for id_ in vanished if self._need_not_ask_again(this.known[id_])}
         is_suspicious = self._objection(self._withdrawn().keys() | vanished.keys(), 0) is not None
         waiting = set(vanished)
@@ -99,8 +100,10 @@ class _Deletions:
         if not vanished:
             return
         this = self.this
-        answers = await self.reader.look_up(vanished, self.progress, patiently=self.guard.is_allowed)
-        gone = self._believed(answers)
+        waited = waited_for(this.reading, this.watermarks, this.now_ms)
+        needed = this.reading.complete | waited
+        answers = await self.reader.look_up(vanished, needed, self.progress, patiently=self.guard.is_allowed)
+        gone = self._believed(answers, is_waiting=bool(waited))
         self.gone |= gone
         self.silent |= vanished.keys() - gone - answers.active.keys()
         this.not_asked = len(vanished.keys() - answers.asked)
@@ -111,11 +114,11 @@ class _Deletions:
         for error in answers.errors:
             this.note(error)
 
-    def _believed(self, answers: LookUps) -> set[str]:
+    def _believed(self, answers: LookUps, *, is_waiting: bool) -> set[str]:
         """Return the bookings that are gone: cancelled, or denied by every account as far as that is believed."""
         this = self.this
         gone = set(answers.cancelled)
-        if not is_waited_for(this.reading, this.watermarks, this.now_ms):
+        if not is_waiting:
             gone |= answers.denied
             gone |= {id_ for id_ in answers.doubtful if is_believed(this.known[id_], this.now_ms)}
         return gone
@@ -152,7 +155,9 @@ class _Deletions:
             )
         edited = {id_ for id_ in wanted if not self.guard.is_allowed and self._is_edited(wanted[id_])}
         stopped = wanted.keys() if this.objection is not None else edited
-        this.withheld = tuple(sorted(id_ for id_ in stopped if not decided_before(known[id_], this.now_ms)))
+        if not self.guard.frozen or self.guard.is_allowed:
+            stopped = {id_ for id_ in stopped if not decided_before(known[id_], this.now_ms)}
+        this.withheld = tuple(sorted(stopped))
         if this.withheld and this.objection is None:
             this.objection = EDITED
         this.deletions = {id_: wanted[id_] for id_ in wanted if id_ not in this.withheld}

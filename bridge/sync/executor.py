@@ -18,6 +18,7 @@ What happens to a write:
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -128,6 +129,7 @@ class _Run:
                 self._keep_only_recreating()
             if not self._ready and not self._unfinished:
                 self._ready, self._late = self._late, self._ready
+                random.shuffle(self._ready)  # no two or three of them shall keep the others from their try
             await self._hand_out_a_batch()
             if not self._unfinished and not self._ready:
                 return
@@ -238,7 +240,7 @@ class _Run:
             self._executor.this.note(error)
             return self._end(write, Ending.NOT_SENT)
         except Unavailable as error:
-            self._executor.this.note(error)
+            self._executor.this.note(error, write.id)
             return self._end(write, Ending.UNANSWERED if error.maybe_applied else Ending.NOT_SENT)
         return self._end(write, Ending.ACKNOWLEDGED)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -172,11 +172,17 @@ class Reader:
                 listing.skipped[mapped.id] = skipped
 
     async def look_up(
-        self, vanished: Mapping[str, tuple[str, ...]], progress: Callable[[int], None], *, patiently: bool
+        self,
+        vanished: Mapping[str, tuple[str, ...]],
+        needed: Collection[str],
+        progress: Callable[[int], None],
+        *,
+        patiently: bool,
     ) -> LookUps:
         """Look bookings up by their ids, each with the keys of the accounts that may know it.
 
-        Stops asking after a minute, unless ``patiently``. A booking is gone when every account says so.
+        Stops asking after a minute, unless ``patiently``. A booking is gone when every account says so; one
+        that is not ``needed`` need not answer.
         """
         found = LookUps()
         waiting = iter(vanished.items())
@@ -187,13 +193,13 @@ class Reader:
                 late = deadline is not None and asyncio.get_running_loop().time() > deadline
                 if late or self._stop.is_set():
                     return
-                await self._look_up_one(id_, keys, found)
+                await self._look_up_one(id_, keys, needed, found)
                 progress(len(found.answered))
 
         await asyncio.gather(*(work() for _ in range(min(_AT_ONCE, len(vanished)))))
         return found
 
-    async def _look_up_one(self, id_: str, keys: Sequence[str], found: LookUps) -> None:
+    async def _look_up_one(self, id_: str, keys: Sequence[str], needed: Collection[str], found: LookUps) -> None:
         """Ask every account, the first that has the booking decides; an account without an answer may have it."""
         if len(id_) > _LONGEST_ID or id_ != str(int(id_)):
             found.cancelled.add(id_)  # "007" is a key of ours that no id of Launch27's can have
@@ -205,7 +211,8 @@ class Reader:
                 booking = await self._source.booking(sessions[key], id_)
             except ServiceError as error:
                 found.errors.append(error)
-                becomes = found.unanswered
+                if key in needed:
+                    becomes = found.unanswered
                 continue
             if isinstance(booking, Absent):
                 if booking is Absent.DOUBTFUL and becomes is found.denied:

@@ -16,6 +16,7 @@ def finish(ledger: Ledger, this: Pass, narrator: Narrator, *, is_stopping: bool)
     """Store the end of the pass, say what is held from now on, and return how it went."""
     held = this.held()
     lasting = this.still_held(held)
+    troubles = this.troubles()
     status = this.status(held, is_stopping=is_stopping)
     record = this.counts(held, status)
     ledger.finish(
@@ -37,7 +38,7 @@ def finish(ledger: Ledger, this: Pass, narrator: Narrator, *, is_stopping: bool)
         status,
         tuple(each for each in ledger.held() if (each.id, each.reason) not in left_out),
         this.planned,
-        tuple(this.errors.values()),
+        tuple(troubles),
         this.objection,
         this.bridged,
     )

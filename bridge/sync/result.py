@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 
-from bridge.errors import CredentialsRefused, ExitStatus, ServiceError, worst
+from bridge.errors import CredentialsRefused, ExitStatus, ServiceError, Unavailable, worst
 from bridge.model import Deletion, Held, Known, PassRecord, Plan, Reason, Verb, Watermark, Write
 from bridge.planning.reading import Reading
 from bridge.planning.situation import rejection_detail
@@ -78,9 +78,10 @@ class Pass:
     """Everything that one pass knows.
 
     ``began`` is in seconds (monotonic), ``config`` the configuration's fingerprint; ``known`` is the ledger's, and
-    changes with what is recorded. ``planned`` are the writes of the first plan. ``objection`` says why deletes are
-    withheld; ``not_asked`` counts the bookings for whose look-up there was no time. ``waiting`` are those of a mass
-    change that is not believed yet, ``approved`` those whose delete a person has let through.
+    changes with what is recorded. ``failed`` has, by booking, the requests that got no answer. ``planned`` are the
+    writes of the first plan. ``objection`` says why deletes are withheld; ``not_asked`` counts the bookings for
+    whose look-up there was no time. ``waiting`` are those of a mass change that is not believed yet, ``approved``
+    those whose delete a person has let through.
     """
 
     now_ms: int
@@ -92,6 +93,7 @@ class Pass:
     reading: Reading
     tally: Tally = field(default_factory=Tally)
     errors: dict[tuple[str, str], ServiceError] = field(default_factory=dict)
+    failed: dict[str, Unavailable] = field(default_factory=dict)
     deletions: dict[str, Deletion] = field(default_factory=dict)
     let_through: list[Known] = field(default_factory=list)
     withheld: tuple[str, ...] = ()
@@ -105,9 +107,20 @@ class Pass:
     plan: Plan = field(default_factory=Plan)
     planned: tuple[Write, ...] = ()
 
-    def note(self, error: ServiceError) -> None:
-        """Take note of what keeps the pass from being complete, once for each kind."""
-        self.errors.setdefault((error.service, error.kind), error)
+    def note(self, error: ServiceError, booking: str = "") -> None:
+        """Take note of what keeps the pass from being complete: all of it, or only one booking's part."""
+        if booking and isinstance(error, Unavailable):
+            self.failed[booking] = error
+        else:
+            self.errors.setdefault((error.service, error.kind), error)
+
+    def troubles(self) -> list[ServiceError]:
+        """Return what keeps the pass from being complete, once for each kind; a booking that is held does not."""
+        found = dict(self.errors)
+        for id_ in self.failed.keys() - self.silent:
+            error = self.failed[id_]
+            found.setdefault((error.service, error.kind), error)
+        return list(found.values())
 
     def held(self) -> list[Held]:
         """Return every held booking: by the mapping, by another booking, or by Wingfield."""
@@ -150,7 +163,7 @@ class Pass:
 
     def status(self, held: Iterable[Held], *, is_stopping: bool) -> ExitStatus:
         """Return the exit status that the pass means."""
-        statuses = {error.exit_status for error in self.errors.values()}
+        statuses = {error.exit_status for error in self.troubles()}
         if self.pending or self.not_asked or is_stopping:
             statuses.add(ExitStatus.TRY_LATER)
         if any(held) or self.withheld:

@@ -66,8 +66,7 @@ class Synchronizer:
         """
         this = self._begin()
         self.narrator.pass_started()
-        await self._read(this)
-        if clock.is_right(this, self.clients) and await adopt(this, self.clients.wingfield, self.ledger):
+        if await self._read(this) and await adopt(this, self.clients.wingfield, self.ledger):
             limits, progress = self.config.sync, self.narrator.asking
             await decide_deletes(this, self.reader, self.ledger, limits, progress, is_allowed=allow_mass_delete)
             await self._plan(this)
@@ -82,23 +81,35 @@ class Synchronizer:
     def _begin(self) -> Pass:
         ledger = self.ledger
         watermarks = {mark.account: mark for mark in ledger.watermarks()}
-        reading = Reading(tuple(account.key for account in self.config.launch27.accounts))
+        accounts = tuple(account.key for account in self.config.launch27.accounts)
+        reading = Reading(accounts, memory=Memory.loads(ledger.memory))
         known, held = ledger.known, ledger.held()
         return Pass(self._now_ms(), monotonic(), self.fingerprint, known, held, watermarks, reading)
 
     def _now_ms(self) -> int:
         return to_ms(self._clock())
 
-    async def _read(self, this: Pass) -> None:
-        """Read every account's listing, mapped as it comes; meanwhile, see whether Wingfield lets us in."""
-        memory = Memory.loads(self.ledger.memory)
-        reading = self.reader.read(from_ms(this.now_ms), this.watermarks, this.known, memory)
-        this.reading, _ = await asyncio.gather(reading, self._ask_wingfield(this))
+    async def _read(self, this: Pass) -> bool:
+        """Read every account's listing, mapped as it comes; meanwhile, see whether Wingfield lets us in.
+
+        Returns whether the pass may go on. Where this machine's clock is wrong, nothing that was read counts.
+        """
+        before = this.reading
+        asking = asyncio.create_task(self._ask_wingfield(this))
+        try:
+            this.reading = await self.reader.read(from_ms(this.now_ms), this.watermarks, this.known, before.memory)
+            await asking
+        finally:
+            asking.cancel()
+        if not clock.is_right(this, self.clients):
+            this.reading = before
+            return False
         for error in this.reading.errors:
             this.note(error)
         for listing in this.reading.listings:
             for id_, count in listing.skipped.items():
                 self.narrator.participants_skipped(id_, count)
+        return True
 
     async def _ask_wingfield(self, this: Pass) -> None:
         try:
@@ -110,7 +121,7 @@ class Synchronizer:
     async def _plan(self, this: Pass) -> None:
         """Work out what to write, in which order; a mass change waits for its second sighting."""
         withdrawn = this.reading.no_court & this.deletions.keys()
-        this.waiting = mass.waiting(this.reading.desired, withdrawn, this.known, this.config, this.now_ms)
+        this.waiting = mass.waiting(this.reading.desired, withdrawn, this.known, this.bridged, this.config, this.now_ms)
         this.deletions = {id_: each for id_, each in this.deletions.items() if id_ not in this.waiting}
         await self._make_plan(this)
         if await settle.read_back_doubtful(this, self.clients.wingfield, self.ledger):

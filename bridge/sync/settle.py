@@ -22,7 +22,7 @@ async def read_back_doubtful(this: Pass, wingfield: Wingfield, ledger: Ledger) -
         try:
             stored = await wingfield.read(known.id, court=known.court_id)
         except ServiceError as error:
-            this.note(error)
+            this.note(error, known.id)
             this.tally.unanswered.add(known.id)
         else:
             ledger.record([], [stored or nothing(known.id, known.highest_ms)])
@@ -53,7 +53,7 @@ async def _read_back_cycles(this: Pass, executor: Executor) -> bool:
         try:
             stored = await executor.wingfield.read(id_, finishing=True)
         except ServiceError as error:
-            this.note(error)
+            this.note(error, id_)
             return False
         if is_there(write, stored) and stored is not None and stored.version_ms == write.version_ms:
             executor.ledger.record([], [Outcome(write, Ending.ACKNOWLEDGED)])

@@ -207,7 +207,7 @@ def test_a_dry_run_works_beside_a_process_that_holds_the_state_and_leaves_its_fi
     assert run("--once", "--config", config_file).code == 0
     config = load_config(config_file, {})
     with lock(config.sync.state), Ledger.open(config.sync.state, config.identity) as ledger:
-        ledger.save([ledger.known["1001"]._replace(allowed=1)])
+        ledger.save([ledger.known["1001"]._replace(allowed_ms=1)])
         before = contents(config_file.parent)
         assert run("--dry-run", "--config", config_file).code == 0
         assert contents(config_file.parent) == before
@@ -216,7 +216,7 @@ def test_a_dry_run_works_beside_a_process_that_holds_the_state_and_leaves_its_fi
 def test_a_delete_without_a_known_place_and_withheld_deletes_are_shown_as_they_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    record = PassRecord(0, 184, "incomplete", 42, 1, 2, 1, 36, 2, 1, ("1", "2"))
+    record = PassRecord(0, 184, "incomplete", 42, 1, 2, 1, 36, 2, 1, withheld=("1", "2"))
     errors = (Unavailable("Wingfield", "answered 500"), Unavailable("Wingfield", "answered 500"))
     result = PassResult(record, ExitStatus.TRY_LATER, (), (delete(1002, why="cancelled or gone"),), errors)
     once.report(result, {}, datetime.now(UTC), dry_run=True)

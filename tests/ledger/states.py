@@ -8,7 +8,7 @@ from bridge.ledger.store import Ledger
 from bridge.model import Ending, Identity, Known, Outcome, PassRecord, Write
 from tests.support.builders import delete, put, slot
 
-US = Identity("acme.launch27.com", "497f6eca-6276-4993-bfeb-53cbbbba6f08", "")
+US = Identity("acme.launch27.com", "api.wingfield.io", "497f6eca-6276-4993-bfeb-53cbbbba6f08", "")
 
 
 def ended(write: Write, ending: Ending = Ending.ACKNOWLEDGED, reason: str = "") -> Outcome:
@@ -38,7 +38,7 @@ def only(ledger: Ledger) -> Known:
 
 
 def a_pass(started_ms: int = 1000, withheld: tuple[str, ...] = ()) -> PassRecord:
-    return PassRecord(started_ms, 184, "in_sync", 9, 1, 2, 3, 4, 5, 6, withheld)
+    return PassRecord(started_ms, 184, "in_sync", 9, 1, 2, 3, 4, 5, 6, 7, withheld)
 
 
 def files(folder: Path) -> dict[str, tuple[bytes, int]]:

@@ -76,10 +76,12 @@ def test_a_way_back_is_no_sighting() -> None:
     assert (back.seen_fingerprint, back.seen_ms) == (NINE.fingerprint, 500)
 
 
-def test_an_acknowledged_write_uses_up_the_permission_to_delete() -> None:
-    allowed = after(delete(version_ms=2000), before=known(allowed=1))
-    assert allowed.allowed
-    assert not after(ended(delete(version_ms=2000)), before=allowed).allowed
+def test_the_permission_to_delete_counts_until_the_booking_stands_again() -> None:
+    """A delete that was sent counts with those of the next day."""
+    gone = after(delete(version_ms=2000), ended(delete(version_ms=2000)), before=known(allowed_ms=1, is_approved=1))
+    assert (gone.allowed_ms, gone.is_approved) == (1, 1)
+    back = after(LATER, ended(LATER), before=gone)
+    assert (back.allowed_ms, back.is_approved) == (0, 0)
 
 
 def test_only_the_first_sight_of_content_counts() -> None:

@@ -35,7 +35,7 @@ stored = st.builds(Stored, ids, versions, st.just(b"x"), slots)
 missing = st.builds(Stored, ids, versions, st.just(ABSENT), st.none())
 details = st.fixed_dictionaries(
     {
-        "allowed": st.integers(0, 1),
+        "allowed_ms": st.integers(0, 1),
         "gone_ms": st.none() | versions,
         "unsettled": st.lists(versions, unique=True).map(sorted),
         "rejection": st.none() | st.builds(Rejection, st.just(b"y"), st.just("odd"), st.just("cfg"), versions),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from bridge.errors import StateError
 from bridge.ledger.schema import VERSION
 from bridge.ledger.store import Ledger
-from bridge.model import CyclePlace, Held, Identity, Known, PassRecord, Rejection, Slot, Stored, Watermark, from_ms
+from bridge.model import CyclePlace, Held, Known, PassRecord, Rejection, Slot, Stored, Watermark, from_ms
 from tests.ledger.states import US, a_pass
 
 SCHEMA_1 = (Path(__file__).parent / "data" / "schema_1.sql").read_text()
@@ -37,11 +38,11 @@ def says_what_it_said(ledger: Ledger) -> None:
     assert ledger.is_adopted
     assert ledger.held() == [Held("1001", "court_not_found", "there is no such court", 5500)]
     assert ledger.watermarks() == [Watermark("aa", 1, 5000, 2, None)]
-    attention = PassRecord(5000, 184, "attention", 2, 0, 1, 0, 0, 0, 1, ("1002",))
+    attention = PassRecord(5000, 184, "attention", 2, 0, 1, 0, 0, 0, 1, withheld=("1002",))
     assert ledger.passes() == [PassRecord(6000, 9, "in_sync", 2, 0, 0, 0, 2, 0, 0), attention]
     times = (HOUR_MS, 2 * HOUR_MS)
     first = Known("1001", "aa", 5000, b"\x01", "c1", *times, 5000, b"\x01", b"\x01", 4000)
-    second = Known("1002", "aa", 5000, b"\x02", "c2", *times, 6000, b"\x03", b"\x03", 6000, 6500, 6500, 1)
+    second = Known("1002", "aa", 5000, b"\x02", "c2", *times, 6000, b"\x03", b"\x03", 6000, 6500, 6500, allowed_ms=6500)
     assert ledger.known == {
         "1001": first._replace(
             rejection=Rejection(b"\x04", "court_not_found", "cfg", 5500), cycle=CyclePlace(7, at(1, 2), is_deleted=True)
@@ -101,9 +102,10 @@ def test_a_newer_state_is_rejected_with_the_way_out_and_left_as_it_is(path: Path
 def test_another_bridges_state_is_rejected_and_says_whose_it_is(path: Path) -> None:
     Ledger.open(path, US).close()
     for other in (
-        Identity("other.launch27.com", US.external_service_id, ""),
-        Identity(US.launch27_host, "another", ""),
-        Identity(US.launch27_host, US.external_service_id, "pad-"),
+        replace(US, launch27_host="other.launch27.com"),
+        replace(US, wingfield_host="other.wingfield.io"),
+        replace(US, external_service_id="another"),
+        replace(US, id_prefix="pad-"),
     ):
         for opening in (Ledger.open, Ledger.snapshot):
             with pytest.raises(StateError) as caught:

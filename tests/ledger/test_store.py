@@ -177,7 +177,7 @@ STEPS: dict[str, Callable[[Ledger], object]] = {
         [ended(cut("1", "2")), rejected(put("3", slot(30), 2000)), Stored("2", 1, b"x", slot(1))],
     ),
     "adopt": lambda ledger: ledger.adopt([Stored(str(n), 1, b"x", slot(n)) for n in range(300)]),
-    "save": lambda ledger: ledger.save([entry._replace(allowed=1) for entry in ledger.known.values()]),
+    "save": lambda ledger: ledger.save([entry._replace(allowed_ms=1) for entry in ledger.known.values()]),
     "finish": lambda ledger: ledger.finish(
         a_pass(9000),
         [Held("1", "no_participant", "nobody")],

@@ -10,19 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.model import ABSENT, CyclePlace, Known, Slot, Stored, to_ms
-from bridge.planning.deletes import (
-    ANSWER_LASTS_MS,
-    DAY_MS,
-    Fate,
-    Guard,
-    accounts_to_ask,
-    decided_before,
-    fate,
-    was_found_gone_lately,
-)
+from bridge.model import ABSENT, DAY_MS, HOUR_MS, MINUTE_MS, CyclePlace, Known, Slot, Stored, to_ms
+from bridge.planning.deletes import Fate, Guard, accounts_to_ask, decided_before, fate, was_found_gone_lately
 from bridge.planning.reading import Listing, Reading
-from tests.support.builders import DAY, NOON, known, never_sent, slot
+from tests.support.builders import DAY, NOON, booking, known, never_sent, slot
 
 NOW_MS = to_ms(NOON)
 TODAY = NOON - timedelta(hours=12)
@@ -53,13 +44,15 @@ def unsettled(*places: Slot | None) -> tuple[Stored, ...]:
 OUT = CyclePlace(1, slot(-48), is_deleted=True)
 IN_DOUBT = unsettled(slot(24))
 FATES: dict[str, tuple[Known, Reading, Fate]] = {
-    "ended before the window": (at(-14), BOTH, Fate.FORGET),
-    "ended as the window begins": (at(-13), BOTH, Fate.FORGET),
+    "ended before the window": (at(-14), BOTH, Fate.LEAVE),
+    "ended as the window begins": (at(-13), BOTH, Fate.LEAVE),
+    "ended 30 days before the window": (at(-13 - 30 * 24), BOTH, Fate.FORGET),
+    "ended nearly 30 days before": (at(-12.9 - 30 * 24), BOTH, Fate.LEAVE),
     "ended a moment later": (at(-12.99), BOTH, Fate.LOOK_UP),
-    "history in an incomplete listing": (at(-14), ONLY_B, Fate.FORGET),
+    "old history in an incomplete listing": (at(-14 - 30 * 24), ONLY_B, Fate.FORGET),
     "history that may stand in the window": (at(-48)._replace(unsettled=IN_DOUBT), BOTH, Fate.LOOK_UP),
     "temporarily deleted, however old": (deleted(-48)._replace(cycle=OUT), BOTH, Fate.LOOK_UP),
-    "deleted, and history": (deleted(-14), BOTH, Fate.FORGET),
+    "deleted, and old history": (deleted(-14 - 30 * 24), BOTH, Fate.FORGET),
     "deleted": (deleted(), BOTH, Fate.LEAVE),
     "of an incomplete listing": (known(), ONLY_B, Fate.LEAVE),
     "another account's is incomplete": (known(), ONLY_A, Fate.LOOK_UP),
@@ -83,8 +76,9 @@ def test_without_an_account_of_its_own_every_listing_must_be_complete(account: s
     assert accounts_to_ask(known(account=account), BOTH) == ("a", "b")
 
 
-def test_a_booking_is_asked_of_its_own_account() -> None:
-    assert accounts_to_ask(known(), BOTH) == ("a",)
+@pytest.mark.parametrize(("account", "asked"), [("a", ("a", "b")), ("b", ("b", "a"))])
+def test_every_account_is_asked_its_own_first(account: str, asked: tuple[str, ...]) -> None:
+    assert accounts_to_ask(known(account=account), BOTH) == asked
 
 
 @pytest.mark.parametrize(
@@ -129,8 +123,8 @@ def test_only_beyond_the_window_one_look_up_a_day_is_enough(
         (None, NOW_MS, False),
         (1, None, False),
         (1, NOW_MS, True),
-        (1, NOW_MS - ANSWER_LASTS_MS + 1, True),
-        (1, NOW_MS - ANSWER_LASTS_MS, False),
+        (1, NOW_MS - HOUR_MS + 1, True),
+        (1, NOW_MS - HOUR_MS, False),
         (1, NOW_MS + 1, False),
     ],
 )
@@ -145,6 +139,25 @@ def test_a_pass_is_complete_when_every_configured_account_was_read_to_its_end() 
 
 
 # --- the guard ---
+
+
+def objection(
+    guard: Guard, deletes: int, bridged: int, silent: int = 0, sent: tuple[Known, ...] = (), read: Reading | None = None
+) -> str | None:
+    """Return what the guard says of the first ``deletes`` of so many bookings, all of them of account a."""
+    entries = [known(number) for number in range(bridged)]
+    return guard.objection(entries[:deletes], silent, [*entries, *sent], read or seen("1"), NOW_MS)
+
+
+def seen(*ids: str, account: str = "a") -> Reading:
+    """Return the complete reading of two accounts, in which only ``account`` has bookings."""
+    listings = [Listing(each, items=1, is_complete=True) for each in ("a", "b")]
+    found = Reading(("a", "b"), to_ms(TODAY), to_ms(TODAY + 10 * DAY), listings)
+    for listing in listings:
+        if listing.account == account:
+            listing.bookings.update((id_, booking(id_)) for id_ in ids)
+    found.take(listings)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -162,48 +175,76 @@ def test_a_pass_is_complete_when_every_configured_account_was_read_to_its_end() 
     ],
 )
 def test_deletes_are_withheld_above_both_limits_only(deletes: int, bridged: int, withheld: bool) -> None:
-    objection = Guard(5, 0.2).objection(deletes, bridged, listing_is_empty=False)
-    assert (objection is not None) is withheld
+    assert (objection(Guard(5, 0.2, DAY_MS), deletes, bridged) is not None) is withheld
+
+
+def sent_lately(**fields: Any) -> tuple[Known, ...]:
+    """Return three bookings whose delete was let through lately, and that are gone."""
+    gone = deleted()._replace(**{"allowed_ms": NOW_MS - MINUTE_MS, **fields})
+    return tuple(gone._replace(id=f"9{n}") for n in range(3))
+
+
+@pytest.mark.parametrize(
+    ("silent", "sent", "withheld"),
+    [
+        pytest.param(0, (), False, id="alone"),
+        pytest.param(3, (), True, id="with look-ups that got no answer"),
+        pytest.param(0, sent_lately(), True, id="with those sent lately"),
+        pytest.param(0, sent_lately(is_approved=1), False, id="sent with a person's word"),
+        pytest.param(0, sent_lately(allowed_ms=NOW_MS - DAY_MS), False, id="sent a window ago"),
+        pytest.param(0, sent_lately(allowed_ms=NOW_MS + DAY_MS), False, id="sent before the clock went back"),
+    ],
+)
+def test_what_counts_besides_the_deletes_of_a_pass(silent: int, sent: tuple[Known, ...], withheld: bool) -> None:
+    assert (objection(Guard(5, 0.2, DAY_MS), 4, 10, silent, sent) is not None) is withheld
 
 
 def test_the_objection_says_how_many_of_how_many_and_both_limits() -> None:
-    said = Guard(5, 0.2).objection(14, 39, listing_is_empty=False)
-    assert said == "14 of 39 bookings are more than both max_delete_count = 5 and max_delete_fraction = 0.2"
+    said = objection(Guard(5, 0.2, DAY_MS), 14, 39, 2, sent_lately())
+    limits = "max_delete_count = 5 and max_delete_fraction = 0.2"
+    counted = "14 deletes and 2 look-ups without an answer and 3 deletes sent lately"
+    assert said == f"{counted} of 39 bookings are more than both {limits}"
 
 
+@pytest.mark.parametrize("read", [seen(), seen("1", account="b")], ids=["of all accounts", "of its account"])
 @pytest.mark.parametrize(
     ("deletes", "bridged", "withheld"), [(1, 1, False), (1, 2, False), (1, 3, True), (1, 39, True), (0, 39, False)]
 )
 def test_an_entirely_empty_listing_is_not_believed_from_three_bookings_on(
-    deletes: int, bridged: int, withheld: bool
+    deletes: int, bridged: int, withheld: bool, read: Reading
 ) -> None:
-    said = Guard(1000, 1.0).objection(deletes, bridged, listing_is_empty=True)
+    said = objection(Guard(1000, 1.0, DAY_MS), deletes, bridged, read=read)
     assert (said is not None) is withheld
     assert said is None or f"{bridged} bookings" in said
 
 
-@given(st.integers(0, 200), st.integers(0, 200), st.booleans())
-def test_a_person_can_let_any_number_through(deletes: int, bridged: int, empty: bool) -> None:
-    assert Guard(0, 0.0, allowed=True).objection(deletes, bridged, listing_is_empty=empty) is None
+@given(st.integers(0, 50), st.integers(0, 50), st.booleans())
+def test_a_person_can_let_any_number_through(deletes: int, bridged: int, frozen: bool) -> None:
+    guard = Guard(0, 0.0, DAY_MS, is_allowed=True, frozen="frozen" * frozen)
+    assert objection(guard, deletes, bridged, read=seen()) is None
+
+
+def test_while_the_account_is_frozen_nothing_is_deleted() -> None:
+    assert objection(Guard(5, 0.2, DAY_MS, frozen="sleep"), 1, 100) == 'the Launch27 account is "sleep"'
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 20), st.integers(0, 100))
 def test_fewer_deletes_are_never_worse(deletes: int, bridged: int, count: int, percent: int) -> None:
-    guard = Guard(count, percent / 100)
-    if guard.objection(deletes, bridged, listing_is_empty=False) is None:
-        fewer = random.Random(deletes).randint(0, deletes)
-        assert guard.objection(fewer, bridged, listing_is_empty=False) is None
+    guard = Guard(count, percent / 100, DAY_MS)
+    if objection(guard, deletes, bridged) is None:
+        assert objection(guard, random.Random(deletes).randint(0, deletes), bridged) is None
 
 
 def test_a_limit_of_zero_and_zero_withholds_every_delete() -> None:
-    assert Guard(0, 0.0).objection(1, 1, listing_is_empty=False)
+    assert objection(Guard(0, 0.0, DAY_MS), 1, 1)
 
 
 @pytest.mark.parametrize(
     ("fields", "decided"),
     [
         pytest.param({}, False, id="no"),
-        pytest.param({"allowed": 1}, True, id="allowed"),
+        pytest.param({"allowed_ms": NOW_MS - DAY_MS + 1}, True, id="allowed"),
+        pytest.param({"allowed_ms": NOW_MS - DAY_MS}, False, id="allowed a day ago"),
         pytest.param({"unsettled": unsettled(None)}, True, id="perhaps sent already"),
         pytest.param({"unsettled": IN_DOUBT}, False, id="only a move in doubt"),
         pytest.param({"unsettled": unsettled(slot(24), None)}, True, id="a move and a delete in doubt"),
@@ -212,4 +253,4 @@ def test_a_limit_of_zero_and_zero_withholds_every_delete() -> None:
 def test_a_delete_that_was_allowed_or_may_have_been_sent_is_not_judged_again(
     fields: dict[str, Any], decided: bool
 ) -> None:
-    assert decided_before(known(**fields)) is decided
+    assert decided_before(known(**fields), NOW_MS) is decided

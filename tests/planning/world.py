@@ -83,7 +83,7 @@ class World:
 
     chance: random.Random
     judge: Judge = field(default_factory=Judge)
-    ledger: Ledger = field(default_factory=lambda: Ledger.snapshot(NOWHERE, Identity("h", "s", "")))
+    ledger: Ledger = field(default_factory=lambda: Ledger.snapshot(NOWHERE, Identity("h", "w", "s", "")))
     desired: dict[str, CourtBooking] = field(default_factory=dict)
     withheld: set[str] = field(default_factory=set)
     now_ms: int = NOW_MS

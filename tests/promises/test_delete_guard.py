@@ -102,13 +102,14 @@ async def test_an_entirely_empty_listing_is_not_believed_where_three_are_bridged
     await club.expect(deleted=bridged * withheld, allow=True)
 
 
-async def test_an_empty_listing_counts_all_accounts_together(club: Club) -> None:
+async def test_an_empty_listing_counts_for_each_account_by_itself(club: Club) -> None:
     club.accounts = 2
     first = club.books(5, owner=EMAIL)
     club.book(3, 60, owner=SECOND)
     await club.run()
     club.vanish(*first)
-    await club.expect(deleted=5, unchanged=1)
+    await club.expect(withheld=5, unchanged=1)
+    assert "account 1 is entirely empty" in str(club.narrator.results[-1].objection)
 
 
 async def test_an_empty_listing_whose_bookings_live_deletes_nothing(club: Club) -> None:

@@ -101,8 +101,8 @@ async def test_a_key_of_digits_that_no_launch27_id_is_written_with_is_an_orphan(
 async def test_while_wingfields_list_cannot_be_read_nothing_is_written(club: Club) -> None:
     club.book()
     club.overwrite("5000", TWO, at=BEFORE)
-    for fault, times in (("status", 3), ("truncate_listing", 1)):
-        club.wingfield.faults.add(fault, times=times, keep=0)
+    for fault, times in (("status", 6), ("truncate_listing", 1)):
+        club.wingfield.faults.add(fault, times=times, after=int(fault != "status"), keep=0)
         await club.try_later()
         assert (club.writes, club.ledger.is_adopted) == ([], False)
     await club.expect(created=1, deleted=1)

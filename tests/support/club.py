@@ -298,6 +298,7 @@ class Club:
         if not isinstance(held, int):
             assert reasons(result) == {str(number): reason for number, reason in held.items()}
         usual = ExitStatus.ATTENTION if held or withheld else ExitStatus.OK
+        usual = ExitStatus.TRY_LATER if wanted.get("pending") else usual
         assert result.status is (status or usual), result.errors
         return result
 
@@ -483,7 +484,7 @@ def keys(numbers: Iterable[int]) -> set[str]:
 def counts(result: PassResult) -> dict[str, int]:
     """The counts of a pass that are not 0, ``seen`` left out after its sum was checked."""
     record = result.record
-    names = ("created", "updated", "deleted", "unchanged", "ignored", "held")
+    names = ("created", "updated", "deleted", "unchanged", "ignored", "held", "pending")
     found = {name: count for name in names if (count := getattr(record, name))}
     assert record.seen == sum(found.values()) - record.deleted
     return found | ({"withheld": len(record.withheld)} if record.withheld else {})

@@ -142,11 +142,11 @@ class Bench(Narrator):
     async def run(self, *writes: Write) -> Tally:
         """Carry the writes out as the plan of a pass of their own; return what they came to."""
         self.target.before = self._has_its_intent
-        this = Pass(NOW_MS, 0.0, self.journal.known, [], {}, Reading(()))
+        this = Pass(NOW_MS, 0.0, "c", self.journal.known, [], {}, Reading(()))
         executor = Executor(self.target, self.journal, self, this, self.concurrency, "cfg", lambda: NOW_MS, self.stop)
         async with asyncio.timeout(20):
             await executor.run(Plan(writes))
-        self.errors, self.is_over = list(this.errors.values()), executor.is_over
+        self.errors, self.is_over = [*this.troubles()], executor.is_over
         assert executor.was_rejected is bool(this.tally.rejected)
         return this.tally
 
@@ -169,7 +169,7 @@ class Bench(Narrator):
 
 @pytest.fixture
 def bench() -> Iterator[Bench]:
-    with Journal.snapshot(Path("/nonexistent/state.db"), Identity("h", "s", "")) as journal:
+    with Journal.snapshot(Path("/nonexistent/state.db"), Identity("h", "w", "s", "")) as journal:
         yield Bench(journal)
 
 

@@ -35,7 +35,7 @@ class Story:
     def a_pass(self, *errors: ServiceError, created: int = 0, withheld: tuple[str, ...] = ()) -> None:
         self.minute += 1
         now_ms = START_MS + self.minute * MINUTE_MS
-        record = PassRecord(now_ms, 5, "in_sync", 3, created, 0, 0, 3 - created, 0, 0, withheld)
+        record = PassRecord(now_ms, 5, "in_sync", 3, created, 0, 0, 3 - created, 0, 0, withheld=withheld)
         self.narrator.pass_started()
         objection = "too many" if withheld else None
         self.narrator.pass_finished(PassResult(record, ExitStatus.OK, (), (), errors, objection, 40))
