@@ -39,8 +39,8 @@ def test_a_name_that_is_not_found_does_not_hold_up_the_end(
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(HANGING)
     with Process(config, argument, PYTHONPATH=str(folder)) as process:
-        process.log.wait("looking_up")
+        process.wait("looking_up")
         began = monotonic()
-        process.send(signal.SIGTERM)
+        process.popen.send_signal(signal.SIGTERM)
         assert process.ended() == status
     assert monotonic() - began < STOP_SECONDS
