@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,7 +15,7 @@ from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import
 
 from bridge.config.loading import load_config
 from bridge.config.schema import Config, changed_keys
-from bridge.errors import ConfigError, Problem
+from bridge.errors import ConfigError, Problem, StateBusy
 from bridge.launch27.client import Session
 from bridge.ledger.store import Ledger
 from bridge.service.systemd import Notifier
@@ -89,6 +89,7 @@ class Club:
         scheduler: BaseScheduler,
         notifier: Notifier,
         narrator: LogNarrator,
+        check_lock: Callable[[], None] = lambda: None,
     ) -> None:
         self.status = "waiting for the first pass"
         self.backoff = Backoff()
@@ -99,7 +100,12 @@ class Club:
         self._narrator = narrator
         self._watch = Watch()
         self._watch.take(config.files)
+        self._check_lock = check_lock
         self._stop = asyncio.Event()
+        self._over = asyncio.Event()
+        """Set when the configuration in force is over: there is a stop, or another one."""
+        self._pass: asyncio.Task[PassResult] | None = None
+        self._is_state_busy = False
         self._wake = asyncio.Event()
         self._wake.set()
         self._due_at = monotonic()
@@ -120,8 +126,13 @@ class Club:
 
     def stop(self) -> None:
         """Begin nothing new; ``run`` returns when what is in flight is answered and stored."""
-        self._narrator.stopping = True
         self._stop.set()
+        self._end_configuration()
+
+    def _end_configuration(self) -> None:
+        """Begin nothing new under the configuration in force."""
+        self._narrator.stopping = True
+        self._over.set()
         self._wake.set()
         if self._clients is not None:
             self._clients.stop()
@@ -129,22 +140,51 @@ class Club:
     # --- passes ---
 
     async def run(self) -> None:
-        """Run passes until there is a stop. Raises StateError when the ledger cannot be used."""
+        """Run passes until there is a stop.
+
+        Raises StateError when the ledger cannot be used, AlreadyRunning when its lock is lost.
+        """
         _warn(self._config)
         sessions: Iterable[Session] = ()
         while not self._stop.is_set():
+            self._narrator.stopping, self._over = False, asyncio.Event()
             self._swap()
             config, clock = self._config, partial(datetime.now, UTC)
             async with connected(config, sessions) as clients:
                 self._clients = clients
-                bridge = Synchronizer(config, clients, self._ledger, self._narrator, clock=clock, stop=self._stop)
+                bridge = Synchronizer(config, clients, self._ledger, self._narrator, clock=clock, stop=self._over)
                 while await self._is_wanted():
                     clients.new_pass()
-                    result = await bridge.run_pass()
+                    result = await self._run_pass(bridge)
                     self._wake.clear()  # a turn that was missed meanwhile is not made up for
-                    if not self._stop.is_set():
+                    if result is not None and not self._stop.is_set():
                         self._settle(result, clients)
             sessions = clients.sessions
+
+    async def _run_pass(self, bridge: Synchronizer) -> PassResult | None:
+        """Return how a pass went; None where it was broken off, or the state was locked."""
+        self._check_lock()
+        self._pass = asyncio.create_task(bridge.run_pass())
+        try:
+            result = await self._pass
+        except asyncio.CancelledError:
+            if self._pending is None:
+                raise
+            return None
+        except StateBusy as error:
+            if not self._is_state_busy:
+                log.error("pass_incomplete", error=str(error))
+            self._is_state_busy = True
+            self._due_at = monotonic() + self.interval_seconds
+            self.status = f"not in sync: {error}"
+            self._notifier.status(self.status)
+            return None
+        finally:
+            self._pass = None
+        if self._is_state_busy:
+            log.info("trouble_over", service="state")
+            self._is_state_busy = False
+        return result
 
     async def _turn(self) -> None:
         """Have a pass. The job is a coroutine function, since others would run in a thread."""
@@ -185,7 +225,8 @@ class Club:
     def look_after_configuration(self, *, asked: bool = False) -> None:
         """Read the configuration anew, if it was edited or somebody ``asked``.
 
-        A valid one waits for the end of the pass. A wrong one is told, once or whenever somebody asks.
+        For a valid one, what a pass reads is broken off, and what it writes is finished. A wrong one is told, once or
+        whenever somebody asks.
         """
         is_edited = self._watch.look(monotonic())
         if self._stop.is_set() or not (asked or is_edited):
@@ -202,7 +243,9 @@ class Club:
         self._watch.take(config.files)
         if asked or self._rejected or self._pending is not None or changed_keys(self._config, config):
             self._pending, self._rejected = config, ()
-            self._wake.set()
+            self._end_configuration()
+            if self._pass is not None and not self._narrator.is_writing:
+                self._pass.cancel()
 
     def _reject(self, problems: tuple[Problem, ...]) -> None:
         self._rejected = problems

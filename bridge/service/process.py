@@ -53,9 +53,9 @@ def run(config_path: Path, *, environ: Mapping[str, str], log_level: str) -> int
     try:
         config = load_config(config_path, environ)
         state = config.sync.state
-        with lock(state), Ledger.open(state, config.identity) as ledger:
+        with lock(state) as held, Ledger.open(state, config.identity) as ledger:
             scheduler, narrator = Scheduler(), LogNarrator(lasting=True, aside=aside)
-            club = Club(config, environ, ledger, scheduler, notifier, narrator)
+            club = Club(config, environ, ledger, scheduler, notifier, narrator, held.check)
             asyncio.run(Daemon(club, scheduler, notifier).run())
     except BridgeError as error:
         _tell(error, notifier)
