@@ -358,6 +358,21 @@ class PassRecord:
     pending: int = 0
     withheld: tuple[str, ...] = ()
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the pass got to its end."""
+        return self.outcome in {"in_sync", "attention"}
+
+    def in_words(self, error: str = "") -> str:
+        """Return how things stand after it, what is wrong first; ``error`` says what kept it from its end."""
+        counts = {"deletes withheld (courtbridge approve)": len(self.withheld), "held": self.held}
+        counts["pending"] = self.pending
+        wrong = [error] * bool(error) + [f"{count} {what}" for what, count in counts.items() if count]
+        bookings = f"{self.created + self.updated + self.unchanged} bookings"
+        if not self.is_complete or error:
+            return f"not in sync: {', '.join(wrong) or 'the last pass was not complete'}; {bookings} in sync"
+        return f"needs a person: {', '.join(wrong)}; {bookings} in sync" if wrong else f"in sync: {bookings}"
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from bridge.cli.arguments import Options, parse
@@ -38,15 +39,27 @@ def _run(options: Options) -> int:
         return _command(options)
     except BridgeError as error:
         _tell(options.log_level, error)
+        _show_failure(options, str(error))
         return error.exit_status
     except KeyboardInterrupt:
+        _show_failure(options, "interrupted")
         return ExitStatus.OK if options.command is None else ExitStatus.TRY_LATER
     except BrokenPipeError:
         return ExitStatus.TRY_LATER
     except Exception as error:  # noqa: BLE001 (the last resort)
         # A bug needs a person; 75 would promise that time mends it.
         _log(options.log_level).error("internal_error", error=type(error).__name__, exception=_trace(error))
+        _show_failure(options, f"a bug in Courtbridge ({type(error).__name__}); the log has more")
         return ExitStatus.ATTENTION
+
+
+def _show_failure(options: Options, error: str) -> None:
+    """Print the object that every call with ``--json`` prints."""
+    if options.json:
+        from bridge.cli.output import show_failure
+
+        with suppress(BridgeError):  # that very object could not be written
+            show_failure(error)
 
 
 def _command(options: Options) -> int:

@@ -33,6 +33,9 @@ HUNG_SECONDS = 30 * 60.0
 takes four minutes at Launch27's rate, and half an hour where every page takes as long as it may."""
 
 
+LONG_SECONDS = 2.0
+"""A pass that takes longer is shown while it is under way."""
+
 _OTHER_STATE = (
     "would make this another bridge, with another state; to have that, set sync.state to another file as well, "
     "and restart"
@@ -76,10 +79,7 @@ def every(seconds: float) -> IntervalTrigger:
 
 
 class Club:
-    """Runs one club's passes: one as soon as ``run`` is called, then one each interval.
-
-    ``status`` says how things stand, in words for ``systemctl status``.
-    """
+    """Runs one club's passes: one as soon as ``run`` is called, then one each interval."""
 
     def __init__(
         self,
@@ -91,7 +91,8 @@ class Club:
         narrator: LogNarrator,
         check_lock: Callable[[], None] = lambda: None,
     ) -> None:
-        self.status = "waiting for the first pass"
+        self._standing = "waiting for the first pass"
+        self._told = ""
         self.backoff = Backoff()
         self._config = config
         self._environ = environ
@@ -106,6 +107,7 @@ class Club:
         """Set when the configuration in force is over: there is a stop, or another one."""
         self._pass: asyncio.Task[PassResult] | None = None
         self._is_state_busy = False
+        self._began = 0.0
         self._wake = asyncio.Event()
         self._wake.set()
         self._due_at = monotonic()
@@ -123,6 +125,23 @@ class Club:
     def is_hung(self) -> bool:
         """Whether a pass has shown no sign of life for too long, or one that is due does not begin."""
         return monotonic() - max(self._narrator.heard_at, self._due_at) > HUNG_SECONDS
+
+    @property
+    def status(self) -> str:
+        """How things stand, in words for ``systemctl status``; what is wrong, and what is under way, comes first."""
+        words = [f"the edited configuration is wrong: {self._rejected[0]}"] if self._rejected else []
+        if self._pass is not None and monotonic() - self._began > LONG_SECONDS:
+            written, total = self._narrator.written, self._narrator.to_write
+            doing = f"{min(written, total)} of {total} written" if self._narrator.is_writing else "reading"
+            words.append(f"pass under way: {doing}")
+        return "; ".join([*words, self._standing])
+
+    def tell(self) -> None:
+        """Tell systemd how things stand, where that has changed."""
+        words = self.status
+        if words != self._told:
+            self._notifier.status(words)
+            self._told = words
 
     def stop(self) -> None:
         """Begin nothing new; ``run`` returns when what is in flight is answered and stored."""
@@ -164,6 +183,7 @@ class Club:
     async def _run_pass(self, bridge: Synchronizer) -> PassResult | None:
         """Return how a pass went; None where it was broken off, or the state was locked."""
         self._check_lock()
+        self._began = monotonic()
         self._pass = asyncio.create_task(bridge.run_pass())
         try:
             result = await self._pass
@@ -172,19 +192,23 @@ class Club:
                 raise
             return None
         except StateBusy as error:
-            if not self._is_state_busy:
-                log.error("pass_incomplete", error=str(error))
-            self._is_state_busy = True
-            self._due_at = monotonic() + self.interval_seconds
-            self.status = f"not in sync: {error}"
-            self._notifier.status(self.status)
+            self._note_busy_state(error)
             return None
         finally:
             self._pass = None
+            self.tell()
         if self._is_state_busy:
             log.info("trouble_over", service="state")
             self._is_state_busy = False
         return result
+
+    def _note_busy_state(self, error: StateBusy) -> None:
+        """Say once that another program has the state; the next pass is the next turn's."""
+        if not self._is_state_busy:
+            log.error("pass_incomplete", error=str(error))
+        self._is_state_busy = True
+        self._due_at = monotonic() + self.interval_seconds
+        self._standing = f"not in sync: {error}"
 
     async def _turn(self) -> None:
         """Have a pass. The job is a coroutine function, since others would run in a thread."""
@@ -210,8 +234,8 @@ class Club:
             self._job.reschedule(every(seconds))
         ended, next_pass = datetime.now(UTC), self._job.next_run_time
         self._due_at = monotonic() + (next_pass - ended).total_seconds()
-        self.status = in_words(result, ended, next_pass if fails else None)
-        self._notifier.status(self.status)
+        self._standing = in_words(result, ended, next_pass if fails else None)
+        self.tell()
 
     def _is_away(self, result: PassResult, clients: Clients) -> bool:
         """Whether a service is; trouble with single bookings does not count."""
@@ -252,7 +276,7 @@ class Club:
         told = list(map(str, problems))
         self._notifier.reloading()
         log.error("config_rejected", problems=told, detail="the configuration before stays in force")
-        self._notifier.ready(f"{self.status}; the edited configuration is wrong: {told[0]}")
+        self._notifier.ready(self.status)
 
     def _swap(self) -> None:
         """Take the new configuration, if there is one, and have a pass soon."""
@@ -274,18 +298,8 @@ class Club:
 
 def in_words(result: PassResult, ended: datetime, next_pass: datetime | None) -> str:
     """Return how things stand after a pass, for ``systemctl status``; the times are the machine's."""
-    record = result.record
-    bookings = f"{record.created + record.updated + record.unchanged} bookings"
-    in_sync = "not in sync" if result.errors or record.outcome == "incomplete" else "in sync"
-    words = [f"{in_sync}: {result.errors[0] if result.errors else bookings}"]
-    if record.held:
-        words.append(f"{record.held} held")
-    if record.withheld:
-        words.append(f"{len(record.withheld)} deletes withheld")
-    words.append(f"last pass {ended.astimezone():%H:%M:%S}")
-    if next_pass is not None:
-        words.append(f"next {next_pass.astimezone():%H:%M:%S}")
-    return ", ".join(words)
+    words = f"{result.record.in_words(result.error)}, last pass {ended.astimezone():%H:%M:%S}"
+    return words if next_pass is None else f"{words}, next {next_pass.astimezone():%H:%M:%S}"
 
 
 def _moved(old: Config, new: Config) -> list[Problem]:

@@ -166,6 +166,7 @@ class Daemon:
             await asyncio.sleep(BEAT_SECONDS)
             self._scheduler.follow_clock()
             self._club.look_after_configuration()
+            self._club.tell()
             self._notifier.flush()
             if not self._club.is_hung:
                 self._notifier.alive()

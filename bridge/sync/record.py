@@ -23,6 +23,7 @@ def finish(ledger: Ledger, this: Pass, narrator: Narrator, *, is_stopping: bool)
         [*held, *lasting],
         [_watermark(this, number, account) for number, account in enumerate(this.reading.accounts, 1)],
         memory=this.reading.memory.dumps(),
+        error="" if is_stopping else "; ".join(dict.fromkeys(map(str, this.errors.values()))),
         entries=list(_entries(this)),
         forgotten=this.forgotten,
     )
@@ -40,6 +41,8 @@ def finish(ledger: Ledger, this: Pass, narrator: Narrator, *, is_stopping: bool)
         tuple(this.errors.values()),
         this.objection,
         this.bridged,
+        this.approved,
+        tuple(sorted(this.waiting)),
     )
 
 

@@ -96,7 +96,7 @@ def test_withheld_deletes_are_listed_with_the_way_through_and_let_through_when_a
     ran = run("--once", "--json", "--config", config_file)
     assert ran.code == 1
     assert (ran.json["withheld_deletes"], ran.json["withheld"]) == (6, [str(id_) for id_ in numbers[:6]])
-    assert "courtbridge --once --allow-mass-delete" in run("--once", "--config", config_file).out
+    assert "courtbridge approve" in run("--once", "--config", config_file).out
     status = run("status", "--config", config_file)
     assert status.code == 1
     assert "The last pass withheld 6 deletes: 1001, 1002" in status.out

@@ -202,16 +202,14 @@ def problem(folder: Path, content: Document, place: str, **environ: str) -> str:
 def test_the_example_loads_with_the_defaults_of_the_models_as_it_stands_and_with_those_switched_on(
     folder: Path,
 ) -> None:
-    text = EXAMPLE.read_text().replace("acme.launch27.com", "ace.launch27.com")  # the example's own host is refused
+    text = EXAMPLE.read_text().replace("acme.launch27.com", "ace.launch27.com")  # that host is refused
     plain = load_config(write(folder, text), ENVIRON)
     assert plain.launch27.accounts[0].password.reveal() == PASSWORD
     assert plain.wingfield.token.reveal() == TOKEN
     assert plain.warnings == ()
     assert plain.sync == SyncConfig(state=folder / "courtbridge.db")
     assert plain.launch27 == Launch27Config(base_url=plain.launch27.base_url, accounts=plain.launch27.accounts)
-    switched = re.sub(
-        "^# (?=page_size|reads|read_b|concurrency|delete_w|state|id_prefix)", "", text, flags=re.MULTILINE
-    )
+    switched = re.sub("^# (?=page_s|reads|read_b|concurr|delete_w|state|id_prefix)", "", text, flags=re.MULTILINE)
     assert load_config(write(folder, switched), ENVIRON) == plain
     assert not [key for keys in module._KEYS.values() for key in keys if key not in text]
 

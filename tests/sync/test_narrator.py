@@ -35,7 +35,7 @@ class Story:
     def a_pass(self, *errors: ServiceError, created: int = 0, withheld: tuple[str, ...] = ()) -> None:
         self.minute += 1
         now_ms = START_MS + self.minute * MINUTE_MS
-        record = PassRecord(now_ms, 5, "in_sync", 3, created, 0, 0, 3 - created, 0, 0, withheld)
+        record = PassRecord(now_ms, 5, "in_sync", 3, created, 0, 0, 3 - created, 0, 0, 0, withheld)
         self.narrator.pass_started()
         objection = "too many" if withheld else None
         self.narrator.pass_finished(PassResult(record, ExitStatus.OK, (), (), errors, objection, 40))
@@ -191,7 +191,7 @@ def test_withheld_deletes_are_told_when_they_change_and_when_that_ends() -> None
     lines = story.new_lines()
     assert [line["event"] for line in lines] == ["deletes_withheld", "deletes_withheld", "deletes_no_longer_withheld"]
     assert lines[0]["withheld"] == ["1", "2"]
-    assert "courtbridge --once --allow-mass-delete" in lines[0]["detail"]
+    assert "courtbridge approve" in lines[0]["detail"]
 
 
 # --- bookings ---
