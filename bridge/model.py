@@ -365,10 +365,12 @@ class PassRecord:
 
     def in_words(self, error: str = "") -> str:
         """Return how things stand after it, what is wrong first; ``error`` says what kept it from its end."""
-        counts = {"deletes withheld (courtbridge approve)": len(self.withheld), "held": self.held}
-        counts["pending"] = self.pending
-        wrong = [error] * bool(error) + [f"{count} {what}" for what, count in counts.items() if count]
-        bookings = f"{self.created + self.updated + self.unchanged} bookings"
+        deletes, good = len(self.withheld), self.created + self.updated + self.unchanged
+        wrong = [error] if error else []
+        if deletes:
+            wrong.append(f"{deletes} delete{'s' * (deletes > 1)} withheld (courtbridge approve)")
+        wrong += [f"{count} {what}" for count, what in ((self.held, "held"), (self.pending, "pending")) if count]
+        bookings = f"{good} booking{'s' * (good != 1)}"
         if not self.is_complete or error:
             return f"not in sync: {', '.join(wrong) or 'the last pass was not complete'}; {bookings} in sync"
         return f"needs a person: {', '.join(wrong)}; {bookings} in sync" if wrong else f"in sync: {bookings}"

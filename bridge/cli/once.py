@@ -128,10 +128,11 @@ def report(result: PassResult, courts: Mapping[str, str], now: datetime, *, dry_
     verdict, style = output.VERDICTS[result.record.outcome]
     output.line(f"Dry run, nothing was written. {verdict}" if dry_run else verdict, style)
     record, would = result.record, "would be " if dry_run else ""
+    pending = f", {record.pending} pending" if record.pending else ""
     output.line(
         f"{output.several(record.seen, 'booking')} seen: {record.created} {would}created, {record.updated} "
         f"{would}updated, {record.unchanged} unchanged, {record.ignored} ignored (no court), "
-        f"{record.held} held, {record.pending} pending; {record.deleted} {would}deleted."
+        f"{record.held} held{pending}; {record.deleted} {would}deleted."
     )
     if dry_run and result.planned:
         rows = [(write.verb, write.id, *_place(write.slot, courts), write.why) for write in result.planned]

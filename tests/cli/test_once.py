@@ -58,6 +58,7 @@ def test_a_pass_in_sync_exits_0_and_prints_one_object(run: Run, sandbox: Sandbox
         "deleted": 0,
         "unchanged": 0,
         "ignored": 1,
+        "pending": 0,
         "held": [],
         "withheld_deletes": 0,
         "withheld": [],

@@ -115,9 +115,8 @@ STATUS = status.Status(
 def test_the_status_tells_all_the_ledger_knows(capsys: pytest.CaptureFixture[str]) -> None:
     status.report(STATUS)
     text = capsys.readouterr().out
-    assert text.startswith(
-        "Last pass 1 min ago: needs a person: 1 deletes withheld (courtbridge approve), 1 held, 3 pending; 39 bookings in sync.\n39 bookings in Wingfield, 1 held"
-    )
+    wrong = "1 delete withheld (courtbridge approve), 1 held, 3 pending"
+    assert text.startswith(f"Last pass 1 min ago: needs a person: {wrong}; 39 bookings in sync.")
     for part in ("process 4711", "its next pass is due", "(3 h ago)  it names nobody", "  2        never", "in_sync"):
         assert part in text
     assert "The last pass withheld 1 delete: 7\n  If they really are gone" in text

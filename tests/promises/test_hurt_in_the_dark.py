@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from bridge.cli.main import main
 from bridge.ledger.lock import lock
 from bridge.sandbox import Sandbox
 from bridge.service import club as clubs
-from tests.cli.calls import on_a_terminal, restored_signals
+from tests.cli.calls import on_a_terminal, process, restored_signals
 from tests.support.daemons import FakeSystemd, Here, book
 
 Write = Callable[..., Path]
@@ -45,19 +46,19 @@ Run = Callable[..., tuple[int, Any]]
 # --- approve ---
 
 
-async def test_withheld_deletes_needed_a_stop_of_the_daemon(sandbox: Sandbox, write_config: Write, run: Run) -> None:
+async def test_withheld_deletes_needed_a_stop_of_the_daemon(sandbox: Sandbox, write_config: Write) -> None:
     config = write_config(more=GUARD)
     one, other, _ = book(sandbox, 3)
     async with Here(config) as here:
         await here.passes(1)
         sandbox.launch27.cancel(one)
         await here.wait("deletes_withheld")
-        code, said = run(config, "approve", "--yes")
+        approved = await asyncio.to_thread(process, "approve", "--yes", "--json", "--config", config)
         sandbox.launch27.cancel(other)
         await here.wait("booking_deleted")
         line = await here.wait("deletes_approved")
         await here.until(lambda: here.ledger.passes(1)[0].withheld == (str(other),))
-    assert (code, said) == (0, {"approved": [str(one)]})
+    assert (approved.code, approved.json) == (0, {"approved": [str(one)]})
     assert line["ids"] == [str(one)]
     assert [each["id"] for each in here.log.of("booking_deleted")] == [str(one)]
     assert str(other) in sandbox.wingfield.bookings
