@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from bridge.cli.arguments import Options, parse
-from bridge.errors import AlreadyRunning, BridgeError, ConfigError, ExitStatus, Problem, StateError
+from bridge.errors import AlreadyRunning, BridgeError, ConfigError, ExitStatus, Problem, StateBusy, StateError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,7 +74,12 @@ def _command(options: Options) -> int:
     return int(importlib.import_module(f"bridge.cli.{options.command}").run(options))
 
 
-_EVENTS = {ConfigError: "config_invalid", StateError: "state_unusable", AlreadyRunning: "already_running"}
+_EVENTS = {
+    ConfigError: "config_invalid",
+    StateError: "state_unusable",
+    StateBusy: "state_unusable",
+    AlreadyRunning: "already_running",
+}
 
 
 def _tell(log_level: str, error: BridgeError) -> None:

@@ -18,6 +18,7 @@ from bridge.config.schema import Config, changed_keys
 from bridge.errors import ConfigError, Problem, StateBusy
 from bridge.launch27.client import Session
 from bridge.ledger.store import Ledger
+from bridge.model import STOP_SECONDS
 from bridge.service.systemd import Notifier
 from bridge.service.watch import Watch
 from bridge.sync.clients import Clients, connected
@@ -188,7 +189,8 @@ class Club:
         try:
             result = await self._pass
         except asyncio.CancelledError:
-            if self._pending is None:
+            task = asyncio.current_task()
+            if self._pending is None or (task is not None and task.cancelling()):
                 raise
             return None
         except StateBusy as error:
@@ -268,8 +270,9 @@ class Club:
         if asked or self._rejected or self._pending is not None or changed_keys(self._config, config):
             self._pending, self._rejected = config, ()
             self._end_configuration()
-            if self._pass is not None and not self._narrator.is_writing:
-                self._pass.cancel()
+            if self._pass is not None:
+                seconds = STOP_SECONDS if self._narrator.is_writing else 0.0
+                asyncio.get_running_loop().call_later(seconds, self._pass.cancel)
 
     def _reject(self, problems: tuple[Problem, ...]) -> None:
         self._rejected = problems

@@ -208,7 +208,7 @@ def test_a_dry_run_works_beside_a_process_that_holds_the_state_and_leaves_its_fi
     assert run("--once", "--config", config_file).code == 0
     config = load_config(config_file, {})
     with lock(config.sync.state), Ledger.open(config.sync.state, config.identity) as ledger:
-        ledger.save([ledger.known["1001"]._replace(allowed=1)])
+        ledger.save([ledger.known["1001"]._replace(allowed_ms=1)])
         before = contents(config_file.parent)
         assert run("--dry-run", "--config", config_file).code == 0
         assert contents(config_file.parent) == before
@@ -217,7 +217,7 @@ def test_a_dry_run_works_beside_a_process_that_holds_the_state_and_leaves_its_fi
 def test_a_delete_without_a_known_place_and_withheld_deletes_are_shown_as_they_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    record = PassRecord(0, 184, "incomplete", 42, 1, 2, 1, 36, 2, 1, ("1", "2"))
+    record = PassRecord(0, 184, "incomplete", 42, 1, 2, 1, 36, 2, 1, 0, ("1", "2"))
     errors = (Unavailable("Wingfield", "answered 500"), Unavailable("Wingfield", "answered 500"))
     result = PassResult(record, ExitStatus.TRY_LATER, (), (delete(1002, why="cancelled or gone"),), errors)
     once.report(result, {}, datetime.now(UTC), dry_run=True)
@@ -272,7 +272,7 @@ def test_what_is_still_in_flight_after_the_grace_is_cut_off(
         ended = executor.submit(end)
         ran = run("--once", "--json", "--config", config_file)
     ended.result()
-    assert (ran.code, ran.out) == (75, "")
+    assert (ran.code, ran.json["outcome"]) == (75, "failed")
     assert ran.events("pass_interrupted")
 
 

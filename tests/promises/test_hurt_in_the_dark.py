@@ -10,15 +10,21 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import structlog
 
 from bridge.cli import approve
 from bridge.cli.main import main
+from bridge.errors import ClockWrong, ExitStatus, StateBusy
 from bridge.ledger.lock import lock
+from bridge.ledger.store import Ledger
+from bridge.model import PassRecord
 from bridge.sandbox import Sandbox
 from bridge.service import club as clubs
+from bridge.sync.narrator import LogNarrator
+from bridge.sync.result import PassResult
 from tests.cli.calls import on_a_terminal, process, restored_signals
 from tests.support.daemons import FakeSystemd, Here, book
 
@@ -193,3 +199,31 @@ def test_a_script_is_told_what_kept_a_pass_from_its_end(sandbox: Sandbox, config
     code, said = run(config_file, "--once")
     assert (code, said["outcome"], said["pending"]) == (77, "refused", 0)
     assert said["error"].startswith("Wingfield: ")
+
+
+def test_a_script_beside_a_backup_is_told_to_try_later(
+    config_file: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(config_file, "--once")
+    monkeypatch.setattr(Ledger, "finish", Mock(side_effect=StateBusy("locked by another program")))
+    assert run(config_file, "--once") == (75, {"outcome": "failed", "error": "locked by another program"})
+
+
+# --- the log ---
+
+
+def test_a_wrong_clock_and_a_mass_change_are_told_once_by_their_own_names() -> None:
+    with structlog.testing.capture_logs() as lines:
+        narrator = LogNarrator(lasting=True, log=structlog.get_logger())
+        ids = tuple(map(str, range(30)))
+        record = PassRecord(0, 5, "incomplete", 30, 0, 0, 0, 0, 0, 0, 30)
+        wrong = ClockWrong("clock", "this machine's clock is 9 minutes behind", kind="clock")
+        for _ in range(2):
+            narrator.pass_finished(PassResult(record, ExitStatus.TRY_LATER, (), (), (wrong,), waiting=ids))
+        narrator.pass_finished(PassResult(record, ExitStatus.OK, (), (), (), approved=("7",)))
+        narrator.pass_finished(PassResult(record, ExitStatus.TRY_LATER, (), (), (), waiting=ids))
+    events = [line["event"] for line in lines if line["event"] != "pass_finished"]
+    assert events == ["clock_wrong", "mass_change_delayed", "trouble_over", "deletes_approved", "mass_change_delayed"]
+    (delayed, _) = (line for line in lines if line["event"] == "mass_change_delayed")
+    assert (delayed["count"], delayed["ids"]) == (30, list(ids[:20]))
+    assert all(line["pending"] == 30 for line in lines if line["event"] == "pass_finished")
