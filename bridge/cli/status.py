@@ -25,10 +25,12 @@ LEAST_STALE = timedelta(minutes=15)
 
 
 class Running(NamedTuple):
-    """The process that has the lock of a state, and since when."""
+    """The process that has the lock of a state, since when, and what a daemon says of itself."""
 
     pid: int
     since: datetime
+    next_pass: datetime | None = None
+    doing: str = ""
 
     def __str__(self) -> str:
         return f"process {self.pid}, since {self.since:%Y-%m-%d %H:%M}"
@@ -85,11 +87,9 @@ class Status:
 
     @property
     def next_pass(self) -> datetime | None:
-        """When the daemon begins its next pass, unless it waits for a service or one is under way."""
-        if self.running is None or not self.passes:
-            return None
-        found = from_ms(self.passes[0].started_ms) + self.interval
-        return found if found > self.now else None
+        """When the daemon begins its next pass, as it says; None where none runs, or it is late."""
+        found = self.running and self.running.next_pass
+        return found if found and found > self.now else None
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -154,9 +154,10 @@ def running(state: Path, locks: Path = Path("/proc/locks")) -> Running | None:
         pid, since = int(written["pid"]), datetime.fromisoformat(written["since"]).astimezone()
         entry = rf" FLOCK .* {pid} \S+:{path.stat().st_ino} "
         is_locked = re.search(entry, locks.read_text())
+        next_pass = written.get("next_pass_at") and datetime.fromisoformat(written["next_pass_at"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError):
         return None
-    return Running(pid, since) if is_locked else None
+    return Running(pid, since, next_pass, str(written.get("doing", ""))) if is_locked else None
 
 
 def status_json(status: Status) -> dict[str, Any]:
@@ -225,10 +226,10 @@ def _activity(status: Status) -> str:
     if status.running is None:
         return "No bridge is running on this state."
     runs = f"A bridge is running ({status.running})"
-    if not status.passes:
-        return f"{runs}."
+    if status.running.doing:
+        return f"{runs}; a pass is under way: {status.running.doing}."
     if status.next_pass is None:
-        return f"{runs}; its next pass is due or under way, or it waits for a service."
+        return f"{runs}."
     return f"{runs}; next pass at {status.next_pass.astimezone():%H:%M:%S}."
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from bridge.errors import AlreadyRunning, StateError
 from bridge.model import isoformat
 
+_NOTE_BYTES = 512
+
 
 def lock_path(state: Path) -> Path:
     """Return the lock file of a state: beside the database itself, whatever links lead there."""
@@ -23,11 +25,21 @@ def lock_path(state: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """The lock of a state, held by this process."""
+    """The lock of a state, held by this process since ``since``."""
 
     state: Path
     path: Path
     handle: int
+    since: str
+
+    def note(self, **facts: str | None) -> None:
+        """Write into the lock file who holds it, and what others may want to know of that process.
+
+        Always as long, in one piece: a reader sees one note or the other, and none that is cut.
+        """
+        with suppress(OSError):
+            note = json.dumps({"pid": os.getpid(), "since": self.since, **facts})
+            os.pwrite(self.handle, note.encode().ljust(_NOTE_BYTES), 0)
 
     def check(self) -> None:
         """Raise AlreadyRunning where the lock file was removed or replaced: another process may have its own."""
@@ -55,7 +67,7 @@ def lock(state: Path) -> Iterator[Lock]:
         raise StateError(f"{state}: its links lead in a circle; mend them") from None
     except OSError as error:
         raise StateError(f"{path}: {error.strerror}; the state needs a folder that can be written") from None
-    held = Lock(state, path, handle)
+    held = Lock(state, path, handle, isoformat(datetime.now(UTC).replace(microsecond=0)))
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -64,8 +76,7 @@ def lock(state: Path) -> Iterator[Lock]:
         held.check()
         with suppress(OSError):
             os.ftruncate(handle, 0)
-            since = isoformat(datetime.now(UTC).replace(microsecond=0))
-            os.pwrite(handle, json.dumps({"pid": os.getpid(), "since": since}).encode(), 0)
+        held.note()
         yield held
     finally:
         os.close(handle)
@@ -73,7 +84,7 @@ def lock(state: Path) -> Iterator[Lock]:
 
 def _holder(handle: int) -> str:
     try:
-        holder = json.loads(os.pread(handle, 200, 0))
+        holder = json.loads(os.pread(handle, _NOTE_BYTES, 0))
         return f"process {int(holder['pid'])}, running since {datetime.fromisoformat(holder['since'])},"
     except (ValueError, KeyError, TypeError, OSError):
         return "another process"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -17,8 +17,9 @@ from bridge.config.loading import load_config
 from bridge.config.schema import Config, changed_keys
 from bridge.errors import ConfigError, Problem, StateBusy
 from bridge.launch27.client import Session
+from bridge.ledger.lock import Lock
 from bridge.ledger.store import Ledger
-from bridge.model import STOP_SECONDS
+from bridge.model import STOP_SECONDS, isoformat
 from bridge.service.systemd import Notifier
 from bridge.service.watch import Watch
 from bridge.sync.clients import Clients, connected
@@ -90,10 +91,11 @@ class Club:
         scheduler: BaseScheduler,
         notifier: Notifier,
         narrator: LogNarrator,
-        check_lock: Callable[[], None] = lambda: None,
+        lock: Lock | None = None,
     ) -> None:
         self._standing = "waiting for the first pass"
         self._told = ""
+        self._told_next: datetime | None = None
         self.backoff = Backoff()
         self._config = config
         self._environ = environ
@@ -102,7 +104,7 @@ class Club:
         self._narrator = narrator
         self._watch = Watch()
         self._watch.take(config.files)
-        self._check_lock = check_lock
+        self._lock = lock
         self._stop = asyncio.Event()
         self._over = asyncio.Event()
         """Set when the configuration in force is over: there is a stop, or another one."""
@@ -131,18 +133,26 @@ class Club:
     def status(self) -> str:
         """How things stand, in words for ``systemctl status``; what is wrong, and what is under way, comes first."""
         words = [f"the edited configuration is wrong: {self._rejected[0]}"] if self._rejected else []
-        if self._pass is not None and monotonic() - self._began > LONG_SECONDS:
-            written, total = self._narrator.written, self._narrator.to_write
-            doing = f"{min(written, total)} of {total} written" if self._narrator.is_writing else "reading"
+        if doing := self.doing:
             words.append(f"pass under way: {doing}")
         return "; ".join([*words, self._standing])
 
+    @property
+    def doing(self) -> str:
+        """What a pass that takes long is at, in words; "" where there is none."""
+        if self._pass is None or monotonic() - self._began <= LONG_SECONDS:
+            return ""
+        written, total = self._narrator.written, self._narrator.to_write
+        return f"{min(written, total)} of {total} written" if self._narrator.is_writing else "reading"
+
     def tell(self) -> None:
-        """Tell systemd how things stand, where that has changed."""
-        words = self.status
+        """Tell systemd and ``courtbridge status`` how things stand, where that has changed."""
+        words, next_pass = self.status, getattr(self._job, "next_run_time", None)
         if words != self._told:
             self._notifier.status(words)
-            self._told = words
+        if self._lock is not None and (words, next_pass) != (self._told, self._told_next):
+            self._lock.note(doing=self.doing, next_pass_at=next_pass and isoformat(next_pass))
+        self._told, self._told_next = words, next_pass
 
     def stop(self) -> None:
         """Begin nothing new; ``run`` returns when what is in flight is answered and stored."""
@@ -183,7 +193,8 @@ class Club:
 
     async def _run_pass(self, bridge: Synchronizer) -> PassResult | None:
         """Return how a pass went; None where it was broken off, or the state was locked."""
-        self._check_lock()
+        if self._lock is not None:
+            self._lock.check()
         self._began = monotonic()
         self._pass = asyncio.create_task(bridge.run_pass())
         try:

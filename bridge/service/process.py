@@ -55,7 +55,7 @@ def run(config_path: Path, *, environ: Mapping[str, str], log_level: str) -> int
         state = config.sync.state
         with lock(state) as held, Ledger.open(state, config.identity) as ledger:
             scheduler, narrator = Scheduler(), LogNarrator(lasting=True, aside=aside)
-            club = Club(config, environ, ledger, scheduler, notifier, narrator, held.check)
+            club = Club(config, environ, ledger, scheduler, notifier, narrator, held)
             asyncio.run(Daemon(club, scheduler, notifier).run())
     except BridgeError as error:
         _tell(error, notifier)

@@ -16,7 +16,7 @@ from bridge.config.loading import load_config
 from bridge.errors import AlreadyRunning, StateError
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
-from bridge.model import Held, PassRecord, Watermark, to_ms
+from bridge.model import Held, PassRecord, Watermark, isoformat, to_ms
 from bridge.sandbox import Sandbox
 from tests.cli.calls import Run, WriteConfig, book
 from tests.support.builders import PASSWORD
@@ -70,11 +70,16 @@ def test_status_works_beside_the_process_that_holds_the_state_and_says_when_the_
     run: Run, write_config: WriteConfig
 ) -> None:
     config = write_config(more='[sync]\ninterval = "1h"')
-    for next_pass in (r"\)\.", r"\); next pass at \d\d:\d\d:\d\d\."):
-        with lock(config.with_name("courtbridge.db")):
+    soon = isoformat(datetime.now(UTC) + timedelta(minutes=1))
+    for facts, told in (
+        ({}, r"\)\."),
+        ({"doing": "", "next_pass_at": soon}, r"\); next pass at \d\d:\d\d:\d\d\."),
+        ({"doing": "1000 of 2000 written", "next_pass_at": soon}, r"\); a pass is under way: 1000 of 2000 written\."),
+    ):
+        with lock(config.with_name("courtbridge.db")) as held:
+            held.note(**facts)
             shown = run("status", "--config", config).out
-        assert re.search(rf"A bridge is running \(process {os.getpid()}, since [^)]+{next_pass}", shown)
-        run("--once", "--config", config)
+        assert re.search(rf"A bridge is running \(process {os.getpid()}, since [^)]+{told}", shown)
 
 
 def test_the_process_that_runs_is_the_one_that_has_the_lock_as_the_kernel_says(tmp_path: Path) -> None:
@@ -107,7 +112,7 @@ STATUS = status.Status(
     (Watermark("k", 1, NOW_MS, 42, NOW_MS), Watermark("m", 2, None, None, None)),
     (replace(RECORD, withheld=("7",), pending=3), replace(RECORD, outcome="in_sync")),
     timedelta(minutes=1),
-    status.Running(4711, NOW),
+    status.Running(4711, NOW, NOW + timedelta(seconds=9)),
     NOW,
 )
 
@@ -117,7 +122,7 @@ def test_the_status_tells_all_the_ledger_knows(capsys: pytest.CaptureFixture[str
     text = capsys.readouterr().out
     wrong = "1 delete withheld (courtbridge approve), 1 held, 3 pending"
     assert text.startswith(f"Last pass 1 min ago: needs a person: {wrong}; 39 bookings in sync.")
-    for part in ("process 4711", "its next pass is due", "(3 h ago)  it names nobody", "  2        never", "in_sync"):
+    for part in ("process 4711", "; next pass at ", "(3 h ago)  it names nobody", "  2        never", "in_sync"):
         assert part in text
     assert "The last pass withheld 1 delete: 7\n  If they really are gone" in text
 
@@ -126,7 +131,7 @@ def test_the_status_is_json_as_the_interface_says() -> None:
     shown = status.status_json(STATUS)
     assert (shown["outcome"], shown["error"], shown["pending"]) == ("attention", None, 3)
     assert (shown["withheld_deletes"], shown["withheld"]) == (1, ["7"])
-    assert shown["daemon"] == {"running": True, "pid": 4711, "next_pass_at": None}
+    assert shown["daemon"] == {"running": True, "pid": 4711, "next_pass_at": "2026-11-20T12:00:09Z"}
     assert shown["watermarks"] == [
         {"account": 1, "listed_at": "2026-11-20T12:00:00Z", "source_updated_at": "2026-11-20T12:00:00Z"},
         {"account": 2, "listed_at": None, "source_updated_at": None},

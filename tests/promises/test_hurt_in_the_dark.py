@@ -26,7 +26,7 @@ from bridge.service import club as clubs
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import PassResult
 from tests.cli.calls import on_a_terminal, process, restored_signals
-from tests.support.daemons import FakeSystemd, Here, book
+from tests.support.daemons import FakeSystemd, Here, Process, book
 
 Write = Callable[..., Path]
 GUARD = '[sync]\ninterval = "1s"\nmax_delete_count = 0\nmax_delete_fraction = 0.0\n'
@@ -163,6 +163,18 @@ async def test_a_pass_under_way_was_not_shown(
             await systemd.hears("STATUS=in sync: 30 bookings")
             here.edit('"1s"', '"1x"')
             await systemd.hears("STATUS=the edited configuration is wrong: sync.interval")
+
+
+def test_the_daemon_says_in_status_when_its_next_pass_is(sandbox: Sandbox, write_config: Write, run: Run) -> None:
+    config = write_config(more='[sync]\ninterval = "1h"\n')
+    book(sandbox)
+    with Process(config) as daemon:
+        daemon.wait("pass_finished")
+        said: dict[str, Any] = {}
+        while not said.get("next_pass_at"):
+            said = run(config, "status")[1]["daemon"]
+        assert (said["running"], said["pid"]) == (True, daemon.popen.pid)
+        assert said["next_pass_at"] > run(config, "status")[1]["last_success_at"]
 
 
 # --- scripts ---
