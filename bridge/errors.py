@@ -3,6 +3,7 @@
     BridgeError
     ├── ConfigError              78  the configuration is wrong
     ├── StateError               74  the state database cannot be used
+    │   └── StateBusy        75  another program has locked it for too long
     ├── AlreadyRunning           75  another instance holds the state
     └── ServiceError                 something about one of the two services
         ├── CredentialsRefused   77  password, token or role refused
@@ -86,6 +87,12 @@ class StateError(BridgeError):
     """The state database is corrupt, read-only, full, newer than this program, or another bridge's."""
 
     exit_status = ExitStatus.STATE
+
+
+class StateBusy(StateError):
+    """Another program has locked the state for longer than is waited for: this pass ends, the next may go on."""
+
+    exit_status = ExitStatus.TRY_LATER
 
 
 class AlreadyRunning(BridgeError):

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.launch27.wire import Service, SourceBooking, Unreadable
-from bridge.model import CourtBooking, Held, Reason, Slot, fingerprint
+from bridge.model import CourtBooking, Held, Reason, Slot, fingerprint, usable_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,13 +22,7 @@ if TYPE_CHECKING:
     from bridge.config.schema import CourtRule, MappingConfig
 
 _MOST_PARTICIPANTS: Final = 4
-_MOST_CHARACTERS: Final = 254
 _SEPARATORS: Final = re.compile(r"[,;\s]+")
-# Narrower than RFC 5321: an address that Wingfield might refuse would have the whole booking held.
-_ADDRESS: Final = re.compile(
-    r"(?=.{1,64}@)[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
-    r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?:[a-z]{2,63}|xn--[a-z0-9-]{0,58}[a-z0-9])"
-)
 _EARLIEST_YEAR: Final = 1990
 _LATEST_YEAR: Final = 2200
 
@@ -36,15 +30,6 @@ _LATEST_YEAR: Final = 2200
 @lru_cache(maxsize=256)
 def _length(minutes: int) -> timedelta:
     return timedelta(minutes=minutes)  # slower than all the arithmetic with it, and mostly the same few
-
-
-def usable_address(text: str) -> str | None:
-    """Return the e-mail address in lower case, or None for what Wingfield may not take as one."""
-    # Before lower(): the Kelvin sign, for one, would become a plain k.
-    if not text.isascii() or len(text) > _MOST_CHARACTERS:
-        return None
-    address = text.lower()
-    return address if _ADDRESS.fullmatch(address) else None
 
 
 def _folded(text: str) -> str:

@@ -8,6 +8,7 @@ versions is counted in milliseconds.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,13 @@ STOP_SECONDS = 5.0
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
+
+_MOST_CHARACTERS = 254
+# Narrower than RFC 5321: an address that Wingfield might refuse would have the whole booking held.
+_ADDRESS = re.compile(
+    r"(?=.{1,64}@)[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?:[a-z]{2,63}|xn--[a-z0-9-]{0,58}[a-z0-9])"
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -45,6 +53,15 @@ def isoformat(instant: datetime) -> str:
     """Return e.g. ``2026-11-20T09:00:00Z``; milliseconds only where there are any."""
     text = instant.astimezone(UTC).replace(tzinfo=None)
     return text.isoformat(timespec="milliseconds" if text.microsecond else "seconds") + "Z"
+
+
+def usable_address(text: str) -> str | None:
+    """Return the e-mail address in lower case, or None for what Wingfield may not take as one."""
+    # Before lower(): the Kelvin sign, for one, would become a plain k.
+    if not text.isascii() or len(text) > _MOST_CHARACTERS:
+        return None
+    address = text.lower()
+    return address if _ADDRESS.fullmatch(address) else None
 
 
 class Reason(enum.StrEnum):
@@ -346,6 +363,23 @@ class PassRecord:
     held: int
     pending: int = 0
     withheld: tuple[str, ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the pass got to its end."""
+        return self.outcome in {"in_sync", "attention"}
+
+    def in_words(self, error: str = "") -> str:
+        """Return how things stand after it, what is wrong first; ``error`` says what kept it from its end."""
+        deletes, good = len(self.withheld), self.created + self.updated + self.unchanged
+        wrong = [error] if error else []
+        if deletes:
+            wrong.append(f"{deletes} delete{'s' * (deletes > 1)} withheld (courtbridge approve)")
+        wrong += [f"{count} {what}" for count, what in ((self.held, "held"), (self.pending, "pending")) if count]
+        bookings = f"{good} booking{'s' * (good != 1)}"
+        if not self.is_complete or error:
+            return f"not in sync: {', '.join(wrong) or 'the last pass was not complete'}; {bookings} in sync"
+        return f"needs a person: {', '.join(wrong)}; {bookings} in sync" if wrong else f"in sync: {bookings}"
 
 
 @dataclass(frozen=True, slots=True)

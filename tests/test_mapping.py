@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.config.schema import CourtRule, MappingConfig
-from bridge.launch27.wire import CatalogueService, Parser, SourceBooking, Unreadable
-from bridge.mapping import Mapper, usable_address
-from bridge.model import CourtBooking, Held, Slot, fingerprint, from_ms
+from bridge.launch27.wire import Parser, SourceBooking, Unreadable
+from bridge.mapping import Mapper
+from bridge.model import CourtBooking, Held, Slot, fingerprint, from_ms, usable_address
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -27,7 +27,7 @@ def rule(court_id: str, name: str = "", **conditions: Any) -> CourtRule:
 
 ONE = rule("court-1", "Court 1", service_ids=frozenset({1, 2}))
 TWO = rule("court-2", "Court 2", service_ids=frozenset({3}))
-NO_CATALOGUE: dict[int, CatalogueService] = {}
+NO_CATALOGUE: dict[int, int] = {}
 
 
 def booking(**fields: Any) -> SourceBooking:
@@ -38,7 +38,7 @@ def booking(**fields: Any) -> SourceBooking:
 
 
 def mapper(
-    *courts: CourtRule, catalogue: dict[int, CatalogueService] | None = None, zone: ZoneInfo = BERLIN, **mapping: Any
+    *courts: CourtRule, catalogue: dict[int, int] | None = None, zone: ZoneInfo = BERLIN, **mapping: Any
 ) -> Mapper:
     config = MappingConfig.model_construct(**{"default_minutes": 60, **mapping})
     return Mapper(courts or (ONE, TWO), config, catalogue or NO_CATALOGUE, zone)
@@ -154,9 +154,9 @@ def test_the_modification_time_is_not_part_of_the_content() -> None:
         ({}, {"services": [{"id": 1, "hourly": {"minutes": 90}, "duration": 45}], "duration": 30}, 90),
         ({}, {"services": [{"id": 1, "duration": 45}], "duration": 30}, 45),
         ({}, {"duration": 30}, 30),
-        ({"catalogue": {1: CatalogueService("", 120)}}, {"duration": 30}, 30),
-        ({"catalogue": {1: CatalogueService("", 120)}}, {}, 120),
-        ({"catalogue": {1: CatalogueService("", None)}}, {}, 60),
+        ({"catalogue": {1: 120}}, {"duration": 30}, 30),
+        ({"catalogue": {1: 120}}, {}, 120),
+        ({"catalogue": {}}, {}, 60),
         ({}, {"duration": 0}, 60),
     ],
 )
@@ -172,9 +172,9 @@ HALF_AN_HOUR, UNKNOWN = {"id": 1, "duration": 30}, {"id": 2}
     [
         ([HALF_AN_HOUR, {"id": 2, "duration": 45}, HALF_AN_HOUR], {}, None, 105),
         ([HALF_AN_HOUR, UNKNOWN], {}, None, 90),
-        ([HALF_AN_HOUR, UNKNOWN], {"catalogue": {2: CatalogueService("", 45)}}, None, 75),
+        ([HALF_AN_HOUR, UNKNOWN], {"catalogue": {2: 45}}, None, 75),
         ([HALF_AN_HOUR, UNKNOWN], {"service_minutes": {2: 15}}, 500, 45),
-        ([HALF_AN_HOUR, UNKNOWN], {"catalogue": {2: CatalogueService("", 45)}}, 100, 100),
+        ([HALF_AN_HOUR, UNKNOWN], {"catalogue": {2: 45}}, 100, 100),
         ([HALF_AN_HOUR, {"id": 99, "duration": 600}, {"id": 98}], {"default_minutes": None}, None, 30),
     ],
     ids=["all", "default", "catalogue", "configured", "whole", "those that are no court add nothing"],
@@ -219,7 +219,7 @@ def test_where_no_rule_names_services_those_with_a_length_count(
     services: list[Any], default: int | None, length: int
 ) -> None:
     anywhere = rule("court-1", location_ids=frozenset({9}))
-    rules = mapper(anywhere, default_minutes=default, catalogue={3: CatalogueService("", 20)})
+    rules = mapper(anywhere, default_minutes=default, catalogue={3: 20})
     assert minutes(rules, services=services, location={"id": 9}) == length
     assert minutes(rules, services=[{"id": 1}, *services], location={"id": 9}, duration=25) == 25
 

@@ -18,6 +18,7 @@ LEVELS = ("debug", "info", "warning", "error")
 _COMMANDS = {
     "check": "check configuration, credentials and courts; list every problem",
     "status": "show what is in sync, what is held and why, the last passes",
+    "approve": "show the withheld deletes and, once confirmed, let exactly these through",
     "courts": "show Wingfield's courts and Launch27's services, with [[courts]] to paste",
     "demo": "simulate both services on this computer, and run real passes between them",
 }
@@ -46,6 +47,7 @@ class Options(argparse.Namespace):
     dry_run: bool
     allow_mass_delete: bool
     facility: str | None = None
+    yes: bool = False
 
     def find_config(self) -> Path:
         """Return the configuration file. Raises ConfigError where there is none."""
@@ -91,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, what in _COMMANDS.items():
         command = commands.add_parser(name, help=what, description=what, allow_abbrev=False)
         _add_common(command)
+        if name == "approve":
+            command.add_argument("--yes", action="store_true", help="do not ask")
         if name == "courts":
             command.add_argument("--facility", metavar="ID", help="show all courts of this facility")
     return parser

@@ -11,10 +11,11 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from bridge.cli.arguments import Options, parse
-from bridge.errors import AlreadyRunning, BridgeError, ConfigError, ExitStatus, Problem, StateError
+from bridge.errors import AlreadyRunning, BridgeError, ConfigError, ExitStatus, Problem, StateBusy, StateError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,15 +39,27 @@ def _run(options: Options) -> int:
         return _command(options)
     except BridgeError as error:
         _tell(options.log_level, error)
+        _show_failure(options, str(error))
         return error.exit_status
     except KeyboardInterrupt:
+        _show_failure(options, "interrupted")
         return ExitStatus.OK if options.command is None else ExitStatus.TRY_LATER
     except BrokenPipeError:
         return ExitStatus.TRY_LATER
     except Exception as error:  # noqa: BLE001 (the last resort)
         # A bug needs a person; 75 would promise that time mends it.
         _log(options.log_level).error("internal_error", error=type(error).__name__, exception=_trace(error))
+        _show_failure(options, f"a bug in Courtbridge ({type(error).__name__}); the log has more")
         return ExitStatus.ATTENTION
+
+
+def _show_failure(options: Options, error: str) -> None:
+    """Print the object that every call with ``--json`` prints."""
+    if options.json:
+        from bridge.cli.output import show_failure
+
+        with suppress(BridgeError):  # that very object could not be written
+            show_failure(error)
 
 
 def _command(options: Options) -> int:
@@ -61,7 +74,12 @@ def _command(options: Options) -> int:
     return int(importlib.import_module(f"bridge.cli.{options.command}").run(options))
 
 
-_EVENTS = {ConfigError: "config_invalid", StateError: "state_unusable", AlreadyRunning: "already_running"}
+_EVENTS = {
+    ConfigError: "config_invalid",
+    StateError: "state_unusable",
+    StateBusy: "state_unusable",
+    AlreadyRunning: "already_running",
+}
 
 
 def _tell(log_level: str, error: BridgeError) -> None:

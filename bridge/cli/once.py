@@ -44,6 +44,8 @@ def run(options: Options) -> ExitStatus:
         result = run_loop(run_pass(options, config, ledger, narrator))
     if result is None:
         logs.get_logger().warning("pass_interrupted")
+        if options.json:
+            output.show_failure("the pass was interrupted; the next one goes on")
         return ExitStatus.TRY_LATER
     if options.json:
         output.show_json(pass_json(result, dry_run=options.dry_run))
@@ -112,7 +114,8 @@ def pass_json(result: PassResult, *, dry_run: bool) -> dict[str, Any]:
     """Return a pass as ``--once --json`` prints it."""
     lists = {"held": output.held_json(result.held), "withheld": list(result.record.withheld)}
     actions = {"actions": [_action_json(write) for write in result.planned]} if dry_run else {}
-    return {**output.record_json(result.record), **lists, **actions}
+    error = {"error": result.error} if result.error else {}
+    return {**output.record_json(result.record), **error, **lists, **actions}
 
 
 def _action_json(write: Write) -> dict[str, str | None]:
@@ -127,10 +130,11 @@ def report(result: PassResult, courts: Mapping[str, str], now: datetime, *, dry_
     verdict, style = output.VERDICTS[result.record.outcome]
     output.line(f"Dry run, nothing was written. {verdict}" if dry_run else verdict, style)
     record, would = result.record, "would be " if dry_run else ""
+    pending = f", {record.pending} pending" if record.pending else ""
     output.line(
         f"{output.several(record.seen, 'booking')} seen: {record.created} {would}created, {record.updated} "
         f"{would}updated, {record.unchanged} unchanged, {record.ignored} ignored (no court), "
-        f"{record.held} held; {record.deleted} {would}deleted."
+        f"{record.held} held{pending}; {record.deleted} {would}deleted."
     )
     if dry_run and result.planned:
         rows = [(write.verb, write.id, *_place(write.slot, courts), write.why) for write in result.planned]

@@ -89,6 +89,11 @@ def show_json(value: Mapping[str, Any]) -> None:
     say(json.dumps(value) + "\n")
 
 
+def show_failure(error: str) -> None:
+    """Print the JSON object of a call that something kept from its work; ``error`` says what."""
+    show_json({"outcome": "failed", "error": error})
+
+
 def say(text: str) -> None:
     """Write to standard output, where there is one.
 
@@ -140,7 +145,7 @@ def several(count: int, thing: str) -> str:
 
 def record_json(record: PassRecord) -> dict[str, Any]:
     """Return how a pass went, as the interface shows it."""
-    names = ("outcome", "seen", "created", "updated", "deleted", "unchanged", "ignored", "held")
+    names = ("outcome", "seen", "created", "updated", "deleted", "unchanged", "ignored", "held", "pending")
     counts = {name: getattr(record, name) for name in names}
     return {**counts, "withheld_deletes": len(record.withheld), "duration_ms": record.duration_ms}
 

@@ -3,41 +3,45 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.errors import ExitStatus
+from bridge.config.loading import find_state
+from bridge.config.paths import is_there
+from bridge.errors import ConfigError, ExitStatus
 from bridge.ledger.lock import lock_path
-from bridge.ledger.store import Ledger
-from bridge.model import Held, PassRecord, Watermark, from_ms, isoformat
+from bridge.ledger.store import PASSES_KEPT, Ledger
+from bridge.model import Held, PassRecord, Watermark, from_ms, isoformat, to_ms
+
+LEAST_STALE = timedelta(minutes=15)
+"""A daemon that waits for a service that is away runs a pass at least so often."""
 
 
-def run(options: Options) -> ExitStatus:
-    """Show the status; return 1 when something needs a person."""
-    config = options.load_config(require_courts=False, require_secrets=False)
-    state = config.sync.state
-    with Ledger.snapshot(state, config.identity) as ledger:
-        bookings = sum(known.is_bridged for known in ledger.known.values())
-        passes, interval = ledger.passes(10), config.sync.interval
-        status = Status(state, bookings, ledger.held(), ledger.watermarks(), passes, interval, running(state))
-    if options.json:
-        output.show_json(status_json(status))
-    else:
-        report(status, datetime.now(UTC))
-    return status.exit_status
+class Running(NamedTuple):
+    """The process that has the lock of a state, since when, and what a daemon says of itself."""
+
+    pid: int
+    since: datetime
+    next_pass: datetime | None = None
+    doing: str = ""
+
+    def __str__(self) -> str:
+        return f"process {self.pid}, since {self.since:%Y-%m-%d %H:%M}"
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the state says at one moment.
+    """What the state says at one moment, ``now``.
 
-    ``bookings`` counts those that Wingfield has from us; ``running`` names the process that has the lock.
+    ``bookings`` counts those that Wingfield has from us; ``running`` is the process that has the lock.
+    ``problems`` are those of the configuration, ``error`` is what kept the last pass from its end.
     """
 
     state: Path
@@ -46,7 +50,11 @@ class Status:
     watermarks: Sequence[Watermark]
     passes: Sequence[PassRecord]
     interval: timedelta
-    running: str | None = None
+    running: Running | None
+    now: datetime
+    last_success_ms: int | None = None
+    last_error: str = ""
+    problems: Sequence[str] = ()
 
     @property
     def withheld(self) -> tuple[str, ...]:
@@ -54,35 +62,122 @@ class Status:
         return self.passes[0].withheld if self.passes else ()
 
     @property
+    def is_stale(self) -> bool:
+        """Whether the last pass ended three intervals ago, and at least a quarter of an hour."""
+        return bool(self.passes) and self.now - _end(self.passes[0]) > max(3 * self.interval, LEAST_STALE)
+
+    @property
+    def outcome(self) -> str:
+        """The outcome of the last pass, where it still says how things stand."""
+        if self.problems:
+            return "failed"
+        return self.passes[0].outcome if self.passes and not self.is_stale else "incomplete"
+
+    @property
+    def error(self) -> str | None:
+        """What is wrong, in a sentence; None where at most a booking or a delete needs a person."""
+        wrong = [f"the configuration is wrong: {'; '.join(self.problems)}"] if self.problems else []
+        if not self.passes:
+            wrong.append("no pass has finished yet")
+        if self.is_stale:
+            wrong.append(f"no pass since {output.since(self.passes[0].started_ms, self.now)}")
+        if self.last_error:
+            wrong.append(self.last_error)
+        return "; ".join(wrong) or None
+
+    @property
+    def next_pass(self) -> datetime | None:
+        """When the daemon begins its next pass, as it says; None where none runs, or it is late."""
+        found = self.running and self.running.next_pass
+        return found if found and found > self.now else None
+
+    @property
     def exit_status(self) -> ExitStatus:
         """Whether something needs a person."""
-        is_refused = bool(self.passes) and self.passes[0].outcome == "refused"
-        return ExitStatus.ATTENTION if self.held or self.withheld or is_refused else ExitStatus.OK
+        if self.problems:
+            return ExitStatus.CONFIG
+        is_well = self.outcome == "in_sync" and not self.held and not self.withheld
+        return ExitStatus.OK if is_well else ExitStatus.ATTENTION
 
 
-def running(state: Path, locks: Path = Path("/proc/locks")) -> str | None:
-    """Return in words which process has the lock of ``state``; None when none has, or it cannot be known.
+def run(options: Options) -> ExitStatus:
+    """Show the status; return 1 when something needs a person, 78 under a wrong configuration."""
+    status = _read(options)
+    if options.json:
+        output.show_json(status_json(status))
+    else:
+        report(status)
+    return status.exit_status
+
+
+def _read(options: Options) -> Status:
+    """Return what the state says, whatever is wrong with the configuration. Raises BridgeError where there is none."""
+    path, problems, identity, interval = options.find_config(), [], None, timedelta()
+    try:
+        config = options.load_config(require_secrets=False)
+        state, identity, interval = config.sync.state, config.identity, config.sync.interval
+    except ConfigError as error:
+        state, problems = find_state(path, os.environ), list(map(str, error.problems))
+        if not is_there(state):
+            raise
+    with Ledger.snapshot(state, identity) as ledger:
+        passes = ledger.passes(PASSES_KEPT)
+        complete = next((each for each in passes if each.is_complete), None)
+        return Status(
+            state,
+            bookings=sum(known.is_bridged for known in ledger.known.values()),
+            held=ledger.held(),
+            watermarks=ledger.watermarks(),
+            passes=passes[:10],
+            interval=interval,
+            running=running(state),
+            now=datetime.now(UTC),
+            last_success_ms=None if complete is None else to_ms(_end(complete)),
+            last_error=ledger.error,
+            problems=problems,
+        )
+
+
+def _end(record: PassRecord) -> datetime:
+    return from_ms(record.started_ms + record.duration_ms)
+
+
+def running(state: Path, locks: Path = Path("/proc/locks")) -> Running | None:
+    """Return which process has the lock of ``state``; None when none has, or it cannot be known.
 
     The lock file outlives its process, and trying the lock might turn a starting daemon away: so the
     kernel's own list is read. Source: Linux, proc_locks(5).
     """
-    path = lock_path(state)
     try:
+        path = lock_path(state)
         written = json.loads(path.read_bytes())
         pid, since = int(written["pid"]), datetime.fromisoformat(written["since"]).astimezone()
         entry = rf" FLOCK .* {pid} \S+:{path.stat().st_ino} "
         is_locked = re.search(entry, locks.read_text())
-    except (OSError, ValueError, KeyError, TypeError):
+        next_pass = written.get("next_pass_at") and datetime.fromisoformat(written["next_pass_at"])
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):
         return None
-    return f"process {pid}, since {since:%Y-%m-%d %H:%M}" if is_locked else None
+    return Running(pid, since, next_pass, str(written.get("doing", ""))) if is_locked else None
 
 
 def status_json(status: Status) -> dict[str, Any]:
     """Return the status as ``status --json`` prints it."""
+    daemon: dict[str, Any] = {"running": False}
+    if status.running is not None:
+        next_pass = status.next_pass and isoformat(status.next_pass)
+        daemon = {"running": True, "pid": status.running.pid, "next_pass_at": next_pass}
     return {
+        "outcome": status.outcome,
+        "error": status.error,
         "bookings": status.bookings,
+        "pending": status.passes[0].pending if status.passes else 0,
         "held": output.held_json(status.held),
         "withheld_deletes": len(status.withheld),
+        "withheld": list(status.withheld),
+        "last_success_at": _instant(status.last_success_ms),
+        "verified_at": None,
+        "daemon": daemon,
+        "unmapped_services": [],
         "watermarks": [
             {
                 "account": mark.number,
@@ -99,34 +194,43 @@ def _instant(ms: int | None) -> str | None:
     return None if ms is None else isoformat(from_ms(ms))
 
 
-def report(status: Status, now: datetime) -> None:
-    """Tell the status."""
-    if not status.passes:
-        output.line(f"No pass has finished yet (state: {status.state}).")
-        output.line(_activity(status, now))
-        return
-    verdict, style = output.VERDICTS[status.passes[0].outcome]
-    output.line(f"Last pass {output.age(status.passes[0].started_ms, now)}: {verdict}", style)
+def report(status: Status) -> None:
+    """Tell the status, what is wrong first."""
+    now = status.now
+    for problem in status.problems:
+        output.line(f"The configuration is wrong: {problem}", "red")
+    if status.is_stale:
+        output.line(f"Nothing has run since {output.since(status.passes[0].started_ms, now)}.", "red")
+    if status.passes:
+        last, style = status.passes[0], output.VERDICTS[status.passes[0].outcome][1]
+        output.line(f"Last pass {output.age(last.started_ms, now)}: {last.in_words(status.last_error)}.", style)
+    else:
+        output.line(f"No pass has finished yet (state: {status.state}).", "yellow")
     output.line(f"{output.several(status.bookings, 'booking')} in Wingfield, {len(status.held)} held.")
-    output.line(_activity(status, now))
+    output.line(_activity(status))
+    if not status.passes:
+        return
+    if status.last_success_ms is None:
+        output.line("No pass was ever complete.")
+    elif not status.passes[0].is_complete:
+        output.line(f"Last complete pass: {output.since(status.last_success_ms, now)}.")
     output.print_held(status.held, now)
     count = output.several(len(status.withheld), "delete")
-    advice = "If they really are gone from Launch27: stop the daemon, run "
-    advice += '"courtbridge --once --allow-mass-delete", start it again.'
+    advice = "If they really are gone from Launch27, let them through: courtbridge approve"
     output.print_withheld(f"The last pass withheld {count}", status.withheld, advice)
     _print_listings(status.watermarks, now)
     _print_passes(status.passes, now)
 
 
-def _activity(status: Status, now: datetime) -> str:
+def _activity(status: Status) -> str:
     if status.running is None:
         return "No bridge is running on this state."
     runs = f"A bridge is running ({status.running})"
-    if not status.passes:
+    if status.running.doing:
+        return f"{runs}; a pass is under way: {status.running.doing}."
+    if status.next_pass is None:
         return f"{runs}."
-    next_pass = from_ms(status.passes[0].started_ms) + status.interval
-    due = "due now" if next_pass <= now else f"at {next_pass.astimezone():%H:%M:%S}"
-    return f"{runs}; next pass {due}."
+    return f"{runs}; next pass at {status.next_pass.astimezone():%H:%M:%S}."
 
 
 def _print_listings(watermarks: Sequence[Watermark], now: datetime) -> None:
@@ -143,7 +247,7 @@ def _print_listings(watermarks: Sequence[Watermark], now: datetime) -> None:
 
 
 def _print_passes(passes: Sequence[PassRecord], now: datetime) -> None:
-    names = ("outcome", "seen", "created", "updated", "deleted", "held")
+    names = ("outcome", "seen", "created", "updated", "deleted", "held", "pending")
     rows = [
         (
             output.since(record.started_ms, now),

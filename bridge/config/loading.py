@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bridge.config.paths import state_path, text_and_mode
+from bridge.config.paths import file_named, state_path, text_and_mode
 from bridge.config.problems import Location, Reading, Wrong, header, place, quoted_path, sentence
 from bridge.config.schema import TABLES, Config, Tables
 from bridge.config.secrets import STEM_OF, forms, resolve
@@ -53,6 +53,15 @@ def load_config(
         found = sorted(reading.problems, key=lambda location: (order.get(str(location[0]), len(order)), location))
         raise ConfigError((Problem(place(each), reading.problems[each]) for each in found), files=files)
     return Config(path=reading.path, warnings=tuple(reading.warnings), files=files, **dict(tables))
+
+
+def find_state(path: Path, environ: Mapping[str, str]) -> Path:
+    """Return where the state is, as far as the file at ``path`` can say it, whatever else is wrong with it."""
+    try:
+        document = tomllib.loads(text_and_mode(path, most_bytes=1_000_000, pipes=False)[0])
+        return path.absolute().parent / file_named(str(document["sync"]["state"]))
+    except (Wrong, ValueError, KeyError, TypeError, RecursionError):
+        return state_path(path.absolute(), environ)
 
 
 _TOML_WORDS = {

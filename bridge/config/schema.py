@@ -46,7 +46,7 @@ class Account(Table):
 class Launch27Config(Table):
     """Where bookings are read, by whom, and how fast."""
 
-    base_url: values.Url
+    base_url: values.Launch27Url
     accounts: Annotated[tuple[Account, ...], Field(strict=False, min_length=1)]
     role: Literal["customer", "staff"] = "customer"
     timezone: values.TimeZone | None = None
@@ -102,7 +102,7 @@ class MappingConfig(Table):
     default_minutes: values.Minutes | None = None
     updated_at_field: str = "updated_at"
     participant_fields: values.Names = ()
-    fallback_email: Annotated[values.Address, AfterValidator(str.lower)] | None = Field(None, repr=False)
+    fallback_email: Annotated[values.UsableAddress, AfterValidator(str.lower)] | None = Field(None, repr=False)
     id_prefix: values.IdPrefix = ""
     service_minutes: dict[values.ServiceId, values.Minutes] = {}
 

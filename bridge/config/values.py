@@ -17,6 +17,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from bridge.config.paths import file_named
 from bridge.config.problems import Reading, Wrong, has_control_character, shown
+from bridge.model import usable_address
+
+_OF_THE_EXAMPLE = frozenset({"acme.launch27.com", "acme-sandbox.l27.co"})
 
 
 def require(is_right: Callable[[Any], object], otherwise: str) -> AfterValidator:
@@ -122,6 +125,10 @@ Address: TypeAlias = Annotated[
         "the value is not a valid e-mail address; write the whole address",
     ),
 ]
+UsableAddress: TypeAlias = Annotated[
+    Address,
+    require(usable_address, "the value is no address that Wingfield takes as a player's; write one like name@club.com"),
+]
 IdPrefix: TypeAlias = Annotated[
     str,
     require(str.isprintable, "holds a control character; use letters, dashes and the like"),
@@ -137,4 +144,11 @@ Url: TypeAlias = Annotated[
     require(lambda url: urlsplit(url).port != 0, "{} has a port that does not exist; leave it out or write 1 to 65535"),
     require(_keeps_secrets, "{} would send secrets unencrypted; write https://"),
     AfterValidator(lambda url: url.rstrip("/")),
+]
+Launch27Url: TypeAlias = Annotated[
+    Url,
+    require(
+        lambda url: (urlsplit(url).hostname or "").rstrip(".") not in _OF_THE_EXAMPLE,
+        "{} is the example's account, which gets nobody's password from here; write the address of yours",
+    ),
 ]

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bridge.errors import StateError
+from bridge.errors import StateBusy, StateError
 
 REBUILT = "move it away: the next pass builds a new one from Wingfield's list"
 
@@ -18,7 +18,8 @@ def translated(source: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorname", "") or ""
-        raise StateError(f"{source}: {_words(code, error)}") from None
+        kind = StateBusy if code.startswith("SQLITE_BUSY") else StateError
+        raise kind(f"{source}: {_words(code, error)}") from None
 
 
 def _words(code: str, error: sqlite3.Error) -> str:

@@ -16,6 +16,7 @@ def copy(path: Path, target: sqlite3.Connection) -> None:
     Opening a database in WAL mode makes files beside it, unless it is called immutable; that is true only
     while nobody writes, which is when there is no ``-wal`` file. What a kill left behind is read elsewhere.
     """
+    path = path.resolve()  # SQLite keeps its files beside the database itself, whatever links lead there
     log, index = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
     for _ in range(3):
         before = path.stat()
@@ -36,6 +37,6 @@ def copy(path: Path, target: sqlite3.Connection) -> None:
 
 
 def _backup(path: Path, mode: str, target: sqlite3.Connection) -> None:
-    with closing(sqlite3.connect(f"file:{quote(str(path.resolve()))}?{mode}", uri=True)) as source:
+    with closing(sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True)) as source:
         source.execute("PRAGMA busy_timeout = 5000")
         source.backup(target)

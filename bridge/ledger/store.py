@@ -95,10 +95,10 @@ class Ledger:
         return cls._prepared(connection, source, identity, "journal_mode = WAL", "synchronous = FULL")
 
     @classmethod
-    def snapshot(cls, path: Path, identity: Identity) -> Ledger:
+    def snapshot(cls, path: Path, identity: Identity | None) -> Ledger:
         """Return a copy in memory, which nobody else sees; an empty one if there is no state yet.
 
-        Nothing is written to the disk. Raises StateError like ``open``.
+        Nothing is written to the disk. Without an ``identity`` anybody's will do. Raises StateError like ``open``.
         """
         source = str(path)
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
@@ -114,14 +114,15 @@ class Ledger:
         return cls._prepared(connection, source, identity)
 
     @classmethod
-    def _prepared(cls, connection: sqlite3.Connection, source: str, identity: Identity, *pragmas: str) -> Ledger:
+    def _prepared(cls, connection: sqlite3.Connection, source: str, identity: Identity | None, *pragmas: str) -> Ledger:
         ledger = cls(connection, source)
         try:
             with translated(source):
                 for pragma in ("busy_timeout = 5000", *pragmas):
                     connection.execute(f"PRAGMA {pragma}")
                 migrate(connection, source)
-                ledger._belongs_to(identity)
+                if identity is not None:
+                    ledger._belongs_to(identity)
         except BaseException:
             connection.close()
             raise
@@ -219,6 +220,11 @@ class Ledger:
         return self._meta().get("memory", "")
 
     @property
+    def error(self) -> str:
+        """What kept the last pass from its end, in a sentence; "" where nothing did."""
+        return self._meta().get("error", "")
+
+    @property
     def is_adopted(self) -> bool:
         """Whether Wingfield's list was taken over once, so that the ledger knows all that is there."""
         return "adopted" in self._meta()
@@ -270,6 +276,12 @@ class Ledger:
             self._store(entries)
         self._believe(entries)
 
+    def approve(self, ids: Iterable[str], at_ms: int) -> None:
+        """Note that a person lets these deletes through; a pass of this process or another takes it."""
+        with self._transaction():
+            rows = [(id_, at_ms) for id_ in ids]
+            self._connection.executemany("INSERT OR REPLACE INTO approvals (booking_id, at_ms) VALUES (?, ?)", rows)
+
     def take_approvals(self, now_ms: int) -> tuple[str, ...]:
         """Let through the deletes that a person approved within 24 hours; return their ids."""
         rows = self._rows("SELECT booking_id, at_ms FROM approvals")
@@ -290,6 +302,7 @@ class Ledger:
         watermarks: Iterable[Watermark],
         *,
         memory: str = "",
+        error: str = "",
         entries: Collection[Known] = (),
         forgotten: Collection[str] = (),
     ) -> None:
@@ -300,7 +313,7 @@ class Ledger:
             for table, key in _TABLES_OF_BOOKINGS:
                 many(f"DELETE FROM {table} WHERE {key} = ?", [(id_,) for id_ in forgotten])  # noqa: S608
             self._store_held(held, record.started_ms)
-            execute("INSERT OR REPLACE INTO meta VALUES ('memory', ?)", (memory,))
+            many("INSERT OR REPLACE INTO meta VALUES (?, ?)", [("memory", memory), ("error", error)])
             execute("DELETE FROM accounts")
             many(_insert("accounts", _WATERMARK), map(_row, watermarks))
             execute(_insert("passes", _COUNTS), (*_row(record)[:-1], json.dumps(record.withheld)))

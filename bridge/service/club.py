@@ -15,9 +15,11 @@ from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import
 
 from bridge.config.loading import load_config
 from bridge.config.schema import Config, changed_keys
-from bridge.errors import ConfigError, Problem
+from bridge.errors import ConfigError, Problem, StateBusy
 from bridge.launch27.client import Session
+from bridge.ledger.lock import Lock
 from bridge.ledger.store import Ledger
+from bridge.model import STOP_SECONDS, isoformat
 from bridge.service.systemd import Notifier
 from bridge.service.watch import Watch
 from bridge.sync.clients import Clients, connected
@@ -32,6 +34,9 @@ HUNG_SECONDS = 30 * 60.0
 """A pass without any sign of life for so long hangs. A listing of 50,000 bookings, the longest silence there is,
 takes four minutes at Launch27's rate, and half an hour where every page takes as long as it may."""
 
+
+LONG_SECONDS = 2.0
+"""A pass that takes longer is shown while it is under way."""
 
 _OTHER_STATE = (
     "would make this another bridge, with another state; to have that, set sync.state to another file as well, "
@@ -76,10 +81,7 @@ def every(seconds: float) -> IntervalTrigger:
 
 
 class Club:
-    """Runs one club's passes: one as soon as ``run`` is called, then one each interval.
-
-    ``status`` says how things stand, in words for ``systemctl status``.
-    """
+    """Runs one club's passes: one as soon as ``run`` is called, then one each interval."""
 
     def __init__(
         self,
@@ -89,8 +91,11 @@ class Club:
         scheduler: BaseScheduler,
         notifier: Notifier,
         narrator: LogNarrator,
+        lock: Lock | None = None,
     ) -> None:
-        self.status = "waiting for the first pass"
+        self._standing = "waiting for the first pass"
+        self._told = ""
+        self._told_next: datetime | None = None
         self.backoff = Backoff()
         self._config = config
         self._environ = environ
@@ -99,7 +104,13 @@ class Club:
         self._narrator = narrator
         self._watch = Watch()
         self._watch.take(config.files)
+        self._lock = lock
         self._stop = asyncio.Event()
+        self._over = asyncio.Event()
+        """Set when the configuration in force is over: there is a stop, or another one."""
+        self._pass: asyncio.Task[PassResult] | None = None
+        self._is_state_busy = False
+        self._began = 0.0
         self._wake = asyncio.Event()
         self._wake.set()
         self._due_at = monotonic()
@@ -116,12 +127,43 @@ class Club:
     @property
     def is_hung(self) -> bool:
         """Whether a pass has shown no sign of life for too long, or one that is due does not begin."""
-        return monotonic() - max(self._narrator.heard_at, self._due_at) > HUNG_SECONDS
+        heard_at = self._clients.heard_at if self._clients else 0.0
+        return monotonic() - max(self._narrator.heard_at, self._due_at, heard_at) > HUNG_SECONDS
+
+    @property
+    def status(self) -> str:
+        """How things stand, in words for ``systemctl status``; what is wrong, and what is under way, comes first."""
+        words = [f"the edited configuration is wrong: {self._rejected[0]}"] if self._rejected else []
+        if doing := self.doing:
+            words.append(f"pass under way: {doing}")
+        return "; ".join([*words, self._standing])
+
+    @property
+    def doing(self) -> str:
+        """What a pass that takes long is at, in words; "" where there is none."""
+        if self._pass is None or monotonic() - self._began <= LONG_SECONDS:
+            return ""
+        written, total = self._narrator.written, self._narrator.to_write
+        return f"{min(written, total)} of {total} written" if self._narrator.is_writing else "reading"
+
+    def tell(self) -> None:
+        """Tell systemd and ``courtbridge status`` how things stand, where that has changed."""
+        words, next_pass = self.status, getattr(self._job, "next_run_time", None)
+        if words != self._told:
+            self._notifier.status(words)
+        if self._lock is not None and (words, next_pass) != (self._told, self._told_next):
+            self._lock.note(doing=self.doing, next_pass_at=next_pass and isoformat(next_pass))
+        self._told, self._told_next = words, next_pass
 
     def stop(self) -> None:
         """Begin nothing new; ``run`` returns when what is in flight is answered and stored."""
-        self._narrator.stopping = True
         self._stop.set()
+        self._end_configuration()
+
+    def _end_configuration(self) -> None:
+        """Begin nothing new under the configuration in force."""
+        self._narrator.stopping = True
+        self._over.set()
         self._wake.set()
         if self._clients is not None:
             self._clients.stop()
@@ -129,22 +171,58 @@ class Club:
     # --- passes ---
 
     async def run(self) -> None:
-        """Run passes until there is a stop. Raises StateError when the ledger cannot be used."""
+        """Run passes until there is a stop.
+
+        Raises StateError when the ledger cannot be used, AlreadyRunning when its lock is lost.
+        """
         _warn(self._config)
         sessions: Iterable[Session] = ()
         while not self._stop.is_set():
+            self._narrator.stopping, self._over = False, asyncio.Event()
             self._swap()
             config, clock = self._config, partial(datetime.now, UTC)
             async with connected(config, sessions) as clients:
                 self._clients = clients
-                bridge = Synchronizer(config, clients, self._ledger, self._narrator, clock=clock, stop=self._stop)
+                bridge = Synchronizer(config, clients, self._ledger, self._narrator, clock=clock, stop=self._over)
                 while await self._is_wanted():
                     clients.new_pass()
-                    result = await bridge.run_pass()
+                    result = await self._run_pass(bridge)
                     self._wake.clear()  # a turn that was missed meanwhile is not made up for
-                    if not self._stop.is_set():
+                    if result is not None and not self._stop.is_set():
                         self._settle(result, clients)
             sessions = clients.sessions
+
+    async def _run_pass(self, bridge: Synchronizer) -> PassResult | None:
+        """Return how a pass went; None where it was broken off, or the state was locked."""
+        if self._lock is not None:
+            self._lock.check()
+        self._began = monotonic()
+        self._pass = asyncio.create_task(bridge.run_pass())
+        try:
+            result = await self._pass
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._pending is None or (task is not None and task.cancelling()):
+                raise
+            return None
+        except StateBusy as error:
+            self._note_busy_state(error)
+            return None
+        finally:
+            self._pass = None
+            self.tell()
+        if self._is_state_busy:
+            log.info("trouble_over", service="state")
+            self._is_state_busy = False
+        return result
+
+    def _note_busy_state(self, error: StateBusy) -> None:
+        """Say once that another program has the state; the next pass is the next turn's."""
+        if not self._is_state_busy:
+            log.error("pass_incomplete", error=str(error))
+        self._is_state_busy = True
+        self._due_at = monotonic() + self.interval_seconds
+        self._standing = f"not in sync: {error}"
 
     async def _turn(self) -> None:
         """Have a pass. The job is a coroutine function, since others would run in a thread."""
@@ -170,8 +248,8 @@ class Club:
             self._job.reschedule(every(seconds))
         ended, next_pass = datetime.now(UTC), self._job.next_run_time
         self._due_at = monotonic() + (next_pass - ended).total_seconds()
-        self.status = in_words(result, ended, next_pass if fails else None)
-        self._notifier.status(self.status)
+        self._standing = in_words(result, ended, next_pass if fails else None)
+        self.tell()
 
     def _is_away(self, result: PassResult, clients: Clients) -> bool:
         """Whether a service is; trouble with single bookings does not count."""
@@ -185,7 +263,8 @@ class Club:
     def look_after_configuration(self, *, asked: bool = False) -> None:
         """Read the configuration anew, if it was edited or somebody ``asked``.
 
-        A valid one waits for the end of the pass. A wrong one is told, once or whenever somebody asks.
+        For a valid one, what a pass reads is broken off, and what it writes is finished. A wrong one is told, once or
+        whenever somebody asks.
         """
         is_edited = self._watch.look(monotonic())
         if self._stop.is_set() or not (asked or is_edited):
@@ -202,14 +281,17 @@ class Club:
         self._watch.take(config.files)
         if asked or self._rejected or self._pending is not None or changed_keys(self._config, config):
             self._pending, self._rejected = config, ()
-            self._wake.set()
+            self._end_configuration()
+            if self._pass is not None:
+                seconds = STOP_SECONDS if self._narrator.is_writing else 0.0
+                asyncio.get_running_loop().call_later(seconds, self._pass.cancel)
 
     def _reject(self, problems: tuple[Problem, ...]) -> None:
         self._rejected = problems
         told = list(map(str, problems))
         self._notifier.reloading()
         log.error("config_rejected", problems=told, detail="the configuration before stays in force")
-        self._notifier.ready(f"{self.status}; the edited configuration is wrong: {told[0]}")
+        self._notifier.ready(self.status)
 
     def _swap(self) -> None:
         """Take the new configuration, if there is one, and have a pass soon."""
@@ -231,18 +313,8 @@ class Club:
 
 def in_words(result: PassResult, ended: datetime, next_pass: datetime | None) -> str:
     """Return how things stand after a pass, for ``systemctl status``; the times are the machine's."""
-    record = result.record
-    bookings = f"{record.created + record.updated + record.unchanged} bookings"
-    in_sync = "not in sync" if result.errors or record.outcome == "incomplete" else "in sync"
-    words = [f"{in_sync}: {result.errors[0] if result.errors else bookings}"]
-    if record.held:
-        words.append(f"{record.held} held")
-    if record.withheld:
-        words.append(f"{len(record.withheld)} deletes withheld")
-    words.append(f"last pass {ended.astimezone():%H:%M:%S}")
-    if next_pass is not None:
-        words.append(f"next {next_pass.astimezone():%H:%M:%S}")
-    return ", ".join(words)
+    words = f"{result.record.in_words(result.error)}, last pass {ended.astimezone():%H:%M:%S}"
+    return words if next_pass is None else f"{words}, next {next_pass.astimezone():%H:%M:%S}"
 
 
 def _moved(old: Config, new: Config) -> list[Problem]:

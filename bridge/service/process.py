@@ -53,9 +53,9 @@ def run(config_path: Path, *, environ: Mapping[str, str], log_level: str) -> int
     try:
         config = load_config(config_path, environ)
         state = config.sync.state
-        with lock(state), Ledger.open(state, config.identity) as ledger:
+        with lock(state) as held, Ledger.open(state, config.identity) as ledger:
             scheduler, narrator = Scheduler(), LogNarrator(lasting=True, aside=aside)
-            club = Club(config, environ, ledger, scheduler, notifier, narrator)
+            club = Club(config, environ, ledger, scheduler, notifier, narrator, held)
             run_loop(Daemon(club, scheduler, notifier).run())
     except BridgeError as error:
         _tell(error, notifier)
@@ -166,6 +166,7 @@ class Daemon:
             await asyncio.sleep(BEAT_SECONDS)
             self._scheduler.follow_clock()
             self._club.look_after_configuration()
+            self._club.tell()
             self._notifier.flush()
             if not self._club.is_hung:
                 self._notifier.alive()

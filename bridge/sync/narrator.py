@@ -9,13 +9,14 @@ from typing import Any
 
 import structlog
 
-from bridge.errors import ServiceError
+from bridge.errors import ClockWrong, ServiceError
 from bridge.log import Aside
 from bridge.model import Held, Verb, Write, isoformat
 from bridge.sync.result import PassResult
 
 _EVENTS = {Verb.CREATE: "booking_created", Verb.UPDATE: "booking_updated", Verb.DELETE: "booking_deleted"}
 HOUR_MS = 3_600_000
+MOST_IDS = 20
 
 
 class Narrator:
@@ -50,7 +51,8 @@ class LogNarrator(Narrator):
     As the daemon's (``lasting``), it says what lasts when it begins, when it changes and when it ends, and
     shows a pass in which nothing happened at debug level, but for one an hour. By hand it says everything.
     ``aside`` has what the clients wanted to log. Once ``stopping``, what a pass could not do is no trouble.
-    ``heard_at`` is when it last heard of a pass, in seconds of ``clock``, which is monotonic.
+    ``heard_at`` is when it last heard of a pass, in seconds of ``clock``, which is monotonic. ``written`` of the
+    ``to_write`` requests that the pass has planned are done.
     """
 
     lasting: bool = False
@@ -60,11 +62,14 @@ class LogNarrator(Narrator):
     clock: Callable[[], float] = monotonic
     heard_at: float = 0.0
     is_writing: bool = False
+    to_write: int = 0
+    written: int = 0
     _troubles: dict[str, set[str]] = field(default_factory=dict)
     """By service: the kinds of its trouble that were told since it began."""
     _retries: dict[tuple[str, str], int] = field(default_factory=dict)
     """When which kind of retry was told, in milliseconds since 1970."""
     _withheld: tuple[str, ...] = ()
+    _is_mass_change_told: bool = False
     _told_ms: int = 0
 
     def pass_started(self) -> None:
@@ -76,13 +81,15 @@ class LogNarrator(Narrator):
         """Take note of a sign of life."""
         self.heard_at = self.clock()
 
-    def planned(self, writes: int) -> None:  # noqa: ARG002 (a bar shows it)
+    def planned(self, writes: int) -> None:
         """Take note that the pass writes from now on."""
         self.heard_at, self.is_writing = self.clock(), True
+        self.to_write, self.written = writes, 0
 
     def wrote(self, write: Write) -> None:
         """Say that Wingfield acknowledged a write."""
         self.heard_at = self.clock()
+        self.written += 1
         if write.is_temporary:
             self.log.debug("booking_temporarily_deleted", id=write.id, why=write.why)
             return
@@ -107,7 +114,10 @@ class LogNarrator(Narrator):
         self.heard_at = self.clock()
         if not self.stopping:
             self._tell_troubles(result)
+        if result.approved:
+            self.log.info("deletes_approved", ids=list(result.approved))
         self._tell_withheld(result)
+        self._tell_mass_change(result)
         record = result.record
         hourly = record.started_ms - self._told_ms >= HOUR_MS or record.started_ms < self._told_ms
         show = not self.lasting or hourly or (record.created or record.updated or record.deleted)
@@ -123,6 +133,7 @@ class LogNarrator(Narrator):
             unchanged=record.unchanged,
             ignored=record.ignored,
             held=record.held,
+            pending=record.pending,
             withheld_deletes=len(record.withheld),
             duration_ms=record.duration_ms,
         )
@@ -138,7 +149,8 @@ class LogNarrator(Narrator):
         for service, kinds in troubles.items():
             for kind in (each for each in kinds if each not in before.get(service, ())):
                 text = str(kinds[kind])
-                self.log.error(**refusals.get(text) or {"event": "pass_incomplete", "error": text})
+                event = "clock_wrong" if isinstance(kinds[kind], ClockWrong) else "pass_incomplete"
+                self.log.error(**refusals.get(text) or {"event": event, "error": text})
         self._tell_retries([line for line in lines if line.get("service") not in troubles], result)
         # Without Launch27's answers nobody asks Wingfield, so that nothing new is known of it.
         unknown = before.keys() - troubles.keys() if "Launch27" in troubles else set()
@@ -171,12 +183,23 @@ class LogNarrator(Narrator):
             self.log.info("deletes_no_longer_withheld")
         self._withheld = withheld
 
+    def _tell_mass_change(self, result: PassResult) -> None:
+        """Say once when a mass change begins to wait."""
+        if result.waiting and not (self.lasting and self._is_mass_change_told):
+            self.log.warning(
+                "mass_change_delayed",
+                count=len(result.waiting),
+                ids=list(result.waiting[:MOST_IDS]),
+                detail="more than half of all bookings want another place at once: written when they still do in a "
+                "minute",
+            )
+        self._is_mass_change_told = bool(result.waiting)
+
 
 def withheld_advice(result: PassResult) -> str:
     """Return how many deletes of how many are withheld, why, and the way to let them through."""
     count = len(result.record.withheld)
     return (
         f"{count} of {result.bridged} bookings would be deleted and are not: {result.objection}. "
-        f"If they really are gone from Launch27: stop the daemon (systemctl stop courtbridge), run "
-        f"courtbridge --once --allow-mass-delete, and start it again (systemctl start courtbridge)"
+        f"If they really are gone from Launch27, let them through: courtbridge approve"
     )

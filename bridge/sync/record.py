@@ -24,6 +24,7 @@ def finish(ledger: Ledger, this: Pass, narrator: Narrator, *, is_stopping: bool)
         [*held, *lasting],
         [_watermark(this, number, account) for number, account in enumerate(this.reading.accounts, 1)],
         memory=this.reading.memory.dumps(),
+        error="" if is_stopping else "; ".join(dict.fromkeys(map(str, this.errors.values()))),
         entries=list(_entries(this)),
         forgotten=this.forgotten,
     )
@@ -41,6 +42,8 @@ def finish(ledger: Ledger, this: Pass, narrator: Narrator, *, is_stopping: bool)
         tuple(troubles),
         this.objection,
         this.bridged,
+        this.approved,
+        tuple(sorted(this.waiting)),
     )
 
 

@@ -201,7 +201,9 @@ class PassResult:
     """How a pass went.
 
     ``errors`` are what kept it from being complete, ``planned`` what it wanted to write at first,
-    ``objection`` why deletes were withheld, ``bridged`` how many bookings Wingfield had from us before.
+    ``objection`` why deletes were withheld, ``bridged`` how many bookings Wingfield had from us before. ``approved``
+    are deletes that a person let through since the pass before, ``waiting`` the bookings of a mass change that is not
+    believed yet.
     """
 
     record: PassRecord
@@ -211,6 +213,13 @@ class PassResult:
     errors: tuple[ServiceError, ...]
     objection: str | None = None
     bridged: int = 0
+    approved: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+
+    @property
+    def error(self) -> str:
+        """What kept it from being complete, in a sentence; "" where nothing did."""
+        return "; ".join(dict.fromkeys(map(str, self.errors)))
 
     @property
     def is_refused_login(self) -> bool:

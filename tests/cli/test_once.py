@@ -58,6 +58,7 @@ def test_a_pass_in_sync_exits_0_and_prints_one_object(run: Run, sandbox: Sandbox
         "deleted": 0,
         "unchanged": 0,
         "ignored": 1,
+        "pending": 0,
         "held": [],
         "withheld_deletes": 0,
         "withheld": [],
@@ -96,7 +97,7 @@ def test_withheld_deletes_are_listed_with_the_way_through_and_let_through_when_a
     ran = run("--once", "--json", "--config", config_file)
     assert ran.code == 1
     assert (ran.json["withheld_deletes"], ran.json["withheld"]) == (6, [str(id_) for id_ in numbers[:6]])
-    assert "courtbridge --once --allow-mass-delete" in run("--once", "--config", config_file).out
+    assert "courtbridge approve" in run("--once", "--config", config_file).out
     status = run("status", "--config", config_file)
     assert status.code == 1
     assert "The last pass withheld 6 deletes: 1001, 1002" in status.out
@@ -271,7 +272,7 @@ def test_what_is_still_in_flight_after_the_grace_is_cut_off(
         ended = executor.submit(end)
         ran = run("--once", "--json", "--config", config_file)
     ended.result()
-    assert (ran.code, ran.out) == (75, "")
+    assert (ran.code, ran.json["outcome"]) == (75, "failed")
     assert ran.events("pass_interrupted")
 
 

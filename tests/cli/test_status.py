@@ -16,22 +16,34 @@ from bridge.config.loading import load_config
 from bridge.errors import AlreadyRunning, StateError
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
-from bridge.model import Held, PassRecord, Watermark, to_ms
+from bridge.model import Held, PassRecord, Watermark, isoformat, to_ms
 from bridge.sandbox import Sandbox
 from tests.cli.calls import Run, WriteConfig, book
 from tests.support.builders import PASSWORD
 
 
-def test_status_needs_no_secret_no_court_and_no_pass_and_asks_nobody(
+def test_status_needs_no_secret_and_no_pass_and_asks_nobody(
     run: Run, sandbox: Sandbox, write_config: WriteConfig
 ) -> None:
     config = write_config({f'password = "{PASSWORD}"': 'password_file = "nowhere"'})
-    config.write_text(config.read_text().partition("[[courts]]")[0])
     ran = run("status", "--config", config)
-    assert ran.code == 0
+    assert ran.code == 1
     assert ran.out.startswith("No pass has finished yet")
-    empty = {"bookings": 0, "held": [], "withheld_deletes": 0, "watermarks": [], "passes": []}
-    assert run("status", "--json", "--config", config).json == empty
+    assert run("status", "--json", "--config", config).json == {
+        "outcome": "incomplete",
+        "error": "no pass has finished yet",
+        "bookings": 0,
+        "pending": 0,
+        "held": [],
+        "withheld_deletes": 0,
+        "withheld": [],
+        "last_success_at": None,
+        "verified_at": None,
+        "daemon": {"running": False},
+        "unmapped_services": [],
+        "watermarks": [],
+        "passes": [],
+    }
     assert sandbox.launch27.requests == 0
 
 
@@ -58,17 +70,22 @@ def test_status_works_beside_the_process_that_holds_the_state_and_says_when_the_
     run: Run, write_config: WriteConfig
 ) -> None:
     config = write_config(more='[sync]\ninterval = "1h"')
-    for next_pass in (r"\)\.", r"\); next pass at \d\d:\d\d:\d\d\."):
-        with lock(config.with_name("courtbridge.db")):
+    soon = isoformat(datetime.now(UTC) + timedelta(minutes=1))
+    for facts, told in (
+        ({}, r"\)\."),
+        ({"doing": "", "next_pass_at": soon}, r"\); next pass at \d\d:\d\d:\d\d\."),
+        ({"doing": "1000 of 2000 written", "next_pass_at": soon}, r"\); a pass is under way: 1000 of 2000 written\."),
+    ):
+        with lock(config.with_name("courtbridge.db")) as held:
+            held.note(**facts)
             shown = run("status", "--config", config).out
-        assert re.search(rf"A bridge is running \(process {os.getpid()}, since [^)]+{next_pass}", shown)
-        run("--once", "--config", config)
+        assert re.search(rf"A bridge is running \(process {os.getpid()}, since [^)]+{told}", shown)
 
 
 def test_the_process_that_runs_is_the_one_that_has_the_lock_as_the_kernel_says(tmp_path: Path) -> None:
     state = tmp_path / "courtbridge.db"
     with lock(state):
-        assert (status.running(state) or "").startswith(f"process {os.getpid()}, since 20")
+        assert str(status.running(state)).startswith(f"process {os.getpid()}, since 20")
         assert status.running(state, tmp_path / "no-proc") is None
         with pytest.raises(AlreadyRunning), lock(state):
             pass
@@ -87,48 +104,53 @@ def test_a_state_out_of_reach_is_said_in_a_sentence(config_file: Path, monkeypat
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NOW_MS, HOUR_MS = to_ms(NOW), 3_600_000
-RECORD = PassRecord(NOW_MS - HOUR_MS, 184, "attention", 42, 1, 2, 1, 36, 2, 1)
+RECORD = PassRecord(NOW_MS - 60_000, 184, "attention", 42, 1, 2, 1, 36, 2, 1)
 STATUS = status.Status(
     Path("/var/lib/courtbridge/courtbridge.db"),
     39,
     (Held("1005", "no_participant", "it names nobody", NOW_MS - 3 * HOUR_MS),),
     (Watermark("k", 1, NOW_MS, 42, NOW_MS), Watermark("m", 2, None, None, None)),
-    (replace(RECORD, withheld=("7",)), replace(RECORD, outcome="in_sync")),
+    (replace(RECORD, withheld=("7",), pending=3), replace(RECORD, outcome="in_sync")),
     timedelta(minutes=1),
-    "process 4711, since 2026-11-20 12:00",
+    status.Running(4711, NOW, NOW + timedelta(seconds=9)),
+    NOW,
 )
 
 
 def test_the_status_tells_all_the_ledger_knows(capsys: pytest.CaptureFixture[str]) -> None:
-    status.report(STATUS, NOW)
+    status.report(STATUS)
     text = capsys.readouterr().out
-    assert text.startswith("Last pass 1 h ago: Something needs a person.\n39 bookings in Wingfield, 1 held")
-    for part in ("process 4711", "next pass due now.", "(3 h ago)  it names nobody", "  2        never", "in_sync"):
+    wrong = "1 delete withheld (courtbridge approve), 1 held, 3 pending"
+    assert text.startswith(f"Last pass 1 min ago: needs a person: {wrong}; 39 bookings in sync.")
+    for part in ("process 4711", "; next pass at ", "(3 h ago)  it names nobody", "  2        never", "in_sync"):
         assert part in text
     assert "The last pass withheld 1 delete: 7\n  If they really are gone" in text
 
 
 def test_the_status_is_json_as_the_interface_says() -> None:
     shown = status.status_json(STATUS)
-    assert list(shown) == ["bookings", "held", "withheld_deletes", "watermarks", "passes"]
-    assert shown["withheld_deletes"] == 1
+    assert (shown["outcome"], shown["error"], shown["pending"]) == ("attention", None, 3)
+    assert (shown["withheld_deletes"], shown["withheld"]) == (1, ["7"])
+    assert shown["daemon"] == {"running": True, "pid": 4711, "next_pass_at": "2026-11-20T12:00:09Z"}
     assert shown["watermarks"] == [
         {"account": 1, "listed_at": "2026-11-20T12:00:00Z", "source_updated_at": "2026-11-20T12:00:00Z"},
         {"account": 2, "listed_at": None, "source_updated_at": None},
     ]
     record = asdict(STATUS.passes[0])
     started_ms, withheld = record.pop("started_ms"), record.pop("withheld")
-    assert (started_ms, withheld) == (NOW_MS - HOUR_MS, ("7",))
-    assert shown["passes"][0] == {"started_at": "2026-11-20T11:00:00Z", **record, "withheld_deletes": 1}
+    assert (started_ms, withheld) == (NOW_MS - 60_000, ("7",))
+    assert shown["passes"][0] == {"started_at": "2026-11-20T11:59:00Z", **record, "withheld_deletes": 1}
 
 
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"held": (), "passes": ()}, 0),
+        ({"held": (), "passes": ()}, 1),
         ({"held": (), "passes": (replace(RECORD, outcome="in_sync"),)}, 0),
-        ({"held": (), "passes": (replace(RECORD, outcome="incomplete"),)}, 0),
+        ({"held": (), "passes": (replace(RECORD, outcome="incomplete"),)}, 1),
         ({"held": (), "passes": (replace(RECORD, outcome="refused"),)}, 1),
+        ({"held": (), "passes": (replace(RECORD, outcome="in_sync", started_ms=NOW_MS - HOUR_MS),)}, 1),
+        ({"held": (), "passes": (replace(RECORD, outcome="in_sync"),), "problems": ["sync.interval: wrong"]}, 78),
         ({"held": ()}, 1),
         ({"passes": ()}, 1),
     ],

@@ -8,7 +8,7 @@ from bridge.ledger.store import Ledger
 from bridge.model import Ending, Identity, Known, Outcome, PassRecord, Write
 from tests.support.builders import delete, put, slot
 
-US = Identity("acme.launch27.com", "api.wingfield.io", "497f6eca-6276-4993-bfeb-53cbbbba6f08", "")
+US = Identity("acme.launch27.com", "dev.wingfield.systems", "497f6eca-6276-4993-bfeb-53cbbbba6f08", "")
 
 
 def ended(write: Write, ending: Ending = Ending.ACKNOWLEDGED, reason: str = "") -> Outcome:

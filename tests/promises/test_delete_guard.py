@@ -83,8 +83,7 @@ async def test_the_log_line_says_how_many_of_how_many_why_and_the_way_through(cl
     club.vanish(*(await club.some(10))[:3])
     said = withheld_advice(await club.run())
     assert all(part in said for part in ("3 of 10", "max_delete_count = 2", "max_delete_fraction = 0.1"))
-    way = ("stop the daemon", "courtbridge --once --allow-mass-delete", "start it again")
-    assert sorted(way, key=said.index) == list(way)
+    assert said.endswith("let them through: courtbridge approve")
 
 
 # --- an empty listing ---

@@ -61,8 +61,10 @@ def test_after_a_refusal_five_minutes_pass_whatever_the_interval_and_whoever_ask
 AWAY = Unavailable("Wingfield", "could not connect")
 
 
-def result_of(outcome: str, *errors: ServiceError, held: int = 0, withheld: tuple[str, ...] = ()) -> PassResult:
-    record = PassRecord(0, 5, outcome, 43, 1, 2, 0, 38, 1, held, withheld)
+def result_of(
+    outcome: str, *errors: ServiceError, held: int = 0, pending: int = 0, withheld: tuple[str, ...] = ()
+) -> PassResult:
+    record = PassRecord(0, 5, outcome, 43, 1, 2, 0, 38, 1, held, pending, withheld)
     return PassResult(record, ExitStatus.OK, (), (), errors)
 
 
@@ -70,11 +72,18 @@ def result_of(outcome: str, *errors: ServiceError, held: int = 0, withheld: tupl
     ("result", "words"),
     [
         (result_of("in_sync"), "in sync: 41 bookings"),
-        (result_of("attention", held=1), "in sync: 41 bookings, 1 held"),
-        (result_of("attention", withheld=("1", "2")), "in sync: 41 bookings, 2 deletes withheld"),
-        (result_of("attention", AWAY, held=1), "not in sync: Wingfield: could not connect, 1 held"),
-        (result_of("incomplete"), "not in sync: 41 bookings"),
-        (result_of("incomplete", AWAY), "not in sync: Wingfield: could not connect"),
+        (result_of("attention", held=1), "needs a person: 1 held; 41 bookings in sync"),
+        (
+            result_of("attention", withheld=("1", "2")),
+            "needs a person: 2 deletes withheld (courtbridge approve); 41 bookings in sync",
+        ),
+        (
+            result_of("attention", AWAY, held=1),
+            "not in sync: Wingfield: could not connect, 1 held; 41 bookings in sync",
+        ),
+        (result_of("incomplete", pending=3), "not in sync: 3 pending; 41 bookings in sync"),
+        (result_of("incomplete"), "not in sync: the last pass was not complete; 41 bookings in sync"),
+        (result_of("incomplete", AWAY), "not in sync: Wingfield: could not connect; 41 bookings in sync"),
     ],
 )
 def test_the_status_says_how_things_stand(result: PassResult, words: str) -> None:

@@ -191,7 +191,7 @@ def test_withheld_deletes_are_told_when_they_change_and_when_that_ends() -> None
     lines = story.new_lines()
     assert [line["event"] for line in lines] == ["deletes_withheld", "deletes_withheld", "deletes_no_longer_withheld"]
     assert lines[0]["withheld"] == ["1", "2"]
-    assert "courtbridge --once --allow-mass-delete" in lines[0]["detail"]
+    assert "courtbridge approve" in lines[0]["detail"]
 
 
 # --- bookings ---
