@@ -27,6 +27,12 @@ class Narrator:
     def asking(self, answered: int) -> None:
         """Hear how many look-ups by id are answered."""
 
+    def deletes_approved(self, ids: Sequence[str]) -> None:
+        """Hear which withheld deletes a person has let through."""
+
+    def mass_change_delayed(self, count: int) -> None:
+        """Hear how many changes wait for their second sighting, because so many come at once."""
+
     def planned(self, writes: int) -> None:
         """Hear how many requests are planned."""
 
@@ -76,6 +82,15 @@ class LogNarrator(Narrator):
         """Take note of a sign of life."""
         self.heard_at = self.clock()
 
+    def deletes_approved(self, ids: Sequence[str]) -> None:
+        """Say which withheld deletes a person has let through."""
+        self.log.info("deletes_approved", ids=list(ids))
+
+    def mass_change_delayed(self, count: int) -> None:
+        """Say that so many changes at once are not believed yet."""
+        detail = "more than half of all bookings would change; they do if the next passes say so, too"
+        self.log.warning("mass_change_delayed", pending=count, detail=detail)
+
     def planned(self, writes: int) -> None:  # noqa: ARG002 (a bar shows it)
         """Take note that the pass writes from now on."""
         self.heard_at, self.is_writing = self.clock(), True
@@ -123,6 +138,7 @@ class LogNarrator(Narrator):
             unchanged=record.unchanged,
             ignored=record.ignored,
             held=record.held,
+            pending=record.pending,
             withheld_deletes=len(record.withheld),
             duration_ms=record.duration_ms,
         )

@@ -69,6 +69,8 @@ class Synchronizer:
         if await self._read(this) and await adopt(this, self.clients.wingfield, self.ledger):
             limits, progress = self.config.sync, self.narrator.asking
             await decide_deletes(this, self.reader, self.ledger, limits, progress, is_allowed=allow_mass_delete)
+            if this.approved:
+                self.narrator.deletes_approved(this.approved)
             await self._plan(this)
             if dry_run:
                 this.tally.pretend(this.plan.writes)
@@ -123,6 +125,8 @@ class Synchronizer:
         withdrawn = this.reading.no_court & this.deletions.keys()
         this.waiting = mass.waiting(this.reading.desired, withdrawn, this.known, this.bridged, this.config, this.now_ms)
         this.deletions = {id_: each for id_, each in this.deletions.items() if id_ not in this.waiting}
+        if this.waiting:
+            self.narrator.mass_change_delayed(len(this.waiting))
         await self._make_plan(this)
         if await settle.read_back_doubtful(this, self.clients.wingfield, self.ledger):
             await self._make_plan(this)

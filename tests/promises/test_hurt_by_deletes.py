@@ -220,6 +220,7 @@ async def test_an_approval_is_for_its_ids_and_nothing_else(club: Club) -> None:
     club.launch27.restore(first)
     result = await club.run()
     assert (club.deletes, result.record.withheld) == ([str(third)], (str(second),))
+    assert set(club.narrator.approved) == keys([first, third])
 
 
 async def test_a_stale_approval_deleted_a_booking_that_had_come_back(club: Club) -> None:
@@ -316,6 +317,7 @@ async def test_a_mass_of_withdrawals_waits_for_the_second_sighting(club: Club) -
         await club.expect(pending=21, unchanged=9)
         club.tick(seconds=seconds)
     await club.expect(deleted=21, ignored=21, unchanged=9)
+    assert club.narrator.delayed == [21, 21]
 
 
 async def test_history_is_kept_for_a_month(club: Club) -> None:

@@ -112,6 +112,14 @@ class Recorder(Narrator):
     ended: list[Held] = field(default_factory=list)
     skipped: list[tuple[str, int]] = field(default_factory=list)
     results: list[PassResult] = field(default_factory=list)
+    approved: list[str] = field(default_factory=list)
+    delayed: list[int] = field(default_factory=list)
+
+    def deletes_approved(self, ids: Sequence[str]) -> None:
+        self.approved += ids
+
+    def mass_change_delayed(self, count: int) -> None:
+        self.delayed.append(count)
 
     def wrote(self, write: Write) -> None:
         self.wrote_.append(write)
