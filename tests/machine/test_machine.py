@@ -327,7 +327,7 @@ class Bridge(RuleBasedStateMachine):
         wanted, frozen = self.mapped()
         there = {id_: self.stored(id_) for id_ in self.club.wingfield.bookings}
         overlapping = {held.id for held in result.held if held.reason == "court_booking_overlap"}
-        refused = {held.id for held in result.held if held.reason == "refused"}  # for an hour
+        refused = {held.id for held in result.held if held.reason in ("refused", "not_found")}  # for an hour
         for id_, booking in wanted.items():
             if id_ in refused:
                 continue
