@@ -82,12 +82,13 @@ class RateLimiter:
         self._clock = clock
         self._sleep = sleep
         self._held_until = 0.0
+        self._sleeping = 0
         self._buckets: dict[Kind, _Bucket] = {"read": _Bucket(reads_per_second, read_burst), "write": _Bucket(None, 1)}
 
     @property
     def is_waited_for(self) -> bool:
-        """Whether a request waits for its turn: slow, but no silence."""
-        return any(bucket.waiting for bucket in self._buckets.values())
+        """Whether a request waits for a token to come back: slow, but no silence."""
+        return self._sleeping > 0
 
     def try_acquire(self, kind: Kind) -> bool:
         """Take a token if there is one and nobody waits for it."""
@@ -108,7 +109,11 @@ class RateLimiter:
                         bucket.answered.clear()
                         await bucket.answered.wait()
                     else:
-                        await self._sleep(wait + _MARGIN_SECONDS)
+                        self._sleeping += 1
+                        try:
+                            await self._sleep(wait + _MARGIN_SECONDS)
+                        finally:
+                            self._sleeping -= 1
                 bucket.in_flight += 1
         finally:
             bucket.waiting -= 1

@@ -37,4 +37,4 @@ def _moves(booking: CourtBooking, known: Known | None) -> bool:
 
 
 def _is_seen_again(known: Known, content: bytes, now_ms: int) -> bool:
-    return known.seen_fingerprint == content and now_ms - known.seen_ms >= MINUTE_MS
+    return known.seen_fingerprint == content and not 0 <= now_ms - known.seen_ms < MINUTE_MS

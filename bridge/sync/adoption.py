@@ -1,4 +1,4 @@
-"""A new ledger takes over what Wingfield has."""
+"""Wingfield at the start of a pass: does it let us in, and what does a new ledger take over from it?"""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from bridge.ledger.store import Ledger
 from bridge.model import Stored
 from bridge.sync.result import Pass
 from bridge.wingfield.client import Wingfield
+
+
+async def greet(this: Pass, wingfield: Wingfield) -> None:
+    """Ask Wingfield something in every pass, so that a refused token or a service that is away is noticed."""
+    try:
+        await wingfield.count()
+        this.has_wingfield_answered = True
+    except ServiceError as error:
+        this.note(error)
 
 
 async def adopt(this: Pass, wingfield: Wingfield, ledger: Ledger) -> bool:

@@ -18,7 +18,6 @@ from datetime import datetime
 from time import monotonic
 
 from bridge.config.schema import Config, mapping_fingerprint
-from bridge.errors import ServiceError
 from bridge.ledger.store import Ledger
 from bridge.model import from_ms, to_ms
 from bridge.planning import mass
@@ -27,7 +26,7 @@ from bridge.planning.planner import make_plan
 from bridge.planning.reading import Reading
 from bridge.planning.situation import FOREIGN, Situation
 from bridge.sync import clock, record, settle
-from bridge.sync.adoption import adopt
+from bridge.sync.adoption import adopt, greet
 from bridge.sync.clients import Clients
 from bridge.sync.deletions import decide_deletes
 from bridge.sync.executor import Executor
@@ -95,7 +94,7 @@ class Synchronizer:
         Returns whether the pass may go on. Where this machine's clock is wrong, nothing that was read counts.
         """
         before = this.reading
-        asking = asyncio.create_task(self._ask_wingfield(this))
+        asking = asyncio.create_task(greet(this, self.clients.wingfield))
         try:
             this.reading = await self.reader.read(from_ms(this.now_ms), this.watermarks, this.known, before.memory)
             await asking
@@ -110,13 +109,6 @@ class Synchronizer:
             for id_, count in listing.skipped.items():
                 self.narrator.participants_skipped(id_, count)
         return True
-
-    async def _ask_wingfield(self, this: Pass) -> None:
-        try:
-            await self.clients.wingfield.count()
-            this.has_wingfield_answered = True
-        except ServiceError as error:
-            this.note(error)
 
     async def _plan(self, this: Pass) -> None:
         """Work out what to write, in which order; a mass change waits for its second sighting."""

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -27,16 +27,22 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from bridge.errors import ExitStatus
+from bridge.launch27.client import Absent, Launch27
 from bridge.launch27.wire import Parser, SourceBooking
 from bridge.mapping import Mapper
-from bridge.model import CourtBooking, Held, Slot, from_ms, to_ms
+from bridge.model import CourtBooking, Held, Reason, Slot, from_ms, to_ms
+from bridge.planning.memory import Memory
 from bridge.sync.result import PassResult
-from tests.support.builders import COURT_IDS, DAY, EMAIL, NOON, SECOND
+from tests.support.builders import COURT_IDS, DAY, EMAIL, HOUR, NOON, SECOND
 from tests.support.club import Club, counts, reasons
 
 EXAMPLES = int(os.environ.get("COURTBRIDGE_EXAMPLES", "40"))
 SHRINK = "COURTBRIDGE_SHRINK" in os.environ
 SEED = int(os.environ.get("COURTBRIDGE_SEED", "0")) or random.SystemRandom().randrange(2**32)
+
+ZONE = "Europe/Berlin"
+DOUBTS: list[bool] = []
+"""Not empty while every look-up is answered 404 in an odd shape."""
 
 hours = st.integers(24, 35)
 courts = st.integers(1, 3)
@@ -66,11 +72,14 @@ class Bridge(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="courtbridge-"))
         self.runner = asyncio.Runner()
         self.strangers: list[str] = []
-        self.is_new = True
+        self.is_restored = False
+        self.has_doubted = False
 
     @initialize(times=st.booleans(), accounts=st.integers(1, 2))
     def open(self, times: bool, accounts: int) -> None:
         self.club = Club(self.folder, modification_times=times, accounts=accounts)
+        self.catalogue = [{**entry, "duration": 90} for entry in self.club.launch27.catalogue]
+        self.club.launch27.catalogue = list(self.catalogue)
         self.runner.run(self.club.__aenter__())
 
     def teardown(self) -> None:
@@ -93,6 +102,19 @@ class Bridge(RuleBasedStateMachine):
     def busy_day(self, first: list[tuple[int, int]]) -> None:
         for court, hour in first:
             self.club.book(court, hour)
+
+    @rule()
+    def full_day(self) -> None:
+        for n in range(24):
+            self.club.book(1 + n % 3, 24 + n // 3, owner=SECOND if n % 5 == 0 else EMAIL)
+
+    @rule(hours=st.integers(-1, 2))
+    def everything_later(self, hours: int) -> None:
+        world = self.club.launch27
+        for id_, raw in list(world.bookings.items()):
+            with suppress(ValueError, TypeError):
+                when = datetime.fromisoformat(raw["service_date"]) + hours * HOUR
+                world.edit(id_, service_date=when)
 
     @rule(number=numbers, court=courts, hour=hours, minutes=lengths)
     def moved(self, number: int, court: int, hour: int, minutes: int) -> None:
@@ -126,11 +148,27 @@ class Bridge(RuleBasedStateMachine):
     malformed_services = some_booking("edit", services=st.sampled_from([None, 7]))
     no_court = some_booking("edit", services=st.just([9]))
     two_courts = some_booking("edit", services=st.just([1, 2]))
+    as_long_as_the_catalogue_says = some_booking("edit", services=st.sampled_from([[1], [2], [3]]))
+    wall_time = some_booking("edit", service_date=hours.map(lambda hour: (NOON + hour * HOUR).replace(tzinfo=None)))
+    handed_over = some_booking("give", owner=st.sampled_from([EMAIL, SECOND]))
     beyond_the_window = some_booking("edit", service_date=st.integers(12, 30).map(lambda days: NOON + days * DAY))
 
     @rule(cap=st.sampled_from([None, 1, 3, 7]))
     def page_size(self, cap: int | None) -> None:
         self.club.launch27.max_page = cap
+
+    @rule(left=st.integers(0, 4), lengths=st.booleans())
+    def odd_catalogue(self, left: int, lengths: bool) -> None:
+        entries = self.catalogue[:left]
+        self.club.launch27.catalogue = entries if lengths else [{**e, "duration": None} for e in entries]
+
+    @rule(zone=st.sampled_from(["America/New_York", "", None, "Mars/Olympus", ZONE]))
+    def another_zone(self, zone: str | None) -> None:
+        self.club.launch27.settings["timezone"] = zone
+
+    @rule(status=st.sampled_from(["active", "frozen"]))
+    def frozen(self, status: str) -> None:
+        self.club.launch27.settings["status"] = status
 
     # --- the configuration ---
 
@@ -185,15 +223,57 @@ class Bridge(RuleBasedStateMachine):
         status = status if on_target else max(status, 429)
         world.faults.add("status", after=after, times=3, status=status, applied=status == 500)
 
+    @rule(times=st.integers(1, 30))
+    def questions_without_an_answer(self, times: int) -> None:
+        self.club.launch27.faults.add("status", times=times, match=lambda _, path: "/customer/bookings/" in path)
+
+    @rule(court=courts, applied=st.booleans())
+    def one_court_fails(self, court: int, applied: bool) -> None:
+        there = {id_ for id_, raw in self.club.launch27.bookings.items() if self.is_on(raw, court)}
+        self.club.wingfield.faults.add(
+            "status",
+            times=40,
+            applied=applied,
+            match=lambda method, path: method == "PUT" and path.endswith(tuple(f"/{id_}" for id_ in there)),
+        )
+
+    @staticmethod
+    def is_on(raw: Any, court: int) -> bool:
+        services = raw.get("services")
+        return isinstance(services, list) and any(service["id"] == court for service in services)
+
+    @precondition(lambda self: not self.has_doubted)
+    @rule()
+    def pass_with_gateways_404s(self) -> None:
+        """Once: said again a minute later, it would be believed."""
+        self.has_doubted, DOUBTS[:] = True, [True]
+        self.runner.run(self.club.run())
+        DOUBTS.clear()
+
     @rule()
     def tokens_die(self) -> None:
         self.club.launch27.expire_tokens()
 
     # --- the bridge ---
 
+    @rule(allow=st.booleans())
+    def troubled_pass(self, allow: bool) -> None:
+        self.runner.run(self.club.run(allow=allow))
+
     @rule()
-    def troubled_pass(self) -> None:
-        self.runner.run(self.club.run(allow=True))
+    def state_backed_up(self) -> None:
+        self.runner.run(self.club.close())
+        if self.club.state.exists():
+            shutil.copy(self.club.state, self.club.state.with_suffix(".backup"))
+
+    @rule()
+    def state_restored_from_backup(self) -> None:
+        """What was written since is not known: only what Wingfield answers can show it."""
+        self.runner.run(self.club.close())
+        backup = self.club.state.with_suffix(".backup")
+        if backup.exists():
+            shutil.copy(backup, self.club.state)
+            self.is_restored = True
 
     @rule(step=st.integers(0, 40))
     def killed_pass(self, step: int) -> None:
@@ -205,6 +285,7 @@ class Bridge(RuleBasedStateMachine):
 
     @rule()
     def state_lost(self) -> None:
+        self.is_restored = False
         self.runner.run(self.club.lose_state())
 
     @rule()
@@ -212,15 +293,33 @@ class Bridge(RuleBasedStateMachine):
         """What is promised."""
         club = self.club
         club.clear_faults()
+        club.launch27.catalogue = list(self.catalogue)
+        club.launch27.settings.update(timezone=ZONE, status="active")
+        if self.is_restored:
+            self.converged()
+            self.state_lost()
         before = len(club.wingfield.log)
-        result = self.runner.run(club.run(allow=True))
+        result = self.converged()
         self.is_right(result)
         conflicts = {"stale_write", "version_conflict"}
         assert not conflicts & {entry.error_type for entry in club.wingfield.log[before:]}
         writes = [entry.status for entry in club.writes].count(200)
-        again = self.runner.run(club.run(allow=True))
+        again = self.run_a_minute_later()
         assert [entry.status for entry in club.writes].count(200) == writes, "a further pass writes nothing"
         assert reasons(again).items() <= reasons(result).items()
+
+    def run_a_minute_later(self) -> PassResult:
+        self.club.tick(minutes=1)
+        return self.runner.run(self.club.run(allow=True))
+
+    def converged(self) -> PassResult:
+        """Return the pass that ends it: another one for a mass change, and two where another zone is believed."""
+        result = self.run_a_minute_later()
+        for _ in range(3):
+            if not result.record.pending and Memory.loads(self.club.ledger.memory).zone == ZONE:
+                break
+            result = self.run_a_minute_later()
+        return result
 
     def is_right(self, result: PassResult) -> None:
         assert result.status in (ExitStatus.OK, ExitStatus.ATTENTION), result.errors
@@ -228,7 +327,10 @@ class Bridge(RuleBasedStateMachine):
         wanted, frozen = self.mapped()
         there = {id_: self.stored(id_) for id_ in self.club.wingfield.bookings}
         overlapping = {held.id for held in result.held if held.reason == "court_booking_overlap"}
+        refused = {held.id for held in result.held if held.reason in ("refused", "not_found")}  # for an hour
         for id_, booking in wanted.items():
+            if id_ in refused:
+                continue
             if id_ in overlapping:
                 self.is_in_the_way(id_, booking.slot, wanted, there)
             elif not (self.may_be_stale(booking.slot) and (id_ not in there or self.may_be_stale(there[id_][0]))):
@@ -256,7 +358,7 @@ class Bridge(RuleBasedStateMachine):
     def mapped(self) -> tuple[dict[str, CourtBooking], set[str]]:
         """What the source wants in Wingfield, and whose earlier state stays there."""
         config = self.club.config
-        mapper = Mapper(config.courts, config.mapping, {}, ZoneInfo("Europe/Berlin"))
+        mapper = Mapper(config.courts, config.mapping, dict.fromkeys((1, 2, 3, 9), 90), ZoneInfo(ZONE))
         wanted: dict[str, CourtBooking] = {}
         frozen: set[str] = set()
         for id_, raw in self.club.launch27.bookings.items():
@@ -268,7 +370,7 @@ class Bridge(RuleBasedStateMachine):
             mapped = mapper.map(booking)
             if isinstance(mapped, CourtBooking):
                 wanted[str(id_)] = mapped
-            elif isinstance(mapped, Held) and mapped.reason != "ambiguous_court":
+            elif isinstance(mapped, Held) and mapped.reason != Reason.NO_COURT:
                 frozen.add(str(id_))
             assert isinstance(booking, SourceBooking) or booking.id == str(id_)
         return wanted, frozen
@@ -279,6 +381,16 @@ def _silence() -> Iterator[None]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def _gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Launch27.booking
+
+    async def booking(*args: Any) -> Any:
+        return Absent.DOUBTFUL if DOUBTS else await real(*args)
+
+    monkeypatch.setattr(Launch27, "booking", booking)
 
 
 def test_no_sequence_of_edits_faults_and_crashes_leaves_wingfield_wrong() -> None:
