@@ -1,4 +1,4 @@
-"""Wingfield at the start of a pass: does it let us in, and what does a new ledger take over from it?"""
+"""Wingfield at the start of a pass: whether it lets us in, and what a new ledger takes over from it."""
 
 from __future__ import annotations
 
