@@ -48,6 +48,7 @@ hours = st.integers(24, 35)
 courts = st.integers(1, 3)
 lengths = st.sampled_from([60, 60, 60, 60, 90, 120, 180])
 numbers = st.integers(0, 10_000)
+HOUR_MS = 3_600_000
 kinds = st.sampled_from(
     ["refuse", "lose", "status", "garbage", "half", "wrong_shape", "truncate_listing", "shift", "redirect"]
 )
@@ -326,17 +327,26 @@ class Bridge(RuleBasedStateMachine):
         counts(result)  # seen is their sum
         wanted, frozen = self.mapped()
         there = {id_: self.stored(id_) for id_ in self.club.wingfield.bookings}
-        overlapping = {held.id for held in result.held if held.reason == "court_booking_overlap"}
-        refused = {held.id for held in result.held if held.reason in ("refused", "not_found")}  # for an hour
+        held = reasons(result)
         for id_, booking in wanted.items():
-            if id_ in refused:
-                continue
-            if id_ in overlapping:
+            if held.get(id_) == "court_booking_overlap":
                 self.is_in_the_way(id_, booking.slot, wanted, there)
+            elif id_ in held:
+                self.was_rejected_lately(id_)
             elif not (self.may_be_stale(booking.slot) and (id_ not in there or self.may_be_stale(there[id_][0]))):
                 assert there.get(id_) == (booking.slot, booking.participants), f"{id_} is wrong"
         for id_, (slot, _) in there.items():
             assert id_ in wanted or id_ in frozen or self.may_be_stale(slot), f"{id_} is left over"
+
+    def was_rejected_lately(self, id_: str) -> None:
+        """What Wingfield rejected for its content is not sent again for an hour."""
+        rejection = self.club.ledger.known[id_].rejection
+        assert rejection is not None, f"{id_} is held for no reason"
+        assert 0 <= to_ms(self.club.now) - rejection.at_ms < HOUR_MS
+        injected = [
+            entry for entry in self.club.writes if entry.id == id_ and str(entry.error_type).startswith("fault:")
+        ]
+        assert injected, f"{id_} was rejected by no fault"
 
     def may_be_stale(self, slot: Slot) -> bool:
         """Beyond the window a booking is looked up once a day; before it, it is history."""

@@ -115,18 +115,6 @@ async def test_a_query_that_cannot_be_read_is_422(customer: Caller, query: str) 
     assert (await customer.get("/customer/bookings", **{name: value})).status_code == 422
 
 
-async def test_options_choose_completed_ones_and_neither_means_both(customer: Caller) -> None:
-    done, open_ = customer.world.add_booking(), customer.world.add_booking()
-    customer.world.complete(done)
-    for options, ids in {
-        "completed": {done},
-        "not_completed": {open_},
-        "completed, not_completed": {done, open_},
-    }.items():
-        assert set(await customer.ids(options=options)) == ids
-    assert set(await customer.ids()) == {done, open_}
-
-
 async def test_a_customer_sees_only_their_own_bookings(customer: Caller, http: httpx.AsyncClient) -> None:
     """Another's is 403 by id, and an unknown one 404."""
     mine, theirs = customer.world.add_booking(owner=CUSTOMER), customer.world.add_booking(owner=OTHER)

@@ -108,12 +108,6 @@ async def test_an_upsert_updates_and_is_answered_in_utc_and_lower_case(partner: 
     assert answer.json()["updatedAt"] == "2025-11-20T12:01:00Z"
 
 
-async def test_ids_are_ours_and_may_be_any_text(partner: Partner) -> None:
-    assert kind(await partner.put("club%2F7 ä?".replace("?", "%3F"))) == OK
-    assert list(partner.world.bookings) == ["club/7 ä?"]
-    assert kind(await partner.put("")) == SCHEMA
-
-
 @pytest.mark.parametrize("missing", list(wanted()))
 async def test_every_field_is_required(partner: Partner, missing: str) -> None:
     body = wanted()
