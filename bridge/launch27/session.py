@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from time import monotonic
 from typing import TypeVar
 
 import structlog
@@ -39,12 +40,16 @@ class _Expired(Exception):
 
 
 class Session:
-    """What is kept of one account's login: the token until it is refused, the refusal until the next pass."""
+    """What is kept of one account's login: the token until it is refused, the refusal until the next pass.
+
+    An account that failed may rest for a while: until then nothing is asked as this account.
+    """
 
     def __init__(self, account: Account) -> None:
         self.account = account
         self.token: Secret | None = None
         self._refusal: str | None = None
+        self._rests_until = 0.0
         self._lock = asyncio.Lock()
 
     def __repr__(self) -> str:
@@ -53,9 +58,19 @@ class Session:
     def __str__(self) -> str:
         return f"account {self.account.number}"
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether the login was refused."""
+        return self._refusal is not None
+
     def new_pass(self) -> None:
         """Let a refused login be tried once more."""
-        self._refusal = None
+        if monotonic() >= self._rests_until:
+            self._refusal = None
+
+    def rest(self, seconds: float) -> None:
+        """Ask nothing as this account for so many seconds."""
+        self._rests_until = monotonic() + seconds
 
     async def request(self, http: Http, call: Call, check: Callable[[Response], T]) -> T:
         """Ask as this account, as :meth:`Http.request` does; a token that is refused is replaced once.
@@ -68,6 +83,9 @@ class Session:
                 raise _Expired
             return check(response)
 
+        if self._refusal is None and monotonic() < self._rests_until:
+            words = f"{self} is not asked for a while: its listing failed"
+            raise Unavailable("Launch27", words, kind="resting", maybe_applied=False)
         token = None
         for _ in range(2):
             token = await self._usable_token(http, refused=token)

@@ -32,6 +32,8 @@ from bridge.planning.reading import Reading
 
 HISTORY_MS = 30 * DAY_MS
 """A booking that is over is forgotten so long after its end: the clock may be wrong by days, and no longer."""
+FROZEN = frozenset({"frozen", "sleep"})
+"""States of a Launch27 account in which its listings prove nothing. Source: Launch27, ``GET /settings``."""
 EMPTY_LISTING_FROM = 3
 """From so many bridged bookings on, an entirely empty listing is not believed."""
 

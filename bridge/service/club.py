@@ -97,6 +97,7 @@ class Club:
         self._told = ""
         self._told_next: datetime | None = None
         self.backoff = Backoff()
+        self._accounts: dict[str, Backoff] = {}
         self._config = config
         self._environ = environ
         self._ledger = ledger
@@ -241,7 +242,10 @@ class Club:
 
     def _settle(self, result: PassResult, clients: Clients) -> None:
         """Plan the next pass: at the job's next turn, unless a service fails, or did so before this pass."""
-        is_refused, is_away = result.is_refused_login, self._is_away(result, clients)
+        listed = {mark.account for mark in self._ledger.watermarks() if mark.listed_ms == result.record.started_ms}
+        self._let_accounts_rest(clients, listed)
+        is_refused = result.is_refused_login and (not listed or result.is_refused_by_wingfield)
+        is_away = not listed or not self._ledger.is_adopted or clients.is_away
         seconds = self.backoff.seconds_after(self.interval_seconds, is_refused=is_refused, is_away=is_away)
         fails = is_refused or is_away
         if fails or self._job.trigger.interval_length != seconds:
@@ -251,12 +255,14 @@ class Club:
         self._standing = in_words(result, ended, next_pass if fails else None)
         self.tell()
 
-    def _is_away(self, result: PassResult, clients: Clients) -> bool:
-        """Whether a service is; trouble with single bookings does not count."""
-        listed = {mark.account for mark in self._ledger.watermarks() if mark.listed_ms == result.record.started_ms}
-        is_read = all(account.key in listed for account in self._config.launch27.accounts)
-        is_down = clients.launch27.http.is_down or clients.wingfield.is_down
-        return not (is_read and self._ledger.is_adopted) or is_down
+    def _let_accounts_rest(self, clients: Clients, listed: set[str]) -> None:
+        """Where some accounts were read and others not, those wait longer and longer, and nobody else does."""
+        for session in clients.sessions if listed else ():
+            backoff, key = self._accounts.setdefault(session.account.key, Backoff()), session.account.key
+            interval = self.interval_seconds
+            seconds = backoff.seconds_after(interval, is_refused=session.is_refused, is_away=key not in listed)
+            if key not in listed:
+                session.rest(seconds - interval / 2)  # the next turn may come a little early
 
     # --- the configuration ---
 

@@ -26,6 +26,11 @@ class Clients:
         """The last sign of life of either client, in seconds of the monotonic clock."""
         return max(self.launch27.http.heard_at, self.wingfield.http.heard_at)
 
+    @property
+    def is_away(self) -> bool:
+        """Whether a service was found down, and answered nothing in this pass."""
+        return any(http.is_down and not http.has_answered for http in (self.launch27.http, self.wingfield.http))
+
     def new_pass(self) -> None:
         """Ask again what was down or refused in the pass before."""
         for session in self.sessions:

@@ -13,6 +13,7 @@ from bridge.config.schema import SyncConfig
 from bridge.ledger.store import Ledger
 from bridge.model import Deletion, Known
 from bridge.planning.deletes import (
+    FROZEN,
     Fate,
     Guard,
     accounts_to_ask,
@@ -27,8 +28,6 @@ from bridge.planning.deletes import (
 from bridge.sync.reader import LookUps, Reader
 from bridge.sync.result import Pass
 
-FROZEN = frozenset({"frozen", "sleep"})
-"""States of a Launch27 account in which its listings prove nothing. Source: Launch27, ``GET /settings``."""
 LEFT = "its account has left the configuration"
 EDITED = "an edit of the configuration causes them"
 

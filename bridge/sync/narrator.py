@@ -12,6 +12,7 @@ import structlog
 from bridge.errors import ClockWrong, ServiceError
 from bridge.log import Aside
 from bridge.model import Held, Verb, Write, isoformat
+from bridge.planning.deletes import FROZEN
 from bridge.sync.result import PassResult
 
 _EVENTS = {Verb.CREATE: "booking_created", Verb.UPDATE: "booking_updated", Verb.DELETE: "booking_deleted"}
@@ -70,6 +71,7 @@ class LogNarrator(Narrator):
     """When which kind of retry was told, in milliseconds since 1970."""
     _withheld: tuple[str, ...] = ()
     _is_mass_change_told: bool = False
+    _account_status: str = ""
     _told_ms: int = 0
 
     def pass_started(self) -> None:
@@ -118,6 +120,10 @@ class LogNarrator(Narrator):
             self.log.info("deletes_approved", ids=list(result.approved))
         self._tell_withheld(result)
         self._tell_mass_change(result)
+        if result.account_status in FROZEN and not (self.lasting and result.account_status == self._account_status):
+            detail = "nothing is deleted while it lasts; renew the subscription in Launch27, or remove the account"
+            self.log.warning("account_frozen", status=result.account_status, detail=detail)
+        self._account_status = result.account_status or self._account_status
         record = result.record
         hourly = record.started_ms - self._told_ms >= HOUR_MS or record.started_ms < self._told_ms
         show = not self.lasting or hourly or (record.created or record.updated or record.deleted)

@@ -44,6 +44,7 @@ def finish(ledger: Ledger, this: Pass, narrator: Narrator, *, is_stopping: bool)
         this.bridged,
         this.approved,
         tuple(sorted(this.waiting)),
+        this.reading.status,
     )
 
 

@@ -203,7 +203,7 @@ class PassResult:
     ``errors`` are what kept it from being complete, ``planned`` what it wanted to write at first,
     ``objection`` why deletes were withheld, ``bridged`` how many bookings Wingfield had from us before. ``approved``
     are deletes that a person let through since the pass before, ``waiting`` the bookings of a mass change that is not
-    believed yet.
+    believed yet. ``account_status`` is what Launch27 says of the account, "" where it did not answer.
     """
 
     record: PassRecord
@@ -215,11 +215,17 @@ class PassResult:
     bridged: int = 0
     approved: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
+    account_status: str = ""
 
     @property
     def error(self) -> str:
         """What kept it from being complete, in a sentence; "" where nothing did."""
         return "; ".join(dict.fromkeys(map(str, self.errors)))
+
+    @property
+    def is_refused_by_wingfield(self) -> bool:
+        """Whether it was Wingfield's token that was refused."""
+        return any(isinstance(error, CredentialsRefused) and error.service == "Wingfield" for error in self.errors)
 
     @property
     def is_refused_login(self) -> bool:

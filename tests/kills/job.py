@@ -25,6 +25,7 @@ from tests.support.club import WRITES, is_write, service
 from tests.support.configuration import configuration, introduction, write_config
 
 HALF_HOURS = 28
+MOST_MOVED = 20
 PATIENCE_SECONDS = 60.0
 BRIDGES = multiprocessing.get_context("forkserver")
 BRIDGES.set_forkserver_preload(["tests.kills.job", "bridge.cli.main", "bridge.cli.once", "bridge.sync.narrator"])
@@ -62,6 +63,7 @@ class Job:
     wingfield: Wingfield
     places: dict[int, Place] = field(default_factory=dict)
     players: dict[int, str] = field(default_factory=dict)
+    settled: dict[int, Place] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     usual_seconds: float = 0.3
     morning: datetime = field(
@@ -71,10 +73,15 @@ class Job:
     # --- the source ---
 
     def edit(self) -> None:
-        """Let some bookings move, change places, come and go; the source stays free of overlaps."""
-        kinds = (self.new, self.new, self.move, self.rotate, self.rotate, self.cancel, self.other_player)
+        """Let some bookings move, change places, come and go; the source stays free of overlaps.
+
+        No more than 20 of them move: a mass change would wait for a minute.
+        """
+        others = (self.new, self.new, self.cancel, self.other_player)
         for _ in range(self.chance.randint(2, 18)):
-            self.chance.choice(kinds)()
+            moved = sum(self.places.get(number) != place for number, place in self.settled.items())
+            moves = (self.move, self.rotate, self.rotate) if moved <= MOST_MOVED - 6 else ()
+            self.chance.choice((*others, *moves))()
 
     def free_place(self, but: int | None = None) -> Place | None:
         taken = [place for id_, place in self.places.items() if id_ != but]
@@ -170,7 +177,8 @@ class Job:
         self.usual_seconds = 0.8 * self.usual_seconds + 0.2 * (time.monotonic() - began)
         assert bridge.exitcode == 0, f"exit status {bridge.exitcode}"  # None: it does not end
 
-    # --- a round ---
+        # --- a round ---
+        self.settled = dict(self.places)
 
     def round(self) -> None:
         """Edit and kill, once to three times; then one pass, and everything is right."""

@@ -251,6 +251,12 @@ class Bridge(RuleBasedStateMachine):
         self.runner.run(self.club.run())
         DOUBTS.clear()
 
+    @rule(days=st.sampled_from([-3, 3]))
+    def skewed_clock(self, days: int) -> None:
+        """The machine's clock is wrong, so to speak: both services say another time."""
+        for service in (self.club.launch27, self.club.wingfield):
+            service.date_skew_seconds = days * 86_400.0
+
     @rule()
     def tokens_die(self) -> None:
         self.club.launch27.expire_tokens()
@@ -296,6 +302,7 @@ class Bridge(RuleBasedStateMachine):
         club.clear_faults()
         club.launch27.catalogue = list(self.catalogue)
         club.launch27.settings.update(timezone=ZONE, status="active")
+        club.launch27.date_skew_seconds = club.wingfield.date_skew_seconds = 0.0
         if self.is_restored:
             self.converged()
             self.state_lost()

@@ -236,3 +236,12 @@ def test_it_knows_when_it_last_heard_of_a_pass_and_whether_that_writes() -> None
     narrator.pass_started()
     assert not narrator.is_writing
     assert story.events() == ["booking_updated"]
+
+
+def test_a_frozen_account_is_told_once() -> None:
+    story = Story()
+    for status in ("active", "frozen", "frozen", "", "frozen"):
+        record = PassRecord(START_MS, 5, "in_sync", 3, 0, 0, 0, 3, 0, 0)
+        story.narrator.pass_finished(PassResult(record, ExitStatus.OK, (), (), (), account_status=status))
+    (line,) = story.new_lines()
+    assert line["status"] == "frozen"
