@@ -19,7 +19,7 @@ _NOTE_BYTES = 512
 
 def lock_path(state: Path) -> Path:
     """Return the lock file of a state: beside the database itself, whatever links lead there."""
-    real = state.resolve()
+    real = Path(os.path.realpath(state))
     return real.with_name(real.name + ".lock")
 
 
@@ -60,11 +60,11 @@ def lock(state: Path) -> Iterator[Lock]:
     """
     path = state
     try:
+        with suppress(FileNotFoundError):
+            state.stat()  # links that lead in a circle
         path = lock_path(state)
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except RuntimeError:  # so says Python before 3.13
-        raise StateError(f"{state}: its links lead in a circle; mend them") from None
     except OSError as error:
         raise StateError(f"{path}: {error.strerror}; the state needs a folder that can be written") from None
     held = Lock(state, path, handle, isoformat(datetime.now(UTC).replace(microsecond=0)))

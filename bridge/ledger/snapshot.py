@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -16,7 +17,7 @@ def copy(path: Path, target: sqlite3.Connection) -> None:
     Opening a database in WAL mode makes files beside it, unless it is called immutable; that is true only
     while nobody writes, which is when there is no ``-wal`` file. What a kill left behind is read elsewhere.
     """
-    path = path.resolve()  # SQLite keeps its files beside the database itself, whatever links lead there
+    path = Path(os.path.realpath(path))  # SQLite keeps its files beside the database itself, whatever links lead there
     log, index = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
     for _ in range(3):
         before = path.stat()
