@@ -128,6 +128,8 @@ class _Examination(Reading):
                 self._note_unknown_key(location)
             elif location[-1] == "[key]" and len(location) > 3:  # pydantic's way to say that the key is wrong
                 self.found(location[:-1], sentence(each))
+            elif each["type"] == "too_short" and each["input"]:
+                pass  # pydantic counts the items that are right: of the others each is told by itself
             elif not (each["type"] == "missing" and location in self.meant.values()):
                 self.found(location, sentence(each))
         return None

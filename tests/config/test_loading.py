@@ -460,6 +460,30 @@ def test_an_error_nobody_has_a_sentence_for_gets_a_plain_one() -> None:
     assert sentence(error) == "5 is not a valid value; see config.example.toml"
 
 
+@pytest.mark.parametrize("wrong", ['pasword = "x"', 'password = "x"\nfoo = 1', "password = 1"])
+def test_a_list_whose_only_item_is_wrong_is_not_called_empty(tmp_path: Path, wrong: str) -> None:
+    path = tmp_path / "config.toml"
+    text = f"""
+        [launch27]
+        base_url = "https://club.launch27.com/latest"
+        [[launch27.accounts]]
+        email = "club@example.com"
+        {wrong}
+        [wingfield]
+        base_url = "https://dev.wingfield.systems"
+        external_service_id = "79ae2927-a9bc-46ed-8f9e-079af32b7616"
+        token = "tok"
+        [[courts]]
+        court_id = "79ae2927-a9bc-46ed-8f9e-079af32b7616"
+        service_ids = ["one"]
+    """
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, {})
+    assert len(caught.value.problems) == 2
+    assert not [problem for problem in caught.value.problems if "empty" in problem.message]
+
+
 @pytest.mark.parametrize(
     ("place", "name", "words"),
     [
