@@ -33,6 +33,8 @@ def waiting(
 
 
 def _moves(booking: CourtBooking, known: Known | None) -> bool:
+    if known is not None and known.acked_fingerprint == booking.fingerprint:
+        return False  # nearly always, and slots take time to make
     return known is not None and known.slot is not None and known.slot != booking.slot
 
 
