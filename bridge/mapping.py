@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.launch27.wire import Service, SourceBooking, Unreadable
-from bridge.model import CourtBooking, Held, Reason, Slot, fingerprint, usable_address
+from bridge.model import MINUTE_MS, CourtBooking, Held, Reason, Slot, fingerprint, from_ms, to_ms, usable_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -147,11 +147,11 @@ class Mapper:
         ((court_id, ruled),) = courts.items()
         minutes = self._minutes(booking, ruled)
         if isinstance(minutes, str):
-            return Held(booking.id, Reason.NO_DURATION, minutes)
+            return self._held(booking, Reason.NO_DURATION, minutes, courts)
         participants = self._participants(booking)[0]
         if not participants:
             detail = "it names no usable e-mail address; mapping.fallback_email would stand in for one"
-            return Held(booking.id, Reason.NO_PARTICIPANT, detail)
+            return self._held(booking, Reason.NO_PARTICIPANT, detail, courts, minutes)
         return self._court_booking(booking, court_id, minutes, participants)
 
     def skipped_participants(self, booking: SourceBooking | Unreadable) -> int:
@@ -186,7 +186,23 @@ class Mapper:
         titles = ", ".join(title for court_id, title in self._titles.items() if court_id in courts)
         which = f"services {_listing(ruled)}" if ruled else "no services"
         detail = f"the rules give it {len(courts)} courts: {titles} (it has {which})"
-        return Held(booking.id, Reason.AMBIGUOUS_COURT, detail)
+        return self._held(booking, Reason.AMBIGUOUS_COURT, detail, courts)
+
+    def _held(
+        self,
+        booking: SourceBooking,
+        reason: Reason,
+        detail: str,
+        courts: Mapping[str, set[int]],
+        minutes: int | None = None,
+    ) -> Held:
+        """Return why a booking is held, and where it wants to stand, as far as that is known."""
+        court_id = next(iter(courts)) if len(courts) == 1 else None
+        numbers = {service.id for service in booking.services}
+        service_id = min(numbers & set[int]().union(*courts.values()) or numbers, default=None)
+        start_ms = to_ms(self._instant(booking.service_date))
+        end_ms = None if minutes is None else to_ms(from_ms(start_ms + minutes * MINUTE_MS))  # within the calendar
+        return Held(booking.id, reason, detail, 0, court_id, start_ms, end_ms, service_id)
 
     def _minutes(self, booking: SourceBooking, ruled: set[int]) -> int | str:
         """Return the booking's length in minutes, or the sentence that says what it lacks."""

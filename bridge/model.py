@@ -124,13 +124,25 @@ class CourtBooking:
 class Held:
     """A booking that is not bridged, and why; ``detail`` is the bridge's own sentence.
 
-    ``since_ms`` is when that began, in milliseconds since 1970; 0 where nobody has looked it up yet.
+    ``since_ms`` is when that began, in milliseconds since 1970; 0 where nobody has looked it up yet. ``court_id`` to
+    ``end_ms`` say where it wants to stand, ``service_id`` what was booked: each as far as it is known.
     """
 
     id: str
     reason: str
     detail: str
     since_ms: int = 0
+    court_id: str | None = None
+    start_ms: int | None = None
+    end_ms: int | None = None
+    service_id: int | None = None
+
+    @classmethod
+    def at(cls, slot: Slot | None, id_: str, reason: str, detail: str) -> Held:
+        """Return a held booking that wants ``slot``, if that is known."""
+        if slot is None:
+            return cls(id_, reason, detail)
+        return cls(id_, reason, detail, 0, slot.court_id, to_ms(slot.start), to_ms(slot.end))
 
 
 ABSENT = b""
@@ -143,7 +155,8 @@ class Stored:
 
     ``id`` is the Launch27 id, "" for a court booking whose key is not ours. Nothing is there when ``slot`` is
     None; ``fingerprint`` is then ``ABSENT``. ``participants`` are e-mail addresses in lower case, in
-    Wingfield's order; None where they are not known, or where one is named without an address.
+    Wingfield's order; None where they are not known, or where one is named without an address. ``why`` is that of
+    the lost write.
     """
 
     id: str
@@ -151,6 +164,7 @@ class Stored:
     fingerprint: bytes
     slot: Slot | None
     participants: tuple[str, ...] | None = field(default=None, repr=False)
+    why: str = ""
 
     def has(self, slot: Slot, participants: Iterable[str]) -> bool:
         """Whether it has this content, in whatever order the participants are named."""
@@ -305,7 +319,7 @@ class Write:
     def stored(self) -> Stored:
         """The state this write leads to, if it is applied."""
         slot = None if self.verb is Verb.DELETE else self.slot
-        return Stored(self.id, self.version_ms, self.fingerprint, slot)
+        return Stored(self.id, self.version_ms, self.fingerprint, slot, why=self.why)
 
 
 @dataclass(frozen=True, slots=True)

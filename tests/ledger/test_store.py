@@ -127,11 +127,13 @@ def test_several_without_a_readable_id_are_held_side_by_side(ledger: Ledger) -> 
     assert [entry.detail for entry in ledger.held()] == ["line 0", "line 1", "line 2"]
 
 
-def test_what_is_forgotten_leaves_no_trace(ledger: Ledger, path: Path) -> None:
+def test_what_is_forgotten_leaves_no_trace_but_its_history(ledger: Ledger, path: Path) -> None:
     stand(ledger, "7", "8")
     ledger.record([cut("7", "8")], [rejected(put("7", slot(9)))])
     ledger.finish(a_pass(), [], [], forgotten=["7"])
     assert list(ledger.known) == ["8"]
+    assert {event.id for event in ledger.history(9)} == {"7", "8"}
+    ledger._connection.execute("DELETE FROM history")
     assert "'7'" not in _text_of(path)
 
 
@@ -189,7 +191,7 @@ STEPS: dict[str, Callable[[Ledger], object]] = {
 
 
 def everything(ledger: Ledger) -> tuple[Any, ...]:
-    tables = ("meta", "bookings", "intents", "rejections", "cycles", "held", "accounts", "passes")
+    tables = ("meta", "bookings", "intents", "rejections", "cycles", "held", "accounts", "passes", "history")
     rows = [ledger._rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables]  # noqa: S608 (names of ours)
     return dict(ledger.known), *rows
 
