@@ -31,8 +31,6 @@ _ADDRESS = re.compile(
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-
-
 _LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 
 
@@ -124,25 +122,16 @@ class CourtBooking:
 class Held:
     """A booking that is not bridged, and why; ``detail`` is the bridge's own sentence.
 
-    ``since_ms`` is when that began, in milliseconds since 1970; 0 where nobody has looked it up yet. ``court_id`` to
-    ``end_ms`` say where it wants to stand, ``service_id`` what was booked: each as far as it is known.
+    ``since_ms`` is when that began, in milliseconds since 1970; 0 where nobody has looked it up yet. ``slot`` is where
+    it wants to stand, as far as that is known: without a court it is "", without a length it ends where it starts.
     """
 
     id: str
     reason: str
     detail: str
     since_ms: int = 0
-    court_id: str | None = None
-    start_ms: int | None = None
-    end_ms: int | None = None
+    slot: Slot | None = None
     service_id: int | None = None
-
-    @classmethod
-    def at(cls, slot: Slot | None, id_: str, reason: str, detail: str) -> Held:
-        """Return a held booking that wants ``slot``, if that is known."""
-        if slot is None:
-            return cls(id_, reason, detail)
-        return cls(id_, reason, detail, 0, slot.court_id, to_ms(slot.start), to_ms(slot.end))
 
 
 ABSENT = b""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bridge.model import PassRecord, Slot, Stored, from_ms, to_ms
+from bridge.model import PassRecord, Slot, from_ms, to_ms
 
 
 def insert(table: str, columns: str) -> str:
@@ -24,11 +24,6 @@ def pass_record(row: tuple[Any, ...]) -> PassRecord:
 def of_record(record: Any) -> tuple[Any, ...]:  # noqa: ANN401 (any of the slotted dataclasses of the model)
     """Return the fields of a record, in the order of its columns."""
     return tuple(getattr(record, name) for name in record.__slots__)
-
-
-def of_intent(lost: Stored) -> tuple[Any, ...]:
-    """Return the row of a write whose answer is missing."""
-    return lost.id, lost.version_ms, lost.fingerprint, *of_slot(lost.slot), lost.why
 
 
 def of_slot(slot: Slot | None) -> tuple[str | None, int | None, int | None]:

@@ -108,14 +108,9 @@ def _version_3(db: Database) -> None:
 
 def _version_4(db: Database) -> None:
     """Add the history, why a write was sent, and where held bookings want to stand."""
-    for statement in (
-        "ALTER TABLE intents ADD COLUMN why TEXT NOT NULL DEFAULT ''",
-        "ALTER TABLE held ADD COLUMN court_id TEXT",
-        "ALTER TABLE held ADD COLUMN start_ms INTEGER",
-        "ALTER TABLE held ADD COLUMN end_ms INTEGER",
-        "ALTER TABLE held ADD COLUMN service_id INTEGER",
-    ):
-        db.execute(statement)
+    db.execute("ALTER TABLE intents ADD COLUMN why TEXT NOT NULL DEFAULT ''")
+    for column, kind in {"service_id": int, **_PLACE}.items():
+        db.table("held").add_column(column, kind)
     always = {"at_ms": int, "booking_id": str, "action": str, "why": str}
     columns = {"id": int, **always, **_PLACE, "version_ms": int}
     db.table("history").create(columns, pk="id", not_null=set(always), strict=True)

@@ -14,7 +14,6 @@ import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -56,7 +55,7 @@ _COUNTS = (
 _INSERT_BOOKING = insert("bookings", _BOOKING)
 _INSERT_INTENT = insert("intents", "booking_id, version_ms, fingerprint, court_id, start_ms, end_ms, why")
 _INSERT_REJECTION = insert("rejections", "booking_id, fingerprint, reason, config, at_ms")
-_HELD = "booking_id, reason, detail, since_ms, court_id, start_ms, end_ms, service_id"
+_HELD = "booking_id, reason, detail, since_ms, service_id, court_id, start_ms, end_ms"
 _INSERT_CYCLE = insert("cycles", "booking_id, cycle, is_deleted, court_id, start_ms, end_ms")
 
 
@@ -197,7 +196,11 @@ class Ledger:
 
     def held(self) -> list[Held]:
         """Return what is held, by id."""
-        return [Held(*row) for row in self._rows(f"SELECT {_HELD} FROM held ORDER BY booking_id, nth")]  # noqa: S608
+        found = self._rows(f"SELECT {_HELD} FROM held ORDER BY booking_id, nth")  # noqa: S608
+        return [
+            Held(id_, reason, detail, since_ms, rows.slot(*place), service_id)
+            for id_, reason, detail, since_ms, service_id, *place in found
+        ]
 
     def watermarks(self) -> list[Watermark]:
         """Return the watermark of every account ever read, in the order of their numbers."""
@@ -236,7 +239,7 @@ class Ledger:
         found = [(stored, stored.slot) for stored in bookings if stored.slot is not None]
         changes = [entry.adopted(*each) for each in found]
         why = "Wingfield had it when this state was new"
-        happened = [Event.of(at_ms, stored.id, "adopt", slot, stored.version_ms, why) for stored, slot in found]
+        happened = [Event(at_ms, stored.id, "adopt", stored.version_ms, why, slot) for stored, slot in found]
         with self._transaction() as execute:
             execute("INSERT OR REPLACE INTO meta VALUES ('adopted', '1')")
             self._store(changes, happened)
@@ -292,7 +295,7 @@ class Ledger:
         with self._transaction():
             given = [(id_, at_ms) for id_ in slots]
             self._connection.executemany(insert("approvals", "booking_id, at_ms"), given)
-            events = [Event.of(at_ms, id_, "approve", slot, None, why) for id_, slot in slots.items()]
+            events = [Event(at_ms, id_, "approve", None, why, slot) for id_, slot in slots.items()]
             history.store(self._connection, events)
 
     def take_approvals(self, now_ms: int) -> tuple[str, ...]:
@@ -346,7 +349,14 @@ class Ledger:
         pairs = [(before.get(id_) or _NOTHING, known) for id_, known in latest.items()]
         lost = [known for old, known in pairs if old.unsettled != known.unsettled]
         many("DELETE FROM intents WHERE booking_id = ?", [(known.id,) for known in lost])
-        many(_INSERT_INTENT, [rows.of_intent(stored) for known in lost for stored in known.unsettled])
+        many(
+            _INSERT_INTENT,
+            [
+                (each.id, each.version_ms, each.fingerprint, *rows.of_slot(each.slot), each.why)
+                for known in lost
+                for each in known.unsettled
+            ],
+        )
         rejected = [known for old, known in pairs if old.rejection != known.rejection]
         many("DELETE FROM rejections WHERE booking_id = ?", [(known.id,) for known in rejected])
         many(_INSERT_REJECTION, [(k.id, *rows.of_record(k.rejection)) for k in rejected if k.rejection])
@@ -370,7 +380,8 @@ class Ledger:
         for each in held:
             nth[each.id] = nth.get(each.id, -1) + 1
             since_ms = before.get((each.id, each.reason), now_ms)
-            stored.append((nth[each.id], *rows.of_record(replace(each, since_ms=since_ms))))
+            place = rows.of_slot(each.slot)
+            stored.append((nth[each.id], each.id, each.reason, each.detail, since_ms, each.service_id, *place))
         if stored or before:
             self._connection.execute("DELETE FROM held")
             self._connection.executemany(insert("held", f"nth, {_HELD}"), stored)

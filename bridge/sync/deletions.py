@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from bridge.config.schema import SyncConfig
-from bridge.ledger.history import Event
 from bridge.ledger.store import Ledger
 from bridge.model import Deletion, Known
 from bridge.planning.deletes import (
@@ -45,14 +44,6 @@ async def decide_deletes(
         frozen = this.reading.status if this.reading.status in FROZEN else ""
         guard = Guard(limits.max_delete_count, limits.max_delete_fraction, window_ms, is_allowed, frozen)
         await _Deletions(this, reader, ledger, guard, progress).decide()
-
-
-def let_through(this: Pass, ledger: Ledger) -> None:
-    """Store, before the first of them is sent, which deletes may go on; whose word it was is history."""
-    entries = [entry for entry in this.let_through if entry.id in this.deletions]
-    approved = [entry for entry in entries if entry.is_approved and not this.known[entry.id].is_approved]
-    why = "a person let every delete of the pass through"
-    ledger.save(entries, [Event.of(this.now_ms, each.id, "approve", each.last_slot, None, why) for each in approved])
 
 
 @dataclass(slots=True)

@@ -28,7 +28,7 @@ from bridge.planning.situation import FOREIGN, Situation
 from bridge.sync import clock, record, settle
 from bridge.sync.adoption import adopt, greet
 from bridge.sync.clients import Clients
-from bridge.sync.deletions import decide_deletes, let_through
+from bridge.sync.deletions import decide_deletes
 from bridge.sync.executor import Executor
 from bridge.sync.narrator import Narrator
 from bridge.sync.reader import Reader
@@ -135,7 +135,7 @@ class Synchronizer:
             self.clients.wingfield, self.ledger, self.narrator, this, concurrency, self.fingerprint, now_ms, self.stop
         )
         if this.plan.writes and this.deletions:
-            let_through(this, self.ledger)
+            self.ledger.save([entry for entry in this.let_through if entry.id in this.deletions])
         for _ in range(ROUNDS):
             await executor.run(this.plan)
             if not await settle.is_worth_another_round(this, executor):

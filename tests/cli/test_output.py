@@ -11,6 +11,7 @@ import pytest
 
 from bridge.cli import output
 from bridge.cli.main import main
+from bridge.cli.places import Places
 from bridge.errors import BridgeError
 from bridge.model import Held, to_ms
 
@@ -55,9 +56,9 @@ def test_what_could_steer_a_terminal_is_made_visible(
 
 def test_people_see_the_first_of_many_and_how_many_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     held = [Held(str(number), "no_participant", "it names nobody", 0) for number in range(60)]
-    output.print_held(held, NOW)
+    output.print_held(held, Places(), NOW)
     text = capsys.readouterr().out
-    assert "Held (60)" in text
+    assert "Held: 60 × no_participant" in text
     assert "… and 10 more; --json lists all" in text
     output.print_withheld("Withheld", [str(number) for number in range(51)], "advice")
     assert capsys.readouterr().out.endswith("48, 49 … and 1 more\n  advice\n")

@@ -55,7 +55,7 @@ async def test_a_lost_answer_that_is_read_back_is_told_with_the_reason_of_the_wr
     club.clear_faults()
     club.launch27.edit(number, email="")
     await club.run()
-    assert happened(club, number) == [("create", "new; read back from Wingfield, which has done it")]
+    assert happened(club, number) == [("create", "new; read back from Wingfield")]
 
 
 async def test_the_history_costs_no_transaction(club: Club) -> None:
@@ -79,9 +79,7 @@ async def test_a_persons_word_is_history(club: Club) -> None:
     club.tick(minutes=1)
     club.ledger.approve([str(first)], to_ms(club.now))
     await club.expect(deleted=1, withheld=1)
-    await club.expect(deleted=1, allow=True)
     assert happened(club, first)[1:] == [
         ("approve", "a person let its delete through"),
         ("delete", "cancelled or gone in Launch27"),
     ]
-    assert happened(club, second)[1][1] == "a person let every delete of the pass through"
