@@ -15,7 +15,7 @@ from bridge.model import to_ms
 
 def run(options: Options) -> ExitStatus:
     """Show what the last pass withheld and, once that is confirmed, approve exactly this; return 1 otherwise."""
-    config = options.load_for_state()
+    config = options.load_config(require_secrets=False)
     with Ledger.snapshot(config.sync.state, config.identity) as ledger:
         # A pass that could not look again withholds nothing; what one before it withheld is not over.
         decided = (each.withheld for each in ledger.passes(PASSES_KEPT) if each.withheld or each.is_complete)

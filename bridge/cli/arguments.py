@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge import __version__
-from bridge.errors import ConfigError
 
 if TYPE_CHECKING:
     from bridge.config.schema import Config
@@ -68,13 +67,6 @@ class Options(argparse.Namespace):
         from bridge.config.loading import load_config
 
         return load_config(self.find_config(), os.environ, **require)
-
-    def load_for_state(self) -> Config:
-        """Return the configuration for a call that asks no service: no secrets, and no courts where those are wrong."""
-        try:
-            return self.load_config(require_secrets=False)
-        except ConfigError:
-            return self.load_config(require_courts=False, require_secrets=False)
 
 
 def parse(argv: Sequence[str] | None) -> Options:

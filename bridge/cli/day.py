@@ -14,7 +14,7 @@ from bridge.ledger.store import Ledger
 
 def run(options: Options) -> ExitStatus:
     """Show a day of the account, today unless another one is named: a row for each start, a column for each court."""
-    config = options.load_for_state()
+    config = options.load_config(require_secrets=False)
     with Ledger.snapshot(config.sync.state, config.identity) as ledger:
         places = Places.of(config, ledger)
         day = options.day or datetime.now(places.zone).date()

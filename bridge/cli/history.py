@@ -15,7 +15,7 @@ from bridge.model import from_ms, isoformat
 
 def run(options: Options) -> ExitStatus:
     """Show what happened last to one booking, or to all, newest first."""
-    config = options.load_for_state()
+    config = options.load_config(require_secrets=False)
     with Ledger.snapshot(config.sync.state, config.identity) as ledger:
         events, places = ledger.history(options.limit, options.id), Places.of(config, ledger)
     if options.json:

@@ -25,7 +25,7 @@ class Places:
         """Return what the configuration, where there is a valid one, and the last pass say."""
         rules = reversed(config.courts) if config else ()  # of a court with several rules, the first name counts
         zone = (config and config.launch27.timezone) or Memory.loads(ledger.memory).zone
-        return cls({rule.court_id: rule.name or rule.court_id for rule in rules}, ZoneInfo(zone) if zone else None)
+        return cls({rule.court_id: rule.name for rule in rules if rule.name}, ZoneInfo(zone) if zone else None)
 
     def cells(self, slot: Slot | None) -> tuple[str, str]:
         """Return a slot as two cells of a table, court and when; what is not known is left out."""

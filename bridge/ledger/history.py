@@ -40,11 +40,12 @@ def came_of(known: Known, outcome: Outcome | Stored, at_ms: int) -> Event | None
     It has the reason of the first time that it was sent. What is acknowledged without an intent was just read back, and
     is somebody else's.
     """
-    if isinstance(outcome, Outcome) and outcome.ending is not Ending.ACKNOWLEDGED:
+    if isinstance(outcome, Stored):
+        state, words = outcome, "; read back from Wingfield"
+    elif outcome.ending is Ending.ACKNOWLEDGED:
+        state, words = outcome.write.stored, ""
+    else:
         return None
-    state, words = (
-        (outcome, "; read back from Wingfield") if isinstance(outcome, Stored) else (outcome.write.stored, "")
-    )
     slot, is_delete = state.slot or known.last_slot, state.slot is None
     for sent in reversed(known.unsettled):
         if (sent.slot is None) is is_delete and (is_delete or sent.version_ms == state.version_ms):
@@ -68,7 +69,6 @@ def store(connection: sqlite3.Connection, events: Sequence[Event]) -> None:
 
 def newest(connection: sqlite3.Connection, limit: int, id_: str | None = None) -> list[Event]:
     """Return the last ``limit`` events, newest first, of one booking or of all."""
-    where = "" if id_ is None else "WHERE booking_id = :id"
-    sql = f"SELECT {_COLUMNS} FROM history {where} ORDER BY history.id DESC LIMIT :limit"  # noqa: S608 (our own names)
-    found = connection.execute(sql, {"id": id_, "limit": min(limit, MOST_ROWS)})
+    sql = f"SELECT {_COLUMNS} FROM history WHERE ? IS NULL OR booking_id = ? ORDER BY id DESC LIMIT ?"  # noqa: S608
+    found = connection.execute(sql, (id_, id_, min(limit, MOST_ROWS)))
     return [Event._make((*row[:5], rows.slot(*row[5:]))) for row in found]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.ledger.day import bars
 from bridge.model import to_ms
-from tests.support.club import Club, is_write
+from tests.support.builders import DAY, NOON
+from tests.support.club import Club, is_write, keys
 
 
 def happened(club: Club, number: int) -> list[tuple[str, str]]:
@@ -83,3 +85,16 @@ async def test_a_persons_word_is_history(club: Club) -> None:
         ("approve", "a person let its delete through"),
         ("delete", "cancelled or gone in Launch27"),
     ]
+
+
+async def test_what_could_not_be_sent_is_pending_on_the_courts_also_where_it_was_never_its_turn(club: Club) -> None:
+    first, second = await club.bridged((1, 24), (1, 25))
+    club.move(first, 1, 25)
+    club.move(second, 1, 30)
+    club.wingfield.faults.add("refuse", times=None, match=is_write)
+    await club.try_later()
+    assert club.ledger.known[str(first)].unsettled == (), "it waits for the other to leave"
+    found = bars(club.ledger.known.values(), club.ledger.held(), (), NOON, NOON + 10 * DAY)
+    assert {bar.id: bar.state for court in found.values() for bar in court} == dict.fromkeys(
+        keys([first, second]), "pending"
+    )
