@@ -9,18 +9,15 @@ from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.cli.places import Places
 from bridge.errors import ExitStatus
-from bridge.ledger.store import PASSES_KEPT, Ledger
+from bridge.ledger.store import Ledger
 from bridge.model import to_ms
 
 
 def run(options: Options) -> ExitStatus:
-    """Show what the last pass withheld and, once that is confirmed, approve exactly this; return 1 otherwise."""
+    """Show what is withheld and, once that is confirmed, approve exactly this; return 1 otherwise."""
     config = options.load_config(require_secrets=False)
     with Ledger.snapshot(config.sync.state, config.identity) as ledger:
-        # A pass that could not look again withholds nothing; what one before it withheld is not over.
-        decided = (each.withheld for each in ledger.passes(PASSES_KEPT) if each.withheld or each.is_complete)
-        withheld = next(decided, ())
-        known, places = ledger.known, Places.of(config, ledger)
+        withheld, known, places = ledger.withheld, ledger.known, Places.of(config, ledger)
         rows = [(id_, *places.cells(known[id_].last_slot if id_ in known else None)) for id_ in withheld]
     if not options.json:
         _show(rows)
@@ -41,7 +38,7 @@ def _show(rows: list[tuple[str, str, str]]) -> None:
     if rows:
         output.table(f"Withheld deletes ({len(rows)})", ("booking", "court", "when"), rows)
     else:
-        output.line("The last pass withheld no delete.")
+        output.line("No delete is withheld.")
 
 
 def _is_confirmed(count: int) -> bool:

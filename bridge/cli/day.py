@@ -19,8 +19,7 @@ def run(options: Options) -> ExitStatus:
         places = Places.of(config, ledger)
         day = options.day or datetime.now(places.zone).date()
         first, last = (datetime.combine(day + timedelta(n), time(), places.zone).astimezone(UTC) for n in (0, 1))
-        withheld = [id_ for each in ledger.passes(1) for id_ in each.withheld]
-        found = bars(ledger.known.values(), ledger.held(), withheld, first, last)
+        found = bars(ledger.known.values(), ledger.held(), ledger.withheld, first, last)
     courts = dict.fromkeys((*(rule.court_id for rule in config.courts), *found))
     titles = [places.courts.get(court_id, court_id) or "no court" for court_id in courts]
     rows = [

@@ -212,6 +212,12 @@ class Ledger:
         found = self._rows(f"SELECT {_COUNTS} FROM passes ORDER BY id DESC LIMIT ?", (limit,))  # noqa: S608
         return [rows.pass_record(row) for row in found]
 
+    @property
+    def withheld(self) -> tuple[str, ...]:
+        """The ids of the deletes that are withheld; a pass that could not look again ends nothing."""
+        passes = self.passes(PASSES_KEPT)
+        return next((each.withheld for each in passes if each.withheld or each.is_complete), ())
+
     def history(self, limit: int, id_: str | None = None) -> list[Event]:
         """Return the last ``limit`` events of one booking, or of all, newest first."""
         with translated(self._source):
@@ -349,14 +355,8 @@ class Ledger:
         pairs = [(before.get(id_) or _NOTHING, known) for id_, known in latest.items()]
         lost = [known for old, known in pairs if old.unsettled != known.unsettled]
         many("DELETE FROM intents WHERE booking_id = ?", [(known.id,) for known in lost])
-        many(
-            _INSERT_INTENT,
-            [
-                (each.id, each.version_ms, each.fingerprint, *rows.of_slot(each.slot), each.why)
-                for known in lost
-                for each in known.unsettled
-            ],
-        )
+        intents = [intent for known in lost for intent in known.unsettled]
+        many(_INSERT_INTENT, [(i.id, i.version_ms, i.fingerprint, *rows.of_slot(i.slot), i.why) for i in intents])
         rejected = [known for old, known in pairs if old.rejection != known.rejection]
         many("DELETE FROM rejections WHERE booking_id = ?", [(known.id,) for known in rejected])
         many(_INSERT_REJECTION, [(k.id, *rows.of_record(k.rejection)) for k in rejected if k.rejection])
