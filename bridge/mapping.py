@@ -140,19 +140,22 @@ class Mapper:
         if isinstance(booking, Unreadable):
             return Held(booking.id, Reason.INVALID_BOOKING, booking.detail)
         courts = self._courts(booking)
-        if not courts:
-            return Held(booking.id, Reason.NO_COURT, "no court booking any more")
-        if len(courts) > 1:
-            return self._ambiguous(booking, courts)
+        start = self._start(booking)
+        if len(courts) != 1:
+            return self._not_one_court(booking, courts, start)
         ((court_id, ruled),) = courts.items()
         minutes = self._minutes(booking, ruled)
         if isinstance(minutes, str):
-            return Held(booking.id, Reason.NO_DURATION, minutes)
+            return _held(booking, Reason.NO_DURATION, minutes, Slot(court_id, start, start), ruled)
+        try:
+            slot = Slot(court_id, start, start + _length(minutes))
+        except OverflowError:
+            return Held(booking.id, Reason.INVALID_BOOKING, "its end is beyond the calendar")
         participants = self._participants(booking)[0]
         if not participants:
             detail = "it names no usable e-mail address; mapping.fallback_email would stand in for one"
-            return Held(booking.id, Reason.NO_PARTICIPANT, detail)
-        return self._court_booking(booking, court_id, minutes, participants)
+            return _held(booking, Reason.NO_PARTICIPANT, detail, slot, ruled)
+        return CourtBooking(booking.id, slot, participants, self._modified(booking), fingerprint(slot, participants))
 
     def skipped_participants(self, booking: SourceBooking | Unreadable) -> int:
         """Return how many addresses of the booking are unusable and were left out."""
@@ -180,13 +183,15 @@ class Mapper:
                 found.setdefault(key, set()).update(_choices(field))
         return found
 
-    def _ambiguous(self, booking: SourceBooking, courts: Mapping[str, set[int]]) -> Held:
+    def _not_one_court(self, booking: SourceBooking, courts: Mapping[str, set[int]], start: datetime) -> Held:
+        if not courts:
+            return Held(booking.id, Reason.NO_COURT, "no court booking any more")
         numbers = {service.id for service in booking.services}
         ruled = numbers & set[int]().union(*courts.values()) or numbers
         titles = ", ".join(title for court_id, title in self._titles.items() if court_id in courts)
         which = f"services {_listing(ruled)}" if ruled else "no services"
         detail = f"the rules give it {len(courts)} courts: {titles} (it has {which})"
-        return Held(booking.id, Reason.AMBIGUOUS_COURT, detail)
+        return _held(booking, Reason.AMBIGUOUS_COURT, detail, Slot("", start, start), ruled)
 
     def _minutes(self, booking: SourceBooking, ruled: set[int]) -> int | str:
         """Return the booking's length in minutes, or the sentence that says what it lacks."""
@@ -232,19 +237,11 @@ class Mapper:
                 if name in keys:
                     yield from _words(field)
 
-    def _court_booking(
-        self, booking: SourceBooking, court_id: str, minutes: int, participants: tuple[str, ...]
-    ) -> CourtBooking | Held:
+    def _start(self, booking: SourceBooking) -> datetime:
+        """Return the start in UTC, to the millisecond."""
         start = self._instant(booking.service_date)
-        if below_ms := start.microsecond % 1000:
-            start -= timedelta(microseconds=below_ms)
-        try:
-            end = start + _length(minutes)
-        except OverflowError:
-            return Held(booking.id, Reason.INVALID_BOOKING, "its end is beyond the calendar")
-        slot = Slot(court_id, start, end)
-        modified = self._modified(booking)
-        return CourtBooking(booking.id, slot, participants, modified, fingerprint(slot, participants))
+        below_ms = start.microsecond % 1000
+        return start - timedelta(microseconds=below_ms) if below_ms else start
 
     def _modified(self, booking: SourceBooking) -> datetime | None:
         modified = booking.modified
@@ -260,6 +257,12 @@ class Mapper:
         if written.tzinfo is None:
             written = written.replace(tzinfo=self._zone)
         return written.astimezone(UTC)
+
+
+def _held(booking: SourceBooking, reason: Reason, detail: str, slot: Slot, ruled: set[int]) -> Held:
+    """Return why a booking that wants ``slot`` is held, with the first of its services, of those the rules name."""
+    numbers = {service.id for service in booking.services}
+    return Held(booking.id, reason, detail, 0, slot, min(numbers & ruled or numbers, default=None))
 
 
 def _titles(courts: Iterable[CourtRule]) -> dict[str, str]:

@@ -31,8 +31,6 @@ _ADDRESS = re.compile(
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-
-
 _LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 
 
@@ -124,13 +122,16 @@ class CourtBooking:
 class Held:
     """A booking that is not bridged, and why; ``detail`` is the bridge's own sentence.
 
-    ``since_ms`` is when that began, in milliseconds since 1970; 0 where nobody has looked it up yet.
+    ``since_ms`` is when that began, in milliseconds since 1970; 0 where nobody has looked it up yet. ``slot`` is where
+    it wants to stand, as far as that is known: without a court it is "", without a length it ends where it starts.
     """
 
     id: str
     reason: str
     detail: str
     since_ms: int = 0
+    slot: Slot | None = None
+    service_id: int | None = None
 
 
 ABSENT = b""
@@ -143,7 +144,8 @@ class Stored:
 
     ``id`` is the Launch27 id, "" for a court booking whose key is not ours. Nothing is there when ``slot`` is
     None; ``fingerprint`` is then ``ABSENT``. ``participants`` are e-mail addresses in lower case, in
-    Wingfield's order; None where they are not known, or where one is named without an address.
+    Wingfield's order; None where they are not known, or where one is named without an address. ``why`` is that of
+    the lost write.
     """
 
     id: str
@@ -151,6 +153,7 @@ class Stored:
     fingerprint: bytes
     slot: Slot | None
     participants: tuple[str, ...] | None = field(default=None, repr=False)
+    why: str = ""
 
     def has(self, slot: Slot, participants: Iterable[str]) -> bool:
         """Whether it has this content, in whatever order the participants are named."""
@@ -305,7 +308,7 @@ class Write:
     def stored(self) -> Stored:
         """The state this write leads to, if it is applied."""
         slot = None if self.verb is Verb.DELETE else self.slot
-        return Stored(self.id, self.version_ms, self.fingerprint, slot)
+        return Stored(self.id, self.version_ms, self.fingerprint, slot, why=self.why)
 
 
 @dataclass(frozen=True, slots=True)

@@ -530,3 +530,26 @@ def test_what_is_sent_has_one_at_and_a_dotted_domain(text: str) -> None:
         assert local.strip(".") == local
         assert "." in domain.strip(".")
         assert ".." not in address
+
+
+# Where a held booking wants to stand
+
+
+@pytest.mark.parametrize(
+    ("settings", "fields", "expected"),
+    [
+        pytest.param({}, {"email": ""}, ("no_participant", "court-1", 60, 1), id="all is known"),
+        pytest.param({"default_minutes": None}, {}, ("no_duration", "court-1", 0, 1), id="but for its length"),
+        pytest.param(
+            {}, {"services": [{"id": 9}, {"id": 3}, {"id": 2}]}, ("ambiguous_court", "", 0, 2), id="but for its court"
+        ),
+    ],
+)
+def test_a_held_booking_says_where_it_wants_to_stand(
+    settings: dict[str, Any], fields: dict[str, Any], expected: tuple[str, str, int, int]
+) -> None:
+    found = held(mapper(**settings).map(booking(**fields)))
+    assert found.slot is not None
+    assert found.slot.start == datetime(2026, 8, 15, 14, 30, tzinfo=UTC)
+    minutes = (found.slot.end - found.slot.start) // timedelta(minutes=1)
+    assert (found.reason, found.slot.court_id, minutes, found.service_id) == expected

@@ -160,8 +160,8 @@ def test_only_the_one_at_which_a_cycle_was_cut_is_temporarily_deleted(place: tup
 
 
 def test_a_write_leads_to_its_slot_and_a_delete_to_none() -> None:
-    assert put().stored == Stored("7", 1000, put().fingerprint, slot())
-    assert delete(place=slot()).stored == Stored("7", 1000, ABSENT, None)
+    assert put().stored == Stored("7", 1000, put().fingerprint, slot(), why="new")
+    assert delete(place=slot()).stored == Stored("7", 1000, ABSENT, None, why="gone")
 
 
 def test_no_representation_shows_a_participant() -> None:

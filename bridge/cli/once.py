@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -16,13 +15,14 @@ from typing import Any
 from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
+from bridge.cli.places import Places
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.http.loop import LAST_ANSWER_SECONDS
 from bridge.http.loop import run as run_loop
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
-from bridge.model import STOP_SECONDS, Slot, Write, isoformat
+from bridge.model import STOP_SECONDS, Write
 from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator, withheld_advice
 from bridge.sync.result import PassResult
@@ -42,6 +42,7 @@ def run(options: Options) -> ExitStatus:
         ledger = stack.enter_context(opened(config.sync.state, config.identity))
         narrator = _narrator(options, stack)
         result = run_loop(run_pass(options, config, ledger, narrator))
+        places = Places.of(config, ledger)
     if result is None:
         logs.get_logger().warning("pass_interrupted")
         if options.json:
@@ -50,8 +51,7 @@ def run(options: Options) -> ExitStatus:
     if options.json:
         output.show_json(pass_json(result, dry_run=options.dry_run))
     else:
-        courts = {rule.court_id: rule.name for rule in config.courts if rule.name}
-        report(result, courts, datetime.now(UTC), dry_run=options.dry_run)
+        report(result, places, datetime.now(UTC), dry_run=options.dry_run)
     return result.status
 
 
@@ -119,14 +119,11 @@ def pass_json(result: PassResult, *, dry_run: bool) -> dict[str, Any]:
 
 
 def _action_json(write: Write) -> dict[str, str | None]:
-    place: dict[str, str | None] = {"court": None, "start": None, "end": None}
-    if slot := write.slot:
-        place = {"court": slot.court_id, "start": isoformat(slot.start), "end": isoformat(slot.end)}
-    return {"action": write.verb.value, "id": write.id, **place, "why": write.why}
+    return {"action": write.verb.value, "id": write.id, **output.slot_json(write.slot), "why": write.why}
 
 
-def report(result: PassResult, courts: Mapping[str, str], now: datetime, *, dry_run: bool) -> None:
-    """Tell a pass; ``courts`` are names by id."""
+def report(result: PassResult, places: Places, now: datetime, *, dry_run: bool) -> None:
+    """Tell a pass to people."""
     verdict, style = output.VERDICTS[result.record.outcome]
     output.line(f"Dry run, nothing was written. {verdict}" if dry_run else verdict, style)
     record, would = result.record, "would be " if dry_run else ""
@@ -137,18 +134,11 @@ def report(result: PassResult, courts: Mapping[str, str], now: datetime, *, dry_
         f"{record.held} held{pending}; {record.deleted} {would}deleted."
     )
     if dry_run and result.planned:
-        rows = [(write.verb, write.id, *_place(write.slot, courts), write.why) for write in result.planned]
+        rows = [(write.verb, write.id, *places.cells(write.slot), write.why) for write in result.planned]
         output.table("A pass would", ("do", "booking", "court", "when", "why"), rows, output.SHOWN)
-    output.print_held(result.held, now)
+    output.print_held(result.held, places, now)
     output.print_withheld("Deletes withheld", record.withheld, withheld_advice(result))
     if result.errors:
         output.line()
     for error in dict.fromkeys(map(str, result.errors)):
         output.line(error, "red")
-
-
-def _place(slot: Slot | None, courts: Mapping[str, str]) -> tuple[str, str]:
-    if slot is None:
-        return "", ""
-    start, end = slot.start.astimezone(), slot.end.astimezone()
-    return courts.get(slot.court_id) or slot.court_id, f"{start:%Y-%m-%d %H:%M}–{end:%H:%M}"

@@ -12,10 +12,13 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from io import StringIO
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from bridge.errors import BridgeError
-from bridge.model import Held, PassRecord, from_ms, isoformat
+from bridge.model import Held, PassRecord, Slot, from_ms, isoformat
+
+if TYPE_CHECKING:
+    from bridge.cli.places import Places
 
 SHOWN = 50
 """Rows of a table that people read; ``--json`` has all."""
@@ -84,8 +87,8 @@ def visible(text: str) -> str:
     return printable(text)
 
 
-def show_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON object, in ASCII: no name in it can steer a terminal."""
+def show_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Print one JSON object or list, in ASCII: no name in it can steer a terminal."""
     say(json.dumps(value) + "\n")
 
 
@@ -158,11 +161,25 @@ def held_json(held: Iterable[Held]) -> list[dict[str, str]]:
     ]
 
 
-def print_held(held: Sequence[Held], now: datetime) -> None:
-    """Print the table of what is held; nothing where nothing is."""
-    rows = [(entry.id or "(no id)", entry.reason, since(entry.since_ms, now), entry.detail) for entry in held]
-    if rows:
-        table(f"Held ({len(rows)})", ("booking", "reason", "since", "detail"), rows, SHOWN)
+def slot_json(slot: Slot | None) -> dict[str, str | None]:
+    """Return a slot as the interface shows it."""
+    if slot is None:
+        return {"court": None, "start": None, "end": None}
+    return {"court": slot.court_id, "start": isoformat(slot.start), "end": isoformat(slot.end)}
+
+
+def print_held(held: Iterable[Held], places: Places, now: datetime) -> None:
+    """Print a table for each reason why bookings are held, the most frequent first; in each, the next comes first."""
+    groups: dict[str, list[Held]] = {}
+    for each in sorted(held, key=lambda each: str(each.slot and each.slot.start)):
+        groups.setdefault(each.reason, []).append(each)
+    columns = ("booking", "court", "when", "service", "since", "detail")
+    for reason, group in sorted(groups.items(), key=lambda item: -len(item[1])):
+        rows = [
+            (each.id or "(no id)", *places.cells(each.slot), each.service_id, since(each.since_ms, now), each.detail)
+            for each in group
+        ]
+        table(f"Held: {len(group)} × {reason}", columns, rows, SHOWN)
 
 
 def print_withheld(words: str, withheld: Sequence[str], advice: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from bridge.cli import output
 from bridge.cli.arguments import Options
+from bridge.cli.places import Places
 from bridge.config.loading import find_state
 from bridge.config.paths import is_there
 from bridge.errors import ConfigError, ExitStatus
@@ -102,17 +103,17 @@ class Status:
 
 def run(options: Options) -> ExitStatus:
     """Show the status; return 1 when something needs a person, 78 under a wrong configuration."""
-    status = _read(options)
+    status, places = _read(options)
     if options.json:
         output.show_json(status_json(status))
     else:
-        report(status)
+        report(status, places)
     return status.exit_status
 
 
-def _read(options: Options) -> Status:
+def _read(options: Options) -> tuple[Status, Places]:
     """Return what the state says, whatever is wrong with the configuration. Raises BridgeError where there is none."""
-    path, problems, identity, interval = options.find_config(), [], None, timedelta()
+    path, problems, config, identity, interval = options.find_config(), [], None, None, timedelta()
     try:
         config = options.load_config(require_secrets=False)
         state, identity, interval = config.sync.state, config.identity, config.sync.interval
@@ -123,7 +124,7 @@ def _read(options: Options) -> Status:
     with Ledger.snapshot(state, identity) as ledger:
         passes = ledger.passes(PASSES_KEPT)
         complete = next((each for each in passes if each.is_complete), None)
-        return Status(
+        status = Status(
             state,
             bookings=sum(known.is_bridged for known in ledger.known.values()),
             held=ledger.held(),
@@ -136,6 +137,7 @@ def _read(options: Options) -> Status:
             last_error=ledger.error,
             problems=problems,
         )
+        return status, Places.of(config, ledger)
 
 
 def _end(record: PassRecord) -> datetime:
@@ -194,7 +196,7 @@ def _instant(ms: int | None) -> str | None:
     return None if ms is None else isoformat(from_ms(ms))
 
 
-def report(status: Status) -> None:
+def report(status: Status, places: Places) -> None:
     """Tell the status, what is wrong first."""
     now = status.now
     for problem in status.problems:
@@ -214,7 +216,7 @@ def report(status: Status) -> None:
         output.line("No pass was ever complete.")
     elif not status.passes[0].is_complete:
         output.line(f"Last complete pass: {output.since(status.last_success_ms, now)}.")
-    output.print_held(status.held, now)
+    output.print_held(status.held, places, now)
     count = output.several(len(status.withheld), "delete")
     advice = "If they really are gone from Launch27, let them through: courtbridge approve"
     output.print_withheld(f"The last pass withheld {count}", status.withheld, advice)

@@ -60,7 +60,7 @@ class Situation:
         if not self.was_rejected(booking):
             return None
         reason = known.rejection.reason
-        return Held(booking.id, reason, rejection_detail(reason, booking.slot))
+        return Held(booking.id, reason, rejection_detail(reason, booking.slot), slot=booking.slot)
 
 
 def rejection_detail(reason: str, slot: Slot) -> str:
@@ -77,4 +77,4 @@ def overlap(booking: CourtBooking, blocker: str) -> Held:
     if blocker != FOREIGN:
         where = f"court {booking.slot.court_id} is taken from {isoformat(booking.slot.start)}"
         detail = f"{where} by booking {blocker}, which cannot move"
-    return Held(booking.id, Reason.OVERLAP, detail)
+    return Held(booking.id, Reason.OVERLAP, detail, slot=booking.slot)

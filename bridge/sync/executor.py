@@ -168,8 +168,8 @@ class _Run:
     async def _record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Stored]) -> None:
         if intents or outcomes:
             loop = asyncio.get_running_loop()
-            record = self._executor.ledger.record
-            await asyncio.shield(loop.run_in_executor(self._ledger_thread, record, intents, outcomes))
+            record, now_ms = self._executor.ledger.record, self._executor.now_ms()
+            await asyncio.shield(loop.run_in_executor(self._ledger_thread, record, intents, outcomes, now_ms))
 
     def _keep_only_recreating(self) -> None:
         wanted = self._recreating()

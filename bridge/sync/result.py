@@ -131,11 +131,12 @@ class Pass:
             booking = reading.desired.get(id_)
             if booking is None:
                 detail = f"Wingfield rejected its delete ({reason}); tried again in the next pass"
-                held[id_] = Held(id_, reason, detail)
+                held[id_] = Held(id_, reason, detail, slot=self.known[id_].last_slot)
             elif id_ not in held or reason != Reason.OVERLAP:
-                held[id_] = Held(id_, reason, rejection_detail(reason, booking.slot))
+                held[id_] = Held(id_, reason, rejection_detail(reason, booking.slot), slot=booking.slot)
         for id_ in self.silent:
-            held[id_] = Held(id_, Reason.NO_ANSWER, _NO_ANSWER)
+            slot = booking.slot if (booking := reading.desired.get(id_)) else self.known[id_].last_slot
+            held[id_] = Held(id_, Reason.NO_ANSWER, _NO_ANSWER, slot=slot)
         return [*reading.unreadable, *held.values()]
 
     @property

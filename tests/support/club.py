@@ -65,11 +65,11 @@ class DyingLedger(Ledger):
 
     club: Club
 
-    def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Stored]) -> None:
+    def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Stored], at_ms: int = 0) -> None:
         for write in intents:
             self.club.check_intent(write)
         with self.club.fuse.around():
-            super().record(intents, outcomes)
+            super().record(intents, outcomes, at_ms)
 
     def adopt(self, *args: Any) -> None:
         with self.club.fuse.around():
