@@ -19,6 +19,7 @@ _COMMANDS = {
     "check": "check configuration, credentials and courts; list every problem",
     "status": "show what is in sync, what is held and why, the last passes",
     "approve": "show the withheld deletes and, once confirmed, let exactly these through",
+    "notify": "send a test message through every configured channel",
     "courts": "show Wingfield's courts and Launch27's services, with [[courts]] to paste",
     "demo": "simulate both services on this computer, and run real passes between them",
 }
