@@ -75,6 +75,7 @@ class Reason(enum.StrEnum):
     AMBIGUOUS_COURT = "ambiguous_court"
     OVERLAP = "court_booking_overlap"
     NO_ANSWER = "no_answer"
+    DRIFT = "drift"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ _COMMANDS = {
     "approve": "show the withheld deletes and, once confirmed, let exactly these through",
     "day": "show the courts of a day: which bookings are on them, and how they stand",
     "history": "show what was written when and why, newest first",
+    "notify": "send a test message through every configured channel",
     "courts": "show Wingfield's courts and Launch27's services, with [[courts]] to paste",
     "demo": "simulate both services on this computer, and run real passes between them",
 }

@@ -23,6 +23,7 @@ from bridge.http.loop import run as run_loop
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
 from bridge.model import STOP_SECONDS, Write
+from bridge.notify.notifier import messenger
 from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator, withheld_advice
 from bridge.sync.result import PassResult
@@ -73,16 +74,20 @@ def _narrator(options: Options, stack: ExitStack) -> LogNarrator:
 async def run_pass(options: Options, config: Config, ledger: Ledger, narrator: LogNarrator) -> PassResult | None:
     """Return how the pass went; None when it had to be cut off after a signal."""
     stop = asyncio.Event()
-    async with connected(config) as services:
+    async with connected(config) as services, messenger(config, ledger) as messages:
         synchronizer = Synchronizer(config, services, ledger, narrator, clock=lambda: datetime.now(UTC), stop=stop)
         task = asyncio.create_task(
             synchronizer.run_pass(allow_mass_delete=options.allow_mass_delete, dry_run=options.dry_run)
         )
         _on_signals(stop, services, task)
         try:
-            return await task
+            result = await task
         except asyncio.CancelledError:
             return None
+        if messages is not None and not options.dry_run and not stop.is_set():
+            messages.pass_finished(result)
+            await messages.drain()
+        return result
 
 
 def _on_signals(stop: asyncio.Event, services: Clients, task: asyncio.Task[PassResult]) -> None:

@@ -107,6 +107,16 @@ class MappingConfig(Table):
     service_minutes: dict[values.ServiceId, values.Minutes] = {}
 
 
+class NotifyConfig(Table):
+    """Where trouble is told, and how long it must have lasted; all addresses are secrets."""
+
+    heartbeat_url: values.SecretUrl | None = None
+    webhook_url: values.SecretUrl | None = None
+    apprise_url: Secret | None = None
+    after: values.Window = timedelta(minutes=10)
+    remind: values.Interval = timedelta(days=1)
+
+
 class CourtRule(Table):
     """One ``[[courts]]`` block: every condition given must hold; a list holds with any of its values."""
 
@@ -127,6 +137,7 @@ class Tables(Table):
     sync: SyncConfig
     mapping: MappingConfig = MappingConfig()
     courts: Annotated[tuple[CourtRule, ...], Field(strict=False)] = ()
+    notify: NotifyConfig | None = None
 
 
 TABLES: Mapping[tuple[str, ...], type[Table]] = {
@@ -137,6 +148,7 @@ TABLES: Mapping[tuple[str, ...], type[Table]] = {
     ("sync",): SyncConfig,
     ("mapping",): MappingConfig,
     ("courts",): CourtRule,
+    ("notify",): NotifyConfig,
 }
 """What may stand under each header."""
 

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from bridge.config.paths import file_named
 from bridge.config.problems import Reading, Wrong, has_control_character, shown
+from bridge.config.secrets import Secret
 from bridge.model import usable_address
 
 _OF_THE_EXAMPLE = frozenset({"acme.launch27.com", "acme-sandbox.l27.co"})
@@ -144,6 +145,13 @@ Url: TypeAlias = Annotated[
     require(lambda url: urlsplit(url).port != 0, "{} has a port that does not exist; leave it out or write 1 to 65535"),
     require(_keeps_secrets, "{} would send secrets unencrypted; write https://"),
     AfterValidator(lambda url: url.rstrip("/")),
+]
+SecretUrl: TypeAlias = Annotated[
+    Secret,
+    require(
+        lambda url: not url.reveal() or (_is_of_a_service(url.reveal()) and _keeps_secrets(url.reveal())),
+        "the value is not a valid address; write one like https://host/path",
+    ),
 ]
 Launch27Url: TypeAlias = Annotated[
     Url,

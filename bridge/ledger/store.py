@@ -234,6 +234,11 @@ class Ledger:
         return self._meta().get("error", "")
 
     @property
+    def troubles(self) -> str:
+        """What people were told of trouble that lasts; "" for a new state."""
+        return self._meta().get("troubles", "")
+
+    @property
     def is_adopted(self) -> bool:
         """Whether Wingfield's list was taken over once, so that the ledger knows all that is there."""
         return "adopted" in self._meta()
@@ -293,6 +298,11 @@ class Ledger:
         with self._transaction():
             self._store(entries, happened)
         self._believe(entries)
+
+    def remember_troubles(self, troubles: str) -> None:
+        """Store what people were told of trouble that lasts."""
+        with self._transaction() as execute:
+            execute("INSERT OR REPLACE INTO meta VALUES ('troubles', ?)", (troubles,))
 
     def approve(self, ids: Iterable[str], at_ms: int) -> None:
         """Note that a person lets these deletes through; a pass of this process or another takes it."""

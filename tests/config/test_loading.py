@@ -39,8 +39,9 @@ Load: TypeAlias = Callable[..., Config]
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 PASSWORD, TOKEN, EMAIL = "hunter2-is-secret", "tok_ext_v1_is_secret", "club@example.com"
 DESK = "desk@example.com"
-PRIVATE = (PASSWORD, TOKEN, EMAIL, DESK)
-ENVIRON = {"LAUNCH27_PASSWORD": PASSWORD}
+PRIVATE = (PASSWORD, TOKEN, EMAIL, DESK, "hook-is-secret")
+HOOK = "https://example.com/hook-is-secret"
+ENVIRON = {"LAUNCH27_PASSWORD": PASSWORD, "THE_HOOK": HOOK}
 COURT = "79ae2927-a9bc-46ed-8f9e-079af32b7616"
 
 FULL: Document = tomllib.loads(f"""
@@ -75,6 +76,12 @@ participant_fields = ["players", "guests"]
 fallback_email = "{DESK}"
 id_prefix = "club-"
 service_minutes = {{"7" = 90}}
+[notify]
+heartbeat_url_env = "THE_HOOK"
+webhook_url_env = "THE_HOOK"
+apprise_url_env = "THE_HOOK"
+after = "5m"
+remind = "2d"
 [[courts]]
 name = "Court 1"
 court_id = "{COURT}"
@@ -211,7 +218,8 @@ def test_the_example_loads_with_the_defaults_of_the_models_as_it_stands_and_with
     assert plain.launch27 == Launch27Config(base_url=plain.launch27.base_url, accounts=plain.launch27.accounts)
     switched = re.sub("^# (?=page_s|reads|read_b|concurr|delete_w|state|id_prefix)", "", text, flags=re.MULTILINE)
     assert load_config(write(folder, switched), ENVIRON) == plain
-    assert not [key for keys in module._KEYS.values() for key in keys if key not in text]
+    known = {key for keys in module._KEYS.values() for key in keys if not re.search("_url_(env|file)$", key)}
+    assert not [key for key in known if key not in text]
 
 
 def test_every_key_arrives_where_it_belongs(load: Load, folder: Path) -> None:
@@ -230,6 +238,8 @@ def test_every_key_arrives_where_it_belongs(load: Load, folder: Path) -> None:
     }
     expected["sync"] |= {**lengths, "state": folder / "state/ledger.db"}
     expected["mapping"] |= {"participant_fields": ("players", "guests"), "service_minutes": {7: 90}}
+    urls = dict.fromkeys(("heartbeat_url", "webhook_url", "apprise_url"), Secret(HOOK))
+    expected["notify"] = {**urls, "after": timedelta(minutes=5), "remind": timedelta(days=2)}
     expected["courts"] = tuple(
         {key: frozenset(value) if key.endswith("_ids") else value for key, value in rule.items()}
         for rule in expected["courts"]
@@ -246,6 +256,8 @@ def test_the_damaged_documents_below_begin_with_every_key_there_is() -> None:
     given = {tuple(step for step in steps if isinstance(step, str)) for steps in keys_of(FULL)}
     secrets: set[tuple[str, ...]] = {("wingfield", "token"), ("wingfield", "token_env")}
     secrets |= {("launch27", "accounts", "password"), ("launch27", "accounts", "password_file")}
+    urls = ("heartbeat_url", "webhook_url", "apprise_url")
+    secrets |= {("notify", url + form) for url in urls for form in ("", "_file")}
     assert known - given == secrets
 
 
