@@ -47,6 +47,7 @@ class Options(argparse.Namespace):
     dry_run: bool
     allow_mass_delete: bool
     facility: str | None = None
+    rehearse: str | None = None
     yes: bool = False
 
     def find_config(self) -> Path:
@@ -93,8 +94,11 @@ def _parser() -> argparse.ArgumentParser:
     for name, what in _COMMANDS.items():
         command = commands.add_parser(name, help=what, description=what, allow_abbrev=False)
         _add_common(command)
-        if name == "approve":
+        if name in {"approve", "check"}:
             command.add_argument("--yes", action="store_true", help="do not ask")
+        if name == "check":
+            tries = "try Wingfield's rules on this court, 400 days ahead, and remove everything again"
+            command.add_argument("--rehearse", metavar="COURT_ID", help=tries)
         if name == "courts":
             command.add_argument("--facility", metavar="ID", help="show all courts of this facility")
     return parser
