@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 
 from bridge.cli import output
@@ -21,7 +20,11 @@ def run(options: Options) -> ExitStatus:
         rows = [(id_, *places.cells(known[id_].last_slot if id_ in known else None)) for id_ in withheld]
     if not options.json:
         _show(rows)
-    approved = withheld if withheld and (options.yes or _is_confirmed(len(withheld))) else ()
+    approved = (
+        withheld
+        if withheld and (options.yes or output.is_confirmed(f"Let {output.several(len(withheld), 'delete')} through?"))
+        else ()
+    )
     if approved:
         with Ledger.open(config.sync.state, config.identity) as ledger:
             ledger.approve(approved, to_ms(datetime.now(UTC)))
@@ -39,12 +42,3 @@ def _show(rows: list[tuple[str, str, str]]) -> None:
         output.table(f"Withheld deletes ({len(rows)})", ("booking", "court", "when"), rows)
     else:
         output.line("No delete is withheld.")
-
-
-def _is_confirmed(count: int) -> bool:
-    """Ask the person at the terminal; nobody there says no."""
-    if sys.stdin is None or not sys.stdin.isatty() or sys.stderr is None:
-        return False
-    sys.stderr.write(f"Let {output.several(count, 'delete')} through? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}

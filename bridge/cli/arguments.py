@@ -52,6 +52,7 @@ class Options(argparse.Namespace):
     dry_run: bool
     allow_mass_delete: bool
     facility: str | None = None
+    rehearse: str | None = None
     yes: bool = False
     id: str | None = None
     limit: int = 50
@@ -101,13 +102,16 @@ def _parser() -> argparse.ArgumentParser:
     for name, what in _COMMANDS.items():
         command = commands.add_parser(name, help=what, description=what, allow_abbrev=False)
         _add_common(command)
-        if name == "approve":
+        if name in {"approve", "check"}:
             command.add_argument("--yes", action="store_true", help="do not ask")
         if name == "day":
             command.add_argument("day", nargs="?", type=_day, metavar="YYYY-MM-DD", help="another day than today")
         if name == "history":
             command.add_argument("id", nargs="?", metavar="ID", help="only this booking")
             command.add_argument("--limit", type=int, metavar="N", default=50, help="show so many (50)")
+        if name == "check":
+            tries = "try Wingfield's rules on this court, 400 days ahead, and remove everything again"
+            command.add_argument("--rehearse", metavar="COURT_ID", help=tries)
         if name == "courts":
             command.add_argument("--facility", metavar="ID", help="show all courts of this facility")
     return parser

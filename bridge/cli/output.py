@@ -115,6 +115,15 @@ def say(text: str) -> None:
             raise BridgeError(message) from None
 
 
+def is_confirmed(question: str) -> bool:
+    """Ask the person at the terminal; nobody there says no."""
+    if sys.stdin is None or not sys.stdin.isatty() or sys.stderr is None:
+        return False
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
 def abandon(stream: TextIO) -> None:
     """Let what is still buffered for ``stream`` go nowhere, so that ending does not fail over it."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
