@@ -13,10 +13,10 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[2]
 BASE = os.environ.get("COURTBRIDGE_TEST_BASE", "localhost/debian:12-python")
-"""Any image of Debian 12. Where no registry can be reached, one is made by
-``debootstrap --include=ca-certificates,python3,python3-venv bookworm base && tar -C base -c . | podman import - NAME``."""
+"""Any image of Debian 12. Where no registry can be reached, debootstrap makes one:
+``debootstrap --include=ca-certificates,python3,python3-venv bookworm base; tar -C base -c . | podman import - NAME``."""
 IMAGE = "localhost/courtbridge:under-test"
-_OF_THIS_MACHINE = ["/etc/ssl/certs", "/etc/pip.conf", "/opt/wheels", "/opt/pypi", "/opt/pypi-more"]
+_OF_THIS_MACHINE = ["/etc/ssl/certs", "/etc/pip.conf"]
 """How this machine reaches its package index: needed while building only."""
 _MODEST = """
 [containers]
@@ -24,6 +24,11 @@ default_ulimits = ["nofile=1024:1024", "nproc=500:500"]
 [engine]
 runtime = "runc"
 """
+
+
+def mounts() -> list[str]:
+    """Return the options that let a container reach the package index as this machine does."""
+    return [f"--volume={path}:{path}:ro" for path in _OF_THIS_MACHINE if Path(path).exists()]
 
 
 class Podman:
@@ -56,8 +61,7 @@ class Podman:
 
     def build(self) -> None:
         """Build the bridge's image."""
-        mounts = [f"--volume={path}:{path}:ro" for path in _OF_THIS_MACHINE if Path(path).exists()]
-        options = ["--format=docker", "--network=host", f"--build-arg=BASE={BASE}", *mounts]
+        options = ["--format=docker", "--network=host", f"--build-arg=BASE={BASE}", *mounts()]
         self.call("build", *options, "-t", IMAGE, "-f", "deploy/Containerfile", ".")
 
     def inspect(self, image: str) -> dict[str, Any]:
