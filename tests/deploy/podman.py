@@ -14,7 +14,7 @@ import pytest
 CHECKOUT = Path(__file__).parents[2]
 BASE = os.environ.get("COURTBRIDGE_TEST_BASE", "localhost/debian:12-python")
 """Any image of Debian 12. Where no registry can be reached, debootstrap makes one:
-``debootstrap --include=ca-certificates,python3,python3-venv bookworm base; tar -C base -c . | podman import - NAME``."""
+``debootstrap --include=ca-certificates,python3-venv bookworm base; tar -C base -c . | podman import - NAME``."""
 IMAGE = "localhost/courtbridge:under-test"
 _OF_THIS_MACHINE = ["/etc/ssl/certs", "/etc/pip.conf"]
 """How this machine reaches its package index: needed while building only."""
