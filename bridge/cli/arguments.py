@@ -19,6 +19,7 @@ _COMMANDS = {
     "check": "check configuration, credentials and courts; list every problem",
     "status": "show what is in sync, what is held and why, the last passes",
     "approve": "show the withheld deletes and, once confirmed, let exactly these through",
+    "connect": "claim a club's connect token, so that its courts may be written",
     "courts": "show Wingfield's courts and Launch27's services, with [[courts]] to paste",
     "demo": "simulate both services on this computer, and run real passes between them",
 }
@@ -48,6 +49,7 @@ class Options(argparse.Namespace):
     allow_mass_delete: bool
     facility: str | None = None
     yes: bool = False
+    token: str = ""
 
     def find_config(self) -> Path:
         """Return the configuration file. Raises ConfigError where there is none."""
@@ -95,6 +97,8 @@ def _parser() -> argparse.ArgumentParser:
         _add_common(command)
         if name == "approve":
             command.add_argument("--yes", action="store_true", help="do not ask")
+        if name == "connect":
+            command.add_argument("token", metavar="TOKEN", help="the connect token that the club gave you")
         if name == "courts":
             command.add_argument("--facility", metavar="ID", help="show all courts of this facility")
     return parser
