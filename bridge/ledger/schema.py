@@ -7,7 +7,7 @@ cycles      the old places of a cycle of moves, while one of it is temporarily d
 held        what is held, and since when
 accounts    watermarks
 passes      the last passes with their counts
-meta        whose state this is
+meta        whose state this is, and what is remembered from pass to pass, as JSON
 """
 
 from __future__ import annotations

@@ -214,22 +214,26 @@ class Ledger:
         rows = self._rows(f"SELECT {_COUNTS} FROM passes ORDER BY id DESC LIMIT ?", (limit,))  # noqa: S608
         return [_pass_record(list(row)) for row in rows]
 
-    @property
-    def memory(self) -> str:
-        """What the last pass believed of the Launch27 account; "" for a new state."""
-        return self._meta().get("memory", "")
+    def recall(self, name: str) -> str:
+        """Return what was remembered under ``name`` ("memory" is the last pass's); "" for nothing."""
+        return "".join(value for (value,) in self._rows("SELECT value FROM meta WHERE name = ?", (name,)))
 
     @property
     def error(self) -> str:
         """What kept the last pass from its end, in a sentence; "" where nothing did."""
-        return self._meta().get("error", "")
+        return self.recall("error")
 
     @property
     def is_adopted(self) -> bool:
         """Whether Wingfield's list was taken over once, so that the ledger knows all that is there."""
-        return "adopted" in self._meta()
+        return bool(self.recall("adopted"))
 
     # --- writing ---
+
+    def remember(self, name: str, text: str) -> None:
+        """Keep a text under ``name``."""
+        with self._transaction() as execute:
+            execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, text))
 
     def adopt(self, bookings: Iterable[Stored]) -> None:
         """Take over what Wingfield has, as acknowledged and as if just sent."""
