@@ -71,7 +71,7 @@ class Directory:
 
 
 def _unread(before: L, error: ServiceError, now_ms: int) -> L:
-    """Return the same list, to be read again soon, or in an hour after a definite no.
+    """Return the same list, to be read again in five minutes, or in an hour after a definite no.
 
     Raises the error where there is nothing to go on with: as Unavailable, since the pass does not get to its end.
     """
@@ -81,5 +81,5 @@ def _unread(before: L, error: ServiceError, now_ms: int) -> L:
     if error.kind != before.trouble:
         what = type(before).__name__.lower()
         get_logger().warning(f"{what}_unread", error=str(error), detail=f"the last known {what} count")
-    wait_ms = HOUR_MS if is_definite else MINUTE_MS
+    wait_ms = HOUR_MS if is_definite else 5 * MINUTE_MS
     return before.model_copy(update={"due_ms": now_ms + wait_ms, "trouble": error.kind})

@@ -21,7 +21,7 @@ class Mappings(Hourly):
     def heard(self, mappings: Iterable[CourtMapping], now_ms: int) -> Mappings:
         """Return what is believed after all were read: that all are gone, only a minute after it was first said."""
         courts = {each.external_court_id: each.court_id for each in mappings}
-        doubted_ms = self.doubted_ms or now_ms
-        if self.courts and not courts and 0 <= now_ms - doubted_ms < MINUTE_MS:
+        doubted_ms = self.doubted_ms if 0 < self.doubted_ms <= now_ms else now_ms
+        if self.courts and not courts and now_ms - doubted_ms < MINUTE_MS:
             return Mappings(due_ms=now_ms + MINUTE_MS, courts=self.courts, doubted_ms=doubted_ms)
         return Mappings(due_ms=now_ms + HOUR_MS, courts=courts)

@@ -20,7 +20,7 @@ class Relations(Hourly):
     are named by address until the list explains it, one of them being gone from it, or for a day.
     """
 
-    key: str = ""
+    key: str = Field("", repr=False)
     users: dict[str, str] = Field({}, repr=False)
     denied: tuple[tuple[int, frozenset[str]], ...] = ()
 
