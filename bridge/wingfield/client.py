@@ -146,8 +146,8 @@ class Wingfield:
         """
         seen: set[str] = set()
         total = 0
-        read, route = partial(wire.read_listed, id_prefix=self._id_prefix), "/court-bookings"
-        async for page, total in self._pages(self._service + route, route, read):  # noqa: B007
+        read = partial(wire.read_listed, id_prefix=self._id_prefix)
+        async for page, total in self._pages("/court-bookings", read):  # noqa: B007
             seen.update(each.key for each in page)
             if page:
                 yield [each.stored for each in page]
@@ -172,17 +172,15 @@ class Wingfield:
     async def facility_courts(self, id: str) -> list[Court]:  # noqa: A002  # Wingfield's word
         """Return all of a facility's courts; raises NotFound. Source: Wingfield, List a facility's courts."""
         path = f"/api/v1/facilities/{quote(id, safe='')}/courts"
-        return await self._all(path, "/facilities/{id}/courts", Page[Court])
+        return await self._all("/facilities/{id}/courts", Page[Court], path)
 
     async def court_mappings(self) -> list[CourtMapping]:
         """Return all court mappings. Source: Wingfield, List court mappings."""
-        route = "/court-mappings"
-        return await self._all(self._service + route, route, Page[CourtMapping])
+        return await self._all("/court-mappings", Page[CourtMapping])
 
     async def user_relations(self) -> list[UserRelation]:
         """Return the relations of all users who accepted us. Source: Wingfield, List user relations."""
-        route = "/user-relations"
-        return await self._all(self._service + route, route, Page[UserRelation], status="ACCEPTED")
+        return await self._all("/user-relations", Page[UserRelation], status="ACCEPTED")
 
     async def claim(self, token: str, organization: str) -> wire.Claim:
         """Claim a club's connect token; we know the club as ``organization``.
@@ -194,7 +192,7 @@ class Wingfield:
         call = Call("POST", self._service + route, route, json=body, bearer=self._token)
         return await self.http.request(call, lambda response: _read(response, wire.Claim))
 
-    async def _all(self, path: str, route: str, shape: type[Page[W]], **params: str) -> list[W]:
+    async def _all(self, route: str, shape: type[Page[W]], path: str | None = None, **params: str) -> list[W]:
         """Return all items of a list, each once; raises Unavailable where that is fewer than it says."""
 
         def read(body: bytes) -> tuple[list[W], int]:
@@ -202,7 +200,7 @@ class Wingfield:
             return page.items, page.total_count
 
         found, total = dict[W, None](), 0
-        async for page, total in self._pages(path, route, read, **params):  # noqa: B007
+        async for page, total in self._pages(route, read, path, **params):  # noqa: B007
             found.update(dict.fromkeys(page))
         if len(found) < total:
             words = f"listed {len(found)} of {total} at {route}; the list changed meanwhile"
@@ -210,9 +208,12 @@ class Wingfield:
         return list(found)
 
     async def _pages(
-        self, path: str, route: str, read: Callable[[bytes], tuple[list[T], int]], **params: str
+        self, route: str, read: Callable[[bytes], tuple[list[T], int]], path: str | None = None, **params: str
     ) -> AsyncGenerator[tuple[list[T], int], None]:
-        """Yield the pages of a list, each with the ``totalCount``, up to that or to an empty page."""
+        """Yield the pages of a list, each with the ``totalCount``, up to that or to an empty page.
+
+        Without a ``path`` it is the external service's own.
+        """
 
         def check(response: Response) -> tuple[list[T], int]:
             _expect_success(response)
@@ -220,7 +221,7 @@ class Wingfield:
 
         offset = 0
         for _ in range(MOST_PAGES):
-            call = self._get(path, route, {**params, "limit": PAGE_SIZE, "offset": offset})
+            call = self._get(path or self._service + route, route, {**params, "limit": PAGE_SIZE, "offset": offset})
             page, total = await self.http.request(call, check)
             yield page, total
             offset += len(page)

@@ -69,9 +69,7 @@ class WireBooking(Wire):
 class Court(Wire):
     """A court of a facility; ``external_court_id`` and its name are the mapping's, None without one.
 
-    ``system_installed`` is whether there is a camera, None where that is not said.
-
-    Source: Wingfield, Get court.
+    ``system_installed`` is whether there is a camera, None where that is not said. Source: Wingfield, Get court.
     """
 
     id: _Id
@@ -190,9 +188,8 @@ def put_body(write: Write, slot: Slot) -> dict[str, object]:
         "startDate": isoformat(slot.start),
         "endDate": isoformat(slot.end),
         "externalUpdatedAt": isoformat(from_ms(write.version_ms)),
-        "participants": [_participant(each) for each in write.participants],
+        "participants": [
+            {"userId": name.removeprefix(USER)} if name.startswith(USER) else {"email": name}
+            for name in write.participants
+        ],
     }
-
-
-def _participant(name: str) -> dict[str, str]:
-    return {"userId": name.removeprefix(USER)} if name.startswith(USER) else {"email": name}
