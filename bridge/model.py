@@ -108,8 +108,9 @@ def fingerprint(slot: Slot, participants: Iterable[str]) -> bytes:
 class CourtBooking:
     """What Wingfield should have for one Launch27 booking.
 
-    ``id`` is the Launch27 id; ``participants`` are one to four e-mail addresses;
-    ``source_updated_at`` is the source's modification time in UTC, where it has one.
+    ``id`` is the Launch27 id; ``participants`` are one to four e-mail addresses or users ("user:" and the id);
+    ``source_updated_at`` is the source's modification time in UTC, where it has one. ``addresses`` is what they
+    are without users, for when Wingfield denies one; empty where no user is named.
     """
 
     id: str
@@ -117,6 +118,7 @@ class CourtBooking:
     participants: tuple[str, ...] = field(repr=False)
     source_updated_at: datetime | None
     fingerprint: bytes
+    addresses: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +146,8 @@ class Stored:
     """One state of a booking in Wingfield: as it was read there, or as a lost write may have left it.
 
     ``id`` is the Launch27 id, "" for a court booking whose key is not ours. Nothing is there when ``slot`` is
-    None; ``fingerprint`` is then ``ABSENT``. ``participants`` are e-mail addresses in lower case, in
-    Wingfield's order; None where they are not known, or where one is named without an address. ``why`` is that of
+    None; ``fingerprint`` is then ``ABSENT``. ``participants`` are named as in a ``CourtBooking``, in Wingfield's
+    order, by both names where there are two (with a space between); None where they are not known. ``why`` is that of
     the lost write.
     """
 
@@ -160,7 +162,8 @@ class Stored:
         """Whether it has this content, in whatever order the participants are named."""
         if self.participants is None or self.slot != slot:
             return False
-        return sorted(self.participants) == sorted(participants)
+        found, wanted = [each.split() for each in self.participants], set(participants)
+        return len(found) == len(wanted) and all(any(each in names for names in found) for each in wanted)
 
 
 @dataclass(frozen=True, slots=True)

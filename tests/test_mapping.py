@@ -242,14 +242,14 @@ def test_a_booking_that_no_rule_matches_has_no_court(services: list[Any]) -> Non
 def test_two_courts_are_ambiguous_and_both_are_named() -> None:
     found = held(mapper().map(booking(services=[{"id": 3}, {"id": 1}, {"id": 99}])))
     assert found.reason == "ambiguous_court"
-    assert found.detail == ("the rules give it 2 courts: Court 1 (court-1), Court 2 (court-2) (it has services 1, 3)")
+    assert found.detail == ("it would go to 2 courts: Court 1 (court-1), Court 2 (court-2) (it has services 1, 3)")
 
 
 def test_two_courts_by_place_are_ambiguous_without_services() -> None:
     rules = mapper(*(rule(f"court-{n}", location_ids=frozenset({9})) for n in (1, 2)))
     place = {"id": 9}
     assert held(rules.map(booking(location=place, services=[]))).detail == (
-        "the rules give it 2 courts: court-1, court-2 (it has no services)"
+        "it would go to 2 courts: court-1, court-2 (it has no services)"
     )
     assert held(rules.map(booking(location=place))).detail.endswith("(it has services 1)")
 

@@ -104,7 +104,9 @@ def test_a_fingerprint_does_not_depend_on_the_zone_an_instant_is_written_in() ->
         pytest.param(slot(), ("a@b.co", "a@b.co"), False, id="one twice"),
         pytest.param(slot(10), ("a@b.co", "c@d.co"), False, id="another time"),
         pytest.param(slot(court=2), ("a@b.co", "c@d.co"), False, id="another court"),
-        pytest.param(slot(), None, False, id="a participant without an address"),
+        pytest.param(slot(), ("c@d.co", "user:7 a@b.co"), True, id="one by both names"),
+        pytest.param(slot(), ("c@d.co", "user:7"), False, id="one by another name"),
+        pytest.param(slot(), None, False, id="a participant without a name"),
     ],
 )
 def test_content_is_the_same_whatever_the_order_of_its_participants(

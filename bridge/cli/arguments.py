@@ -24,6 +24,7 @@ _COMMANDS = {
     "day": "show the courts of a day: which bookings are on them, and how they stand",
     "history": "show what was written when and why, newest first",
     "notify": "send a test message through every configured channel",
+    "connect": "claim a club's connect token, so that its courts may be written",
     "courts": "show Wingfield's courts and Launch27's services, with [[courts]] to paste",
     "demo": "simulate both services on this computer, and run real passes between them",
 }
@@ -57,6 +58,7 @@ class Options(argparse.Namespace):
     id: str | None = None
     limit: int = 50
     day: date | None = None
+    token: str = ""
 
     def find_config(self) -> Path:
         """Return the configuration file. Raises ConfigError where there is none."""
@@ -112,6 +114,8 @@ def _parser() -> argparse.ArgumentParser:
         if name == "check":
             tries = "try Wingfield's rules on this court, 400 days ahead, and remove everything again"
             command.add_argument("--rehearse", metavar="COURT_ID", help=tries)
+        if name == "connect":
+            command.add_argument("token", metavar="TOKEN", help="the connect token that the club gave you")
         if name == "courts":
             command.add_argument("--facility", metavar="ID", help="show all courts of this facility")
     return parser

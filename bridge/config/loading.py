@@ -167,8 +167,9 @@ class _Examination(Reading):
                 self.found(location, f"is the address of {other} too; keep one of them")
 
     def check_courts(self) -> None:
-        """See that there are rules, each with a condition, and no two with the same."""
-        if self.document.get("courts", []) == [] and ("courts",) not in self.meant.values():
+        """See that there are rules or Wingfield's mappings; each rule with a condition, and no two with the same."""
+        is_mapped = _at(self.document, ("wingfield", "court_mappings")) is not None
+        if not is_mapped and self.document.get("courts", []) == [] and ("courts",) not in self.meant.values():
             problem = "there is no [[courts]] rule, so nothing would be bridged"
             self.found(("courts",), f'{problem}; "courtbridge courts" prints blocks to paste')
         concerned = [self.meant.get(location, location) for location in self.problems]

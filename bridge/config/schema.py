@@ -64,6 +64,11 @@ class Launch27Config(Table):
         """The host in lower case, with its port where that is not the scheme's own."""
         return _host(self.base_url)
 
+    @property
+    def tenant(self) -> str:
+        """The account's name, the first label of its host. Source: Launch27, Introduction."""
+        return (urlsplit(self.base_url).hostname or "").partition(".")[0]
+
 
 class WingfieldConfig(Table):
     """Where court bookings are written, and as which external service."""
@@ -72,6 +77,8 @@ class WingfieldConfig(Table):
     external_service_id: Annotated[str, values.uuid("copy the one that came with the token"), AfterValidator(str.lower)]
     token: Secret
     concurrency: Annotated[int, values.between(1, 64)] = 8
+    connected_users: bool = False
+    court_mappings: values.CourtMappings | None = None
 
     @property
     def host(self) -> str:
@@ -201,4 +208,6 @@ def mapping_fingerprint(config: Config) -> str:
         "mapping": config.mapping.model_dump(),
         "courts": sorted(map(json.dumps, rules)),
     }
+    if wingfield.connected_users or wingfield.court_mappings:  # else it is what older versions stored
+        content = {**content, "names": [wingfield.connected_users, wingfield.court_mappings]}
     return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()

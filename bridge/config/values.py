@@ -114,6 +114,13 @@ ServiceId: TypeAlias = Annotated[int, BeforeValidator(_service_id)]
 Minutes: TypeAlias = Annotated[int, between(1, 1440)]
 Name: TypeAlias = Annotated[str, require(str.strip, "is empty; fill it in or leave it out")]
 Names: TypeAlias = Annotated[tuple[Name, ...], Field(strict=False)]
+CourtMappings: TypeAlias = Annotated[
+    str,
+    require(
+        re.compile(r"service|location|team|field:.*\S.*").fullmatch,
+        '{} is none of "service", "location", "team", and "field:" with the name of a custom field',
+    ),
+]
 TimeZone: TypeAlias = Annotated[str, AfterValidator(_zone)]
 StateFile: TypeAlias = Annotated[Path, BeforeValidator(_state_file)]
 # Ten years on both sides is more than any club plans, and no sum of dates overflows.

@@ -9,7 +9,7 @@ accounts    watermarks
 passes      the last passes with their counts
 approvals   deletes that a person let through, until a pass takes them
 history     what happened to each booking, and why
-meta        whose state this is
+meta        whose state this is, and what is remembered from pass to pass, as JSON
 """
 
 from __future__ import annotations

@@ -223,27 +223,26 @@ class Ledger:
         with translated(self._source):
             return history.newest(self._connection, limit, id_)
 
-    @property
-    def memory(self) -> str:
-        """What the last pass believed of the Launch27 account; "" for a new state."""
-        return self._meta().get("memory", "")
+    def recall(self, name: str) -> str:
+        """Return what was remembered under ``name`` ("memory" is the last pass's); "" for nothing."""
+        return "".join(value for (value,) in self._rows("SELECT value FROM meta WHERE name = ?", (name,)))
 
     @property
     def error(self) -> str:
         """What kept the last pass from its end, in a sentence; "" where nothing did."""
-        return self._meta().get("error", "")
-
-    @property
-    def troubles(self) -> str:
-        """What people were told of trouble that lasts; "" for a new state."""
-        return self._meta().get("troubles", "")
+        return self.recall("error")
 
     @property
     def is_adopted(self) -> bool:
         """Whether Wingfield's list was taken over once, so that the ledger knows all that is there."""
-        return "adopted" in self._meta()
+        return bool(self.recall("adopted"))
 
     # --- writing ---
+
+    def remember(self, name: str, text: str) -> None:
+        """Keep a text under ``name``."""
+        with self._transaction() as execute:
+            execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, text))
 
     def adopt(self, bookings: Iterable[Stored], at_ms: int = 0) -> None:
         """Take over what Wingfield has, as acknowledged and as if just sent; ``at_ms`` is now, for the history."""
@@ -298,11 +297,6 @@ class Ledger:
         with self._transaction():
             self._store(entries, happened)
         self._believe(entries)
-
-    def remember_troubles(self, troubles: str) -> None:
-        """Store what people were told of trouble that lasts."""
-        with self._transaction() as execute:
-            execute("INSERT OR REPLACE INTO meta VALUES ('troubles', ?)", (troubles,))
 
     def approve(self, ids: Iterable[str], at_ms: int) -> None:
         """Note that a person lets these deletes through; a pass of this process or another takes it."""

@@ -81,7 +81,7 @@ class Pass:
     changes with what is recorded. ``failed`` has, by booking, the requests that got no answer. ``planned`` are the
     writes of the first plan. ``objection`` says why deletes are withheld; ``not_asked`` counts the bookings for
     whose look-up there was no time. ``waiting`` are those of a mass change that is not believed yet, ``approved``
-    those whose delete a person has let through.
+    those whose delete a person has let through. ``denied`` are the users of bookings whose users Wingfield denied.
     """
 
     now_ms: int
@@ -101,6 +101,7 @@ class Pass:
     bridged: int = 0
     waiting: set[str] = field(default_factory=set)
     approved: tuple[str, ...] = ()
+    denied: set[frozenset[str]] = field(default_factory=set)
     has_wingfield_answered: bool = False
     forgotten: set[str] = field(default_factory=set)
     not_asked: int = 0

@@ -61,6 +61,7 @@ base_url = "https://dev.wingfield.systems"
 external_service_id = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
 token_file = "wingfield-token"
 concurrency = 4
+connected_users = true
 [sync]
 interval = "30s"
 past = "2d"
@@ -258,7 +259,20 @@ def test_the_damaged_documents_below_begin_with_every_key_there_is() -> None:
     secrets |= {("launch27", "accounts", "password"), ("launch27", "accounts", "password_file")}
     urls = ("heartbeat_url", "webhook_url", "apprise_url")
     secrets |= {("notify", url + form) for url in urls for form in ("", "_file")}
-    assert known - given == secrets
+    assert known - given == secrets | {("wingfield", "court_mappings")}
+
+
+@pytest.mark.parametrize("by", ["service", "location", "team", "field:court", "field: Platz Nr."])
+def test_courts_mapped_in_wingfield_need_no_rules(load: Load, by: str) -> None:
+    document = with_value(("wingfield", "court_mappings"), by)
+    del document["courts"]
+    assert (load(document).wingfield.court_mappings, load(document).courts) == (by, ())
+
+
+@pytest.mark.parametrize("by", ["", "services", "field", "field:", "field: ", "Service"])
+def test_courts_are_mapped_by_something_a_booking_has(load: Load, by: str) -> None:
+    with pytest.raises(ConfigError, match=r'wingfield\.court_mappings: .* is none of "service"'):
+        load(with_value(("wingfield", "court_mappings"), by))
 
 
 @pytest.mark.parametrize(
@@ -783,7 +797,10 @@ def test_neither_the_order_of_rules_nor_a_secret_changes_the_fingerprint(load: L
 def test_the_fingerprint_stays_from_one_version_of_the_bridge_to_the_next(load: Load) -> None:
     config = load()
     launch27 = config.launch27.model_copy(update={"base_url": "https://acme.launch27.com/latest"})
-    assert mapping_fingerprint(config.model_copy(update={"launch27": launch27})) == "fcc6cf5a1f02483f"
+    wingfield = config.wingfield.model_copy(update={"connected_users": False})
+    both = {"launch27": launch27, "wingfield": wingfield}
+    assert mapping_fingerprint(config.model_copy(update=both)) == "fcc6cf5a1f02483f"
+    assert mapping_fingerprint(config.model_copy(update={"launch27": launch27})) != "fcc6cf5a1f02483f"
 
 
 PLACES, WRITTEN = tuple(keys_of(FULL)), toml_document(FULL)
