@@ -338,13 +338,17 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """How far one account was read: when its listing was last complete, and the newest source time."""
+    """How far one account was read: when its listing was last complete, and the newest source time.
+
+    ``failing_since_ms`` is when its listing was incomplete for the first time since.
+    """
 
     account: str
     number: int
     listed_ms: int | None
     listed_count: int | None
     source_updated_ms: int | None
+    failing_since_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

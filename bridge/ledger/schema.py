@@ -104,7 +104,12 @@ def _version_3(db: Database) -> None:
     db.table("approvals").create({"booking_id": str, "at_ms": int}, pk="booking_id", not_null={"at_ms"}, strict=True)
 
 
-_MIGRATIONS: tuple[Callable[[Database], None], ...] = (_version_1, _version_2, _version_3)
+def _version_4(db: Database) -> None:
+    """Add since when an account's listing fails."""
+    db.execute("ALTER TABLE accounts ADD COLUMN failing_since_ms INTEGER")
+
+
+_MIGRATIONS: tuple[Callable[[Database], None], ...] = (_version_1, _version_2, _version_3, _version_4)
 VERSION = len(_MIGRATIONS)
 
 

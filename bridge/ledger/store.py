@@ -47,7 +47,7 @@ _BOOKING = (
     "is_approved, failures, config"
 )
 _BOOKING_COLUMNS = _BOOKING.count(",") + 1
-_WATERMARK = "account, number, listed_ms, listed_count, source_updated_ms"
+_WATERMARK = "account, number, listed_ms, listed_count, source_updated_ms, failing_since_ms"
 _COUNTS = (
     "started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored, held, pending, withheld"
 )

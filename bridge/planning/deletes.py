@@ -94,8 +94,8 @@ def waited_for(reading: Reading, watermarks: Mapping[str, Watermark], now_ms: in
 
 
 def _failed_for_a_day(watermark: Watermark | None, now_ms: int) -> bool:
-    listed_ms = watermark.listed_ms if watermark else None
-    return listed_ms is not None and now_ms - listed_ms >= DAY_MS
+    since_ms = watermark.failing_since_ms if watermark else None
+    return since_ms is not None and now_ms - since_ms >= DAY_MS
 
 
 def is_believed(known: Known, now_ms: int) -> bool:

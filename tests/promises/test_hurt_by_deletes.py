@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -103,6 +104,44 @@ async def test_a_listing_that_fails_is_waited_for_a_day_and_no_longer(club: Club
     club.tick(hours=0.1)
     await club.run()
     assert club.deletes == [str(number)]
+
+
+async def test_an_account_that_was_never_read_kept_cancelled_bookings_for_ever(club: Club) -> None:
+    """The second account of the configuration has never been let in."""
+    club.accounts = 2
+    club.launch27.add_account(SECOND, "another")
+    gone, back, _ = club.books(3, owner=EMAIL)
+    assert (await club.run()).record.created == 3
+    club.launch27.vanish(gone)
+    for hours in (0, 12, 11.9):
+        club.tick(hours=hours)
+        await club.run()
+        assert club.deletes == []
+    club.tick(hours=0.1)
+    await club.run()
+    assert club.deletes == [str(gone)]
+    club.launch27.add_account(SECOND, club.password)
+    await club.expect(unchanged=2)
+    club.launch27.add_account(SECOND, "another")
+    club.launch27.expire_tokens()
+    club.launch27.vanish(back)
+    for hours in (0, 23.9):
+        club.tick(hours=hours)
+        await club.run()
+    assert club.deletes == [str(gone)], "a complete listing begins the day anew"
+
+
+async def test_a_listing_that_a_stop_breaks_off_does_not_fail(club: Club) -> None:
+    hang = club.launch27.faults.add("hang", match=is_listing)
+    club.book()
+    reading = asyncio.create_task(club.run())
+    await asyncio.to_thread(hang.struck.wait, 5)
+    club.stop.set()
+    club.clients.stop()
+    hang.release()
+    await reading
+    (mark,) = club.ledger.watermarks()
+    assert (mark.listed_ms, mark.failing_since_ms) == (None, None)
 
 
 # --- a doubtful 404 ---
