@@ -11,6 +11,7 @@ import pytest
 from bridge.errors import ExitStatus
 from bridge.launch27.client import Absent, Launch27
 from bridge.model import DAY_MS, to_ms
+from bridge.sync.narrator import withheld_advice
 from tests.support.builders import EMAIL, SECOND
 from tests.support.club import Club, is_delete, is_listing, keys
 
@@ -69,6 +70,30 @@ async def test_those_found_gone_while_they_were_withheld_did_not_count(club: Clu
     club.tick(minutes=1)
     assert len((await club.run()).record.withheld) == 5
     assert club.deletes == []
+
+
+@pytest.mark.parametrize("hurt", [is_listing, is_look_up, lambda *_: True], ids=["listing", "look-ups", "all"])
+async def test_a_pass_that_could_not_decide_forgot_what_was_withheld(
+    club: Club, hurt: Callable[[str, str], bool]
+) -> None:
+    club.limit(**FEW)
+    numbers = await club.some(10)
+    for number in numbers[:6]:
+        club.launch27.cancel(number)
+    withheld = (await club.expect(withheld=6, unchanged=4)).record.withheld
+    club.launch27.faults.add("status", times=None, match=hurt)
+    for _ in range(2):
+        club.tick(hours=2)
+        result = await club.run()
+        assert result.status is ExitStatus.TRY_LATER
+        assert (result.record.withheld, result.bridged) == (withheld, 10)
+        assert "None" not in withheld_advice(result)
+    club.clear_faults()
+    club.launch27.restore(numbers[0])
+    approve(club, *numbers[:3])
+    result = await club.run()
+    assert result.record.withheld == tuple(map(str, numbers[3:6])), "one is back, and two are approved"
+    assert club.deletes == [*map(str, numbers[1:3])]
 
 
 # --- another account's booking ---
