@@ -115,6 +115,11 @@ class _Rule:
             return False
         return self.field is None or not self.values.isdisjoint(fields.get(self.field, ()))
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the services alone decide."""
+        return not self.location_ids and not self.team_ids and self.field is None
+
 
 class Mapper:
     """Maps one account's bookings; everything that does not depend on the booking is worked out once."""
@@ -126,6 +131,11 @@ class Mapper:
         self._anywhere = [rule for rule in rules if not rule.service_ids]
         self._named = frozenset[int]().union(*(rule.service_ids for rule in rules))
         self._by_service = {number: [rule for rule in rules if number in rule.service_ids] for number in self._named}
+        self._plain = {
+            number: {rule.court_id: set(rule.service_ids)}
+            for number, (rule, *more) in self._by_service.items()
+            if rule.is_plain and not more and not self._anywhere
+        }
         self._fields = frozenset(rule.field for rule in rules if rule.field is not None)
         self._titles = _titles(courts)
         self._configured = mapping.service_minutes
@@ -160,6 +170,8 @@ class Mapper:
 
     def _courts(self, booking: SourceBooking) -> dict[str, set[int]]:
         """Return the courts whose rules match, each with the services those rules name."""
+        if len(booking.services) == 1 and (plain := self._plain.get(booking.services[0].id)):
+            return plain  # nearly always
         candidates = list(self._anywhere)
         for number in {service.id for service in booking.services}:
             candidates += self._by_service.get(number, ())
@@ -190,6 +202,8 @@ class Mapper:
 
     def _minutes(self, booking: SourceBooking, ruled: set[int]) -> int | str:
         """Return the booking's length in minutes, or the sentence that says what it lacks."""
+        if len(booking.services) == 1 and (alone := self._own_minutes(booking.services[0])) is not None:
+            return alone  # nearly always
         services = [service for service in booking.services if service.id in (ruled or self._named)]
         # Where no rule says which services are the court, racket hire (no length) is among them.
         every_counts = bool(services)
@@ -214,6 +228,8 @@ class Mapper:
     def _participants(self, booking: SourceBooking) -> tuple[tuple[str, ...], int]:
         """Return one to four addresses (or none), and how many were unusable."""
         email = booking.email
+        if email is not None and not self._participant_fields and (alone := usable_address(email)) is not None:
+            return (alone,), 0  # nearly always
         words = [] if email is None else [email]
         if self._participant_fields:
             words += self._more_words(booking)

@@ -252,6 +252,8 @@ class Known(NamedTuple):
     @property
     def last_end_ms(self) -> int:
         """The latest end it is known by, in milliseconds since 1970; 0 when it never had one."""
+        if not self.unsettled:
+            return self.end_ms or 0
         ends = [to_ms(lost.slot.end) for lost in self.unsettled if lost.slot]
         return max([self.end_ms or 0, *ends])
 

@@ -70,7 +70,9 @@ def _command(options: Options) -> int:
         return process.run(options.find_config(), environ=os.environ, log_level=options.log_level)
     if options.command == "once":
         # A pass makes many objects and hardly a cycle of them: looking for cycles less often saves a tenth.
-        gc.set_threshold(50_000, 20, 20)
+        gc.set_threshold(250_000, 20, 20)
+        # Looking for plugins of pydantic, which nobody has here, would read the metadata of every package.
+        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     return int(importlib.import_module(f"bridge.cli.{options.command}").run(options))
 
 
