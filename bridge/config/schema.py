@@ -125,7 +125,7 @@ class Tables(Table):
     launch27: Launch27Config
     wingfield: WingfieldConfig
     sync: SyncConfig
-    mapping: MappingConfig = MappingConfig()
+    mapping: MappingConfig = Field(default_factory=MappingConfig)
     courts: Annotated[tuple[CourtRule, ...], Field(strict=False)] = ()
 
 
