@@ -115,11 +115,6 @@ class _Rule:
             return False
         return self.field is None or not self.values.isdisjoint(fields.get(self.field, ()))
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether the services alone decide."""
-        return not self.location_ids and not self.team_ids and self.field is None
-
 
 class Mapper:
     """Maps one account's bookings; everything that does not depend on the booking is worked out once."""
@@ -134,7 +129,7 @@ class Mapper:
         self._plain = {
             number: {rule.court_id: set(rule.service_ids)}
             for number, (rule, *more) in self._by_service.items()
-            if rule.is_plain and not more and not self._anywhere
+            if not (more or self._anywhere or rule.location_ids or rule.team_ids or rule.field)
         }
         self._fields = frozenset(rule.field for rule in rules if rule.field is not None)
         self._titles = _titles(courts)

@@ -340,10 +340,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """How far one account was read: when its listing was last complete, and the newest source time.
-
-    ``failing_since_ms`` is when its listing was incomplete for the first time since.
-    """
+    """How far one account was read: when its listing was last complete, since when it fails, the newest source time."""
 
     account: str
     number: int

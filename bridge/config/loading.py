@@ -51,9 +51,8 @@ def load_config(
         order = {table: number for number, table in enumerate(Tables.model_fields)}
         found = sorted(reading.problems, key=lambda location: (order.get(str(location[0]), len(order)), location))
         raise ConfigError((Problem(place(each), reading.problems[each]) for each in found), files=files)
-    # Validated already: once more would take as long as all of the reading.
-    warnings = tuple(reading.warnings)
-    return Config.model_construct(path=reading.path, warnings=warnings, files=files, **dict(tables))
+    own: dict[str, Any] = {"path": reading.path, "warnings": tuple(reading.warnings), "files": files}
+    return Config.model_construct(**own, **dict(tables))  # all of it is validated already
 
 
 def find_state(path: Path, environ: Mapping[str, str]) -> Path:

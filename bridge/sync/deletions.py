@@ -100,11 +100,11 @@ class _Deletions:
     def _vanished(self) -> dict[str, tuple[str, ...]]:
         """Return the bookings to look up, each with the accounts to ask; note those that are forgotten."""
         this = self.this
-        found = {}
+        found, waited = {}, waited_for(this.reading, this.watermarks, this.now_ms)
         for id_, known in this.known.items():
             if id_ in this.reading.owners:
                 continue
-            becomes = fate(known, this.reading, this.now_ms)
+            becomes = fate(known, this.reading, waited, this.now_ms)
             if becomes is Fate.FORGET:
                 this.forgotten.add(id_)
             elif becomes is Fate.LOOK_UP:

@@ -93,7 +93,7 @@ async def test_a_pass_that_could_not_decide_forgot_what_was_withheld(
     approve(club, *numbers[:3])
     result = await club.run()
     assert result.record.withheld == tuple(map(str, numbers[3:6])), "one is back, and two are approved"
-    assert club.deletes == [*map(str, numbers[1:3])]
+    assert sorted(club.deletes) == [*map(str, numbers[1:3])]
 
 
 # --- another account's booking ---

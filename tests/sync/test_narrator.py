@@ -12,8 +12,8 @@ import structlog
 
 from bridge import log as logs
 from bridge.errors import CredentialsRefused, ExitStatus, ServiceError, Unavailable
-from bridge.model import Held, PassRecord, Verb
-from bridge.sync.narrator import HOUR_MS, LogNarrator
+from bridge.model import HOUR_MS, Held, PassRecord, Verb
+from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import PassResult
 from tests.support.builders import delete, put, slot
 
