@@ -151,6 +151,11 @@ class Mapper:
         self._by, _, field = names.by.partition(":")
         self._by_field = _folded(field) or None
         self._fields = frozenset(filter(None, (self._by_field, *(rule.field for rule in rules))))
+        self._plain = {
+            number: {rule.court_id: set(rule.service_ids)}
+            for number, (rule, *more) in self._by_service.items()
+            if not (more or self._anywhere or rule.location_ids or rule.team_ids or rule.field)
+        }
         self._titles = _titles(courts)
         self._configured = mapping.service_minutes
         self._listed = catalogue
@@ -187,6 +192,8 @@ class Mapper:
 
     def _courts(self, booking: SourceBooking) -> dict[str, set[int]]:
         """Return the courts whose rules match, else those mapped in Wingfield, each with the services that say so."""
+        if len(booking.services) == 1 and (plain := self._plain.get(booking.services[0].id)):
+            return plain  # nearly always
         candidates = list(self._anywhere)
         for number in {service.id for service in booking.services}:
             candidates += self._by_service.get(number, ())
@@ -229,6 +236,8 @@ class Mapper:
 
     def _minutes(self, booking: SourceBooking, ruled: set[int]) -> int | str:
         """Return the booking's length in minutes, or the sentence that says what it lacks."""
+        if len(booking.services) == 1 and (alone := self._own_minutes(booking.services[0])) is not None:
+            return alone  # nearly always
         services = [service for service in booking.services if service.id in (ruled or self._named)]
         # Where no rule says which services are the court, racket hire (no length) is among them.
         every_counts = bool(services)
@@ -253,6 +262,8 @@ class Mapper:
     def _addresses(self, booking: SourceBooking) -> tuple[tuple[str, ...], int]:
         """Return the players' addresses, each once (or none), and how many were unusable."""
         email = booking.email
+        if email is not None and not self._participant_fields and (alone := usable_address(email)) is not None:
+            return (alone,), 0  # nearly always
         words = [] if email is None else [email]
         if self._participant_fields:
             words += self._more_words(booking)

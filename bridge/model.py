@@ -259,6 +259,8 @@ class Known(NamedTuple):
     @property
     def last_end_ms(self) -> int:
         """The latest end it is known by, in milliseconds since 1970; 0 when it never had one."""
+        if not self.unsettled:
+            return self.end_ms or 0
         ends = [to_ms(lost.slot.end) for lost in self.unsettled if lost.slot]
         return max([self.end_ms or 0, *ends])
 
@@ -345,13 +347,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """How far one account was read: when its listing was last complete, and the newest source time."""
+    """How far one account was read: when its listing was last complete, since when it fails, the newest source time."""
 
     account: str
     number: int
     listed_ms: int | None
     listed_count: int | None
     source_updated_ms: int | None
+    failing_since_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(parse(argv))
     finally:
         _flush()
+        gc.unfreeze()
         if argv is None:
             gc.freeze()  # what is there now dies with the process: looking through it once more takes time
 
@@ -71,7 +72,14 @@ def _command(options: Options) -> int:
     if options.command == "once":
         # A pass makes many objects and hardly a cycle of them: looking for cycles less often saves a tenth.
         gc.set_threshold(50_000, 20, 20)
-    return int(importlib.import_module(f"bridge.cli.{options.command}").run(options))
+        gc.disable()  # while it imports, which makes more objects than the pass
+        # Looking for plugins of pydantic, which nobody has here, would read the metadata of every package.
+        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    command = importlib.import_module(f"bridge.cli.{options.command}")
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
+    return int(command.run(options))
 
 
 _EVENTS = {

@@ -6,7 +6,6 @@ pydantic looks no further where a value is wrong.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import operator
 import tomllib
@@ -54,7 +53,8 @@ def load_config(
         order = {table: number for number, table in enumerate(Tables.model_fields)}
         found = sorted(reading.problems, key=lambda location: (order.get(str(location[0]), len(order)), location))
         raise ConfigError((Problem(place(each), reading.problems[each]) for each in found), files=files)
-    return Config(path=reading.path, warnings=tuple(reading.warnings), files=files, **dict(tables))
+    own: dict[str, Any] = {"path": reading.path, "warnings": tuple(reading.warnings), "files": files}
+    return Config.model_construct(**own, **dict(tables))  # all of it is validated already
 
 
 def find_state(path: Path, environ: Mapping[str, str]) -> Path:
@@ -141,6 +141,8 @@ class _Examination(Reading):
 
         In TOML a key belongs to the header above it: what stands below the wrong one is a common slip.
         """
+        import difflib  # a right configuration need not wait for it
+
         table, key = location[:-1], str(location[-1])
         names = _KEYS[tuple(step for step in table if isinstance(step, str))]
         free = [name for name in names if _at(self.document, (*table, name)) is None]

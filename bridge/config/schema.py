@@ -22,7 +22,7 @@ from bridge.model import Identity
 class Table(BaseModel):
     """A table of the file: frozen, as strict about types as TOML is, and never showing what it was given."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class Account(Table):
@@ -142,7 +142,7 @@ class Tables(Table):
     launch27: Launch27Config
     wingfield: WingfieldConfig
     sync: SyncConfig
-    mapping: MappingConfig = MappingConfig()
+    mapping: MappingConfig = Field(default_factory=MappingConfig)
     courts: Annotated[tuple[CourtRule, ...], Field(strict=False)] = ()
     notify: NotifyConfig | None = None
 

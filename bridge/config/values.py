@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 import zoneinfo
@@ -79,6 +78,8 @@ def _zone(name: str) -> str:
     try:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        import difflib  # a right configuration need not wait for it
+
         close = difflib.get_close_matches(name[:60], zoneinfo.available_timezones(), 1)
         remedy = f"did you mean {shown(close[0])}?" if close else 'write one like "Europe/Berlin"'
         raise Wrong(f"{shown(name)} is not a valid time zone; {remedy}") from None

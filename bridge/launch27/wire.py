@@ -30,7 +30,7 @@ def _part(value: object, key: str) -> Any:  # noqa: ANN401  # JSON of any kind
 class _Wire(BaseModel):
     """A part of an answer. Its ``repr`` shows nothing of it, since it may name people."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(…)"
@@ -214,7 +214,7 @@ class Parser:
         if updated_at_field != DEFAULT_UPDATED_AT:
             modified: Any = (_MaybeInstant, Field(default=None, validation_alias=updated_at_field))
             model = create_model("SourceBooking", __base__=SourceBooking, raw_modified=modified)
-        self._one = TypeAdapter(model)
+        self._one = model
         self._page = TypeAdapter(list[model])
 
     def listing(self, body: bytes) -> list[SourceBooking | Unreadable]:
@@ -233,7 +233,7 @@ class Parser:
         Raises ValueError when the answer is no JSON object.
         """
         with suppress(ValidationError):
-            return self._one.validate_json(body)
+            return self._one.model_validate_json(body)
         return self._read(_load(body, dict))
 
     def catalogue(self, body: bytes) -> dict[int, CatalogueService]:
@@ -262,7 +262,7 @@ class Parser:
 
     def _read(self, item: object) -> SourceBooking | Unreadable:
         try:
-            return self._one.validate_python(item)
+            return self._one.model_validate(item)
         except ValidationError as error:
             number = whole_number(_part(item, "id"))
             status = _part(item, "booking_status")

@@ -107,13 +107,14 @@ def _version_3(db: Database) -> None:
 
 
 def _version_4(db: Database) -> None:
-    """Add the history, why a write was sent, and where held bookings want to stand."""
+    """Add the history, why a write was sent, where held bookings want to stand, since when an account fails."""
     db.execute("ALTER TABLE intents ADD COLUMN why TEXT NOT NULL DEFAULT ''")
     for column, kind in {"service_id": int, **_PLACE}.items():
         db.table("held").add_column(column, kind)
     always = {"at_ms": int, "booking_id": str, "action": str, "why": str}
     columns = {"id": int, **always, **_PLACE, "version_ms": int}
     db.table("history").create(columns, pk="id", not_null=set(always), strict=True)
+    db.execute("ALTER TABLE accounts ADD COLUMN failing_since_ms INTEGER")
 
 
 _MIGRATIONS: tuple[Callable[[Database], None], ...] = (_version_1, _version_2, _version_3, _version_4)

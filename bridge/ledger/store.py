@@ -46,7 +46,7 @@ _BOOKING = (
     "is_approved, failures, config"
 )
 _BOOKING_COLUMNS = _BOOKING.count(",") + 1
-_WATERMARK = "account, number, listed_ms, listed_count, source_updated_ms"
+_WATERMARK = "account, number, listed_ms, listed_count, source_updated_ms, failing_since_ms"
 _COUNTS = (
     "started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored, held, pending, withheld"
 )
@@ -214,9 +214,8 @@ class Ledger:
 
     @property
     def withheld(self) -> tuple[str, ...]:
-        """The ids of the deletes that are withheld; a pass that could not look again ends nothing."""
-        passes = self.passes(PASSES_KEPT)
-        return next((each.withheld for each in passes if each.withheld or each.is_complete), ())
+        """The ids of the deletes that the last pass withheld, or that it found withheld and could not look at."""
+        return next((each.withheld for each in self.passes(1)), ())
 
     def history(self, limit: int, id_: str | None = None) -> list[Event]:
         """Return the last ``limit`` events of one booking, or of all, newest first."""

@@ -6,7 +6,8 @@ A bridged booking that is in no listing of this pass:
     --------------------------------------------------------  ---------------------------------------------
     its last known end lies before the window's first day     history: not deleted; forgotten after 30 days
     the listing of its account is incomplete (of any account, left alone
-    where its own is unknown or has left the configuration)
+    where its own is unknown; of one that is waited for, where
+    its own has left the configuration)
     it stands beyond the window, and was looked up today      left alone
     else                                                      looked up by its id, with every account:
       active for one of them                                  kept in sync
@@ -24,7 +25,7 @@ with a person's word.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from bridge.model import DAY_MS, HOUR_MS, MINUTE_MS, Known, Watermark
@@ -46,16 +47,20 @@ class Fate(enum.Enum):
     LOOK_UP = enum.auto()
 
 
-def fate(known: Known, reading: Reading, now_ms: int) -> Fate:
-    """Return what is done about a known booking that is in no listing (the table above)."""
+def fate(known: Known, reading: Reading, waited: Collection[str], now_ms: int) -> Fate:
+    """Return what is done about a known booking that is in no listing (the table above).
+
+    ``waited`` are the accounts that are waited for.
+    """
     if is_history(known, reading):
         return Fate.FORGET if known.last_end_ms <= reading.first_ms - HISTORY_MS else Fate.LEAVE
     is_owned = known.account in reading.accounts
-    if not (known.account in reading.complete if is_owned else reading.is_complete):
+    is_read = not waited if known.account else reading.is_complete
+    if not (known.account in reading.complete if is_owned else is_read):
         return Fate.LEAVE
     if not known.is_bridged and not known.is_temporarily_deleted:
         return Fate.LEAVE if known.acked_version_ms else Fate.FORGET
-    if known.gone_ms is None and _is_beyond(known, reading) and _looked_up_within(known, DAY_MS, now_ms):
+    if known.gone_ms is None and _is_beyond(known, reading) and _is_within(known.looked_up_ms, DAY_MS, now_ms):
         return Fate.LEAVE
     return Fate.LOOK_UP
 
@@ -75,8 +80,8 @@ def _is_beyond(known: Known, reading: Reading) -> bool:
     return start_ms is not None and not known.unsettled and not reading.first_ms <= start_ms < reading.end_ms
 
 
-def _looked_up_within(known: Known, period_ms: int, now_ms: int) -> bool:
-    return known.looked_up_ms is not None and 0 <= now_ms - known.looked_up_ms < period_ms
+def _is_within(moment_ms: int | None, period_ms: int, now_ms: int) -> bool:
+    return bool(moment_ms) and 0 <= now_ms - (moment_ms or 0) < period_ms
 
 
 def accounts_to_ask(known: Known, reading: Reading) -> tuple[str, ...]:
@@ -90,12 +95,8 @@ def waited_for(reading: Reading, watermarks: Mapping[str, Watermark], now_ms: in
     A listing that has failed for a day is no longer waited for.
     """
     incomplete = set(reading.accounts) - reading.complete
-    return frozenset(account for account in incomplete if not _failed_for_a_day(watermarks.get(account), now_ms))
-
-
-def _failed_for_a_day(watermark: Watermark | None, now_ms: int) -> bool:
-    listed_ms = watermark.listed_ms if watermark else None
-    return listed_ms is not None and now_ms - listed_ms >= DAY_MS
+    since_ms = {account: mark.failing_since_ms for account, mark in watermarks.items()}
+    return frozenset(each for each in incomplete if now_ms - (since_ms.get(each) or now_ms) < DAY_MS)
 
 
 def is_believed(known: Known, now_ms: int) -> bool:
@@ -105,16 +106,12 @@ def is_believed(known: Known, now_ms: int) -> bool:
 
 def was_found_gone_lately(known: Known, now_ms: int) -> bool:
     """Whether it was found gone so lately that it need not be looked up only to be withheld again."""
-    return known.gone_ms is not None and _looked_up_within(known, HOUR_MS, now_ms)
+    return known.gone_ms is not None and _is_within(known.looked_up_ms, HOUR_MS, now_ms)
 
 
 def decided_before(known: Known, now_ms: int) -> bool:
     """Whether its delete passed the guard within 24 hours, or may have been sent already."""
-    return _was_allowed_within(known, DAY_MS, now_ms) or any(lost.slot is None for lost in known.unsettled)
-
-
-def _was_allowed_within(known: Known, period_ms: int, now_ms: int) -> bool:
-    return bool(known.allowed_ms) and 0 <= now_ms - known.allowed_ms < period_ms
+    return _is_within(known.allowed_ms, DAY_MS, now_ms) or any(lost.slot is None for lost in known.unsettled)
 
 
 def is_caused_by_an_edit(known: Known, config: str) -> bool:
@@ -157,7 +154,7 @@ class Guard:
             return empty
         on_their_way = {each.id for each in deletes if decided_before(each, now_ms)}
         sent = sum(
-            each.id in on_their_way or _was_allowed_within(each, self.window_ms, now_ms)
+            each.id in on_their_way or _is_within(each.allowed_ms, self.window_ms, now_ms)
             for each in known
             if not each.is_approved
         )

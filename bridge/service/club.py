@@ -19,7 +19,7 @@ from bridge.errors import ConfigError, Problem, StateBusy
 from bridge.launch27.client import Session
 from bridge.ledger.lock import Lock
 from bridge.ledger.store import Ledger
-from bridge.model import STOP_SECONDS, isoformat
+from bridge.model import isoformat
 from bridge.notify.notifier import messenger
 from bridge.service.systemd import Notifier
 from bridge.service.watch import Watch
@@ -36,6 +36,8 @@ HUNG_SECONDS = 30 * 60.0
 takes four minutes at Launch27's rate, and half an hour where every page takes as long as it may."""
 
 
+RELOAD_SECONDS = 3.5
+"""From the moment that an edit is noticed, at most a beat after it, to the end of what is being written then."""
 LONG_SECONDS = 2.0
 """A pass that takes longer is shown while it is under way."""
 
@@ -292,7 +294,8 @@ class Club:
             self._pending, self._rejected = config, ()
             self._end_configuration()
             if self._pass is not None:
-                seconds = STOP_SECONDS if self._narrator.is_writing else 0.0
+                noticed_at = monotonic() if asked else self._watch.noticed_at
+                seconds = noticed_at + RELOAD_SECONDS - monotonic() if self._narrator.is_writing else 0.0
                 asyncio.get_running_loop().call_later(seconds, self._pass.cancel)
 
     def _reject(self, problems: tuple[Problem, ...]) -> None:

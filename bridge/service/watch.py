@@ -21,7 +21,8 @@ class Watch:
     def __init__(self) -> None:
         self._taken: dict[Path, _Stamp] = {}
         self._seen: dict[Path, _Stamp] = {}
-        self._seen_since = 0.0
+        self.noticed_at = 0.0
+        """When the last edit was noticed, in seconds of a monotonic clock."""
 
     def look(self, now: float) -> bool:
         """Return whether there is an edit that is not taken yet, and is finished.
@@ -30,9 +31,9 @@ class Watch:
         """
         stamps = {path: _stamp(path) for path in self._taken}
         if stamps != self._seen:
-            self._seen, self._seen_since = stamps, now
+            self._seen, self.noticed_at = stamps, now
             return False
-        return stamps != self._taken and now - self._seen_since >= SETTLED_SECONDS
+        return stamps != self._taken and now - self.noticed_at >= SETTLED_SECONDS
 
     def take(self, paths: Iterable[Path]) -> None:
         """Watch ``paths`` from now on, which were read after the last ``look``: no edit since is lost.

@@ -22,6 +22,7 @@ from bridge.planning.deletes import (
     fate,
     is_believed,
     is_caused_by_an_edit,
+    is_history,
     waited_for,
     was_found_gone_lately,
 )
@@ -30,6 +31,7 @@ from bridge.sync.result import Pass
 
 LEFT = "its account has left the configuration"
 EDITED = "an edit of the configuration causes them"
+UNDECIDED = "an earlier pass withheld them, and this one could not find out more"
 
 
 async def decide_deletes(
@@ -44,6 +46,21 @@ async def decide_deletes(
         frozen = this.reading.status if this.reading.status in FROZEN else ""
         guard = Guard(limits.max_delete_count, limits.max_delete_fraction, window_ms, is_allowed, frozen)
         await _Deletions(this, reader, ledger, guard, progress).decide()
+
+
+def keep_withheld(this: Pass) -> None:
+    """Keep what the pass before withheld, and of which this one, being incomplete, has learnt nothing."""
+    kept = {id_ for id_ in this.withheld_before if id_ in this.known and _is_undecided(this, this.known[id_])}
+    if kept:
+        this.withheld = tuple(sorted(kept.union(this.withheld)))
+        this.objection = this.objection or UNDECIDED
+        this.bridged = this.bridged or len(bridged(this.known.values(), this.reading))
+
+
+def _is_undecided(this: Pass, known: Known) -> bool:
+    is_seen = known.id in this.reading.owners or known.id in this.deletions
+    is_there = known.is_bridged and not is_history(known, this.reading)
+    return is_there and not is_seen and not decided_before(known, this.now_ms)
 
 
 @dataclass(slots=True)
@@ -83,11 +100,11 @@ class _Deletions:
     def _vanished(self) -> dict[str, tuple[str, ...]]:
         """Return the bookings to look up, each with the accounts to ask; note those that are forgotten."""
         this = self.this
-        found = {}
+        found, waited = {}, waited_for(this.reading, this.watermarks, this.now_ms)
         for id_, known in this.known.items():
             if id_ in this.reading.owners:
                 continue
-            becomes = fate(known, this.reading, this.now_ms)
+            becomes = fate(known, this.reading, waited, this.now_ms)
             if becomes is Fate.FORGET:
                 this.forgotten.add(id_)
             elif becomes is Fate.LOOK_UP:

@@ -109,7 +109,7 @@ class _Run:
             for task in (*workers, stopper):
                 task.cancel()
             await asyncio.gather(*workers, stopper, return_exceptions=True)
-        await self._record([], self._take_outcomes())
+            await self._record([], self._take_outcomes())
 
     async def _notice_stop(self) -> None:
         await self._executor.stop.wait()

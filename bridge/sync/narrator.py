@@ -11,12 +11,11 @@ import structlog
 
 from bridge.errors import ClockWrong, ServiceError
 from bridge.log import Aside
-from bridge.model import Held, Verb, Write, isoformat
+from bridge.model import HOUR_MS, Held, Verb, Write, isoformat
 from bridge.planning.deletes import FROZEN
 from bridge.sync.result import PassResult
 
 _EVENTS = {Verb.CREATE: "booking_created", Verb.UPDATE: "booking_updated", Verb.DELETE: "booking_deleted"}
-HOUR_MS = 3_600_000
 MOST_IDS = 20
 
 

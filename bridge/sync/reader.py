@@ -13,7 +13,7 @@ from bridge.errors import CredentialsRefused, Rejected, ServiceError, Unavailabl
 from bridge.launch27.client import Absent, Session
 from bridge.launch27.wire import Settings, SourceBooking, Unreadable
 from bridge.mapping import Mapper
-from bridge.model import CourtBooking, Held, Known, Reason, Watermark, to_ms
+from bridge.model import CourtBooking, Known, Watermark, to_ms
 from bridge.planning.memory import Memory
 from bridge.planning.reading import Listing, Mapped, Reading
 from bridge.sync.clients import Clients
@@ -160,12 +160,13 @@ class Reader:
         for booking in page:
             if booking.is_forecast or not booking.is_active:
                 continue
-            if isinstance(booking, Unreadable) and not booking.id:
-                listing.unreadable.append(Held("", Reason.INVALID_BOOKING, booking.detail))
-                continue
-            mapped = listing.bookings[booking.id] = self._mapper.map(booking)
+            mapped = self._mapper.map(booking)
             if isinstance(mapped, CourtBooking):
                 self._note(listing, mapped, booking, known.get(mapped.id))
+            elif not mapped.id:
+                listing.unreadable.append(mapped)
+                continue
+            listing.bookings[mapped.id] = mapped
 
     def _note(
         self, listing: Listing, mapped: CourtBooking, booking: SourceBooking | Unreadable, known: Known | None

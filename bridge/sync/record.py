@@ -89,10 +89,12 @@ def _listed(this: Pass, known: Known | None, booking: CourtBooking | None) -> Kn
 
 
 def _watermark(this: Pass, number: int, account: str) -> Watermark:
-    """Return how far the account was read; an incomplete listing leaves it where it was."""
-    before = this.watermarks.get(account) or Watermark(account, number, None, None, None)
+    """Return how far the account was read; an incomplete listing leaves it where it was, and begins to fail."""
+    before = replace(this.watermarks.get(account) or Watermark(account, number, None, None, None), number=number)
     listing = next((one for one in this.reading.listings if one.account == account), None)
-    if listing is None or not listing.is_complete:
-        return replace(before, number=number)
+    if listing is None or (listing.error is not None and listing.error.kind == "stopping"):
+        return before
+    if not listing.is_complete:
+        return replace(before, failing_since_ms=min(before.failing_since_ms or this.now_ms, this.now_ms))
     newest_ms = max(before.source_updated_ms or 0, listing.newest_ms or 0) or None
     return Watermark(account, number, this.now_ms, listing.items, newest_ms)

@@ -89,6 +89,7 @@ class Pass:
     config: str
     known: Mapping[str, Known]
     held_before: list[Held]
+    withheld_before: tuple[str, ...]
     watermarks: dict[str, Watermark]
     reading: Reading
     tally: Tally = field(default_factory=Tally)

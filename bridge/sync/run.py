@@ -28,7 +28,7 @@ from bridge.planning.situation import FOREIGN, Situation
 from bridge.sync import clock, record, settle
 from bridge.sync.adoption import adopt, greet
 from bridge.sync.clients import Clients
-from bridge.sync.deletions import decide_deletes
+from bridge.sync.deletions import decide_deletes, keep_withheld
 from bridge.sync.directory import Directory
 from bridge.sync.executor import Executor
 from bridge.sync.narrator import Narrator
@@ -76,6 +76,7 @@ class Synchronizer:
             else:
                 await self._execute(this)
                 self.directory.deny(this.denied, this.now_ms)
+        keep_withheld(this)
         result = record.finish(self.ledger, this, self.narrator, is_stopping=self.stop.is_set())
         self.narrator.pass_finished(result)
         return result
@@ -86,7 +87,7 @@ class Synchronizer:
         accounts = tuple(account.key for account in self.config.launch27.accounts)
         reading = Reading(accounts, memory=Memory.loads(ledger.recall("memory")))
         known, held = ledger.known, ledger.held()
-        return Pass(self._now_ms(), monotonic(), self.fingerprint, known, held, watermarks, reading)
+        return Pass(self._now_ms(), monotonic(), self.fingerprint, known, held, ledger.withheld, watermarks, reading)
 
     def _now_ms(self) -> int:
         return to_ms(self._clock())

@@ -41,7 +41,12 @@ class Wire(BaseModel):
     """A part of an answer."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, extra="ignore", frozen=True, hide_input_in_errors=True
+        alias_generator=to_camel,
+        validate_by_name=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        defer_build=True,
     )
 
 

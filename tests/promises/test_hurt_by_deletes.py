@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from bridge.errors import ExitStatus
 from bridge.launch27.client import Absent, Launch27
 from bridge.model import DAY_MS, to_ms
+from bridge.sync.narrator import withheld_advice
 from tests.support.builders import EMAIL, SECOND
 from tests.support.club import Club, is_delete, is_listing, keys
 
@@ -70,6 +72,30 @@ async def test_those_found_gone_while_they_were_withheld_did_not_count(club: Clu
     assert club.deletes == []
 
 
+@pytest.mark.parametrize("hurt", [is_listing, is_look_up, lambda *_: True], ids=["listing", "look-ups", "all"])
+async def test_a_pass_that_could_not_decide_forgot_what_was_withheld(
+    club: Club, hurt: Callable[[str, str], bool]
+) -> None:
+    club.limit(**FEW)
+    numbers = await club.some(10)
+    for number in numbers[:6]:
+        club.launch27.cancel(number)
+    withheld = (await club.expect(withheld=6, unchanged=4)).record.withheld
+    club.launch27.faults.add("status", times=None, match=hurt)
+    for _ in range(2):
+        club.tick(hours=2)
+        result = await club.run()
+        assert result.status is ExitStatus.TRY_LATER
+        assert (result.record.withheld, result.bridged) == (withheld, 10)
+        assert "None" not in withheld_advice(result)
+    club.clear_faults()
+    club.launch27.restore(numbers[0])
+    approve(club, *numbers[:3])
+    result = await club.run()
+    assert result.record.withheld == tuple(map(str, numbers[3:6])), "one is back, and two are approved"
+    assert sorted(club.deletes) == [*map(str, numbers[1:3])]
+
+
 # --- another account's booking ---
 
 
@@ -103,6 +129,44 @@ async def test_a_listing_that_fails_is_waited_for_a_day_and_no_longer(club: Club
     club.tick(hours=0.1)
     await club.run()
     assert club.deletes == [str(number)]
+
+
+async def test_an_account_that_was_never_read_kept_cancelled_bookings_for_ever(club: Club) -> None:
+    """The second account of the configuration has never been let in."""
+    club.accounts = 2
+    club.launch27.add_account(SECOND, "another")
+    gone, back, _ = club.books(3, owner=EMAIL)
+    assert (await club.run()).record.created == 3
+    club.launch27.vanish(gone)
+    for hours in (0, 12, 11.9):
+        club.tick(hours=hours)
+        await club.run()
+        assert club.deletes == []
+    club.tick(hours=0.1)
+    await club.run()
+    assert club.deletes == [str(gone)]
+    club.launch27.add_account(SECOND, club.password)
+    await club.expect(unchanged=2)
+    club.launch27.add_account(SECOND, "another")
+    club.launch27.expire_tokens()
+    club.launch27.vanish(back)
+    for hours in (0, 23.9):
+        club.tick(hours=hours)
+        await club.run()
+    assert club.deletes == [str(gone)], "a complete listing begins the day anew"
+
+
+async def test_a_listing_that_a_stop_breaks_off_does_not_fail(club: Club) -> None:
+    hang = club.launch27.faults.add("hang", match=is_listing)
+    club.book()
+    reading = asyncio.create_task(club.run())
+    await asyncio.to_thread(hang.struck.wait, 5)
+    club.stop.set()
+    club.clients.stop()
+    hang.release()
+    await reading
+    (mark,) = club.ledger.watermarks()
+    assert (mark.listed_ms, mark.failing_since_ms) == (None, None)
 
 
 # --- a doubtful 404 ---

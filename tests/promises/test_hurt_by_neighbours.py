@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -127,6 +128,23 @@ async def test_a_reload_in_the_middle_of_writing_loses_and_repeats_nothing(
         await here.wait("booking_created", 40)
     assert not here.log.of("pass_incomplete")
     assert sum(entry.method == "PUT" for entry in sandbox.wingfield.log) == 40
+
+
+def test_a_reload_took_six_seconds_behind_a_write_that_hung(sandbox: Sandbox, write_config: Write) -> None:
+    """What was answered meanwhile is stored: it is not sent again."""
+    config = write_config(more=SECOND)
+    numbers = book(sandbox, 4)
+    hang = sandbox.wingfield.faults.add("hang", match=lambda _, path: path.endswith(f"/{numbers[0]}"))
+    with Process(config) as process:
+        process.wait("booking_created", 3)
+        began = monotonic()
+        config.write_text(config.read_text().replace('"1s"', '"2s"'))
+        process.wait("config_reloaded")
+        assert monotonic() - began < 5
+        assert not hang.released.is_set()
+        process.wait("booking_created", 4)
+    written = [entry.id for entry in sandbox.wingfield.log if entry.method == "PUT" and entry.status == 200]
+    assert len(written) == len(set(written)) == 4
 
 
 # --- another program's lock ---

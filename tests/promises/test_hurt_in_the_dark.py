@@ -15,7 +15,7 @@ from unittest.mock import Mock
 import pytest
 import structlog
 
-from bridge.cli import approve
+from bridge.cli import output
 from bridge.cli.main import main
 from bridge.errors import ClockWrong, ExitStatus, StateBusy
 from bridge.ledger.lock import lock
@@ -82,7 +82,7 @@ def test_nothing_withheld_or_nobody_who_says_yes_approves_nothing(
     assert run(config, "--once")[1]["withheld"] == [str(number)]
     assert run(config, "approve") == (1, {"approved": []})
     assert run(config, "--once")[1]["withheld"] == [str(number)]
-    monkeypatch.setattr(approve, "_is_confirmed", lambda _: True)
+    monkeypatch.setattr(output, "is_confirmed", lambda _: True)
     assert run(config, "approve") == (0, {"approved": [str(number)]})
     assert run(config, "--once")[1]["deleted"] == 1
 

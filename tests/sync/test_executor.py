@@ -142,7 +142,7 @@ class Bench(Narrator):
     async def run(self, *writes: Write) -> Tally:
         """Carry the writes out as the plan of a pass of their own; return what they came to."""
         self.target.before = self._has_its_intent
-        this = Pass(NOW_MS, 0.0, "c", self.journal.known, [], {}, Reading(()))
+        this = Pass(NOW_MS, 0.0, "c", self.journal.known, [], (), {}, Reading(()))
         executor = Executor(self.target, self.journal, self, this, self.concurrency, "cfg", lambda: NOW_MS, self.stop)
         async with asyncio.timeout(20):
             await executor.run(Plan(writes))

@@ -12,8 +12,8 @@ import structlog
 
 from bridge import log as logs
 from bridge.errors import CredentialsRefused, ExitStatus, ServiceError, Unavailable
-from bridge.model import Held, PassRecord, Verb
-from bridge.sync.narrator import HOUR_MS, LogNarrator
+from bridge.model import HOUR_MS, Held, PassRecord, Verb
+from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import PassResult
 from tests.support.builders import delete, put, slot
 
@@ -32,13 +32,16 @@ class Story:
         self.minute = 0
         self._read = 0
 
-    def a_pass(self, *errors: ServiceError, created: int = 0, withheld: tuple[str, ...] = ()) -> None:
+    def a_pass(
+        self, *errors: ServiceError, created: int = 0, withheld: tuple[str, ...] = (), account_status: str = "active"
+    ) -> None:
         self.minute += 1
         now_ms = START_MS + self.minute * MINUTE_MS
         record = PassRecord(now_ms, 5, "in_sync", 3, created, 0, 0, 3 - created, 0, 0, withheld=withheld)
         self.narrator.pass_started()
         objection = "too many" if withheld else None
-        self.narrator.pass_finished(PassResult(record, ExitStatus.OK, (), (), errors, objection, 40))
+        result = PassResult(record, ExitStatus.OK, (), (), errors, objection, 40, account_status=account_status)
+        self.narrator.pass_finished(result)
 
     def new_lines(self) -> list[dict[str, Any]]:
         """Return the lines since the last call, but for passes that finished."""
@@ -192,6 +195,17 @@ def test_withheld_deletes_are_told_when_they_change_and_when_that_ends() -> None
     assert [line["event"] for line in lines] == ["deletes_withheld", "deletes_withheld", "deletes_no_longer_withheld"]
     assert lines[0]["withheld"] == ["1", "2"]
     assert "courtbridge approve" in lines[0]["detail"]
+
+
+def test_a_frozen_account_is_warned_about_once_while_it_lasts() -> None:
+    story = Story()
+    for status in ("active", "frozen", "", "frozen", "active", "sleep"):
+        story.a_pass(account_status=status)
+    lines = story.new_lines()
+    assert [(line["event"], line["status"], line["level"]) for line in lines] == [
+        ("account_frozen", "frozen", "warning"),
+        ("account_frozen", "sleep", "warning"),
+    ]
 
 
 # --- bookings ---
