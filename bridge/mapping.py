@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bridge.launch27.wire import Service, SourceBooking, Unreadable
 from bridge.model import CourtBooking, Held, Reason, Slot, fingerprint, usable_address
+from bridge.planning.memory import DEFAULT_LOCATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
     from bridge.config.schema import CourtRule, MappingConfig
+    from bridge.planning.memory import Catalogue, Memory
 
 _MOST_PARTICIPANTS: Final = 4
 _SEPARATORS: Final = re.compile(r"[,;\s]+")
@@ -119,9 +121,7 @@ class _Rule:
 class Mapper:
     """Maps one account's bookings; everything that does not depend on the booking is worked out once."""
 
-    def __init__(
-        self, courts: Sequence[CourtRule], mapping: MappingConfig, catalogue: Mapping[int, int], zone: ZoneInfo
-    ) -> None:
+    def __init__(self, courts: Sequence[CourtRule], mapping: MappingConfig, memory: Memory, zone: ZoneInfo) -> None:
         rules = [_Rule.of(court) for court in courts]
         self._anywhere = [rule for rule in rules if not rule.service_ids]
         self._named = frozenset[int]().union(*(rule.service_ids for rule in rules))
@@ -129,7 +129,7 @@ class Mapper:
         self._fields = frozenset(rule.field for rule in rules if rule.field is not None)
         self._titles = _titles(courts)
         self._configured = mapping.service_minutes
-        self._listed = catalogue
+        self._memory = memory
         self._default = mapping.default_minutes
         self._participant_fields = tuple(dict.fromkeys(map(_folded, mapping.participant_fields)))
         self._fallback = usable_address((mapping.fallback_email or "").strip())
@@ -199,7 +199,10 @@ class Mapper:
             return sum(filter(None, own))
         if (whole := booking.minutes) is not None:
             return whole
-        lengths = [known or self._listed.get(service.id) for known, service in zip(own, services, strict=True)]
+        catalogue = self._memory.catalogue(booking.location_id or DEFAULT_LOCATION)
+        if catalogue is None:
+            return "the catalogue of its location could not be read yet; tried again in every pass"
+        lengths = [known or _listed_minutes(service, catalogue) for known, service in zip(own, services, strict=True)]
         total = sum(filter(None, lengths))
         unknown = lengths.count(None) if every_counts else int(not total)
         if unknown and self._default is None:
@@ -260,6 +263,12 @@ class Mapper:
         if written.tzinfo is None:
             written = written.replace(tzinfo=self._zone)
         return written.astimezone(UTC)
+
+
+def _listed_minutes(service: Service, catalogue: Catalogue) -> int | None:
+    """Return how long the catalogue says the service takes with all that the booking chose with it."""
+    lengths = catalogue.get(service.id)
+    return None if lengths is None else lengths.total(service.parts)
 
 
 def _titles(courts: Iterable[CourtRule]) -> dict[str, str]:

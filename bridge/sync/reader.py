@@ -6,16 +6,17 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from bridge.config.schema import Config
-from bridge.errors import CredentialsRefused, Rejected, ServiceError, Unavailable
+from bridge.errors import ServiceError
 from bridge.launch27.client import Absent, Launch27, Session
-from bridge.launch27.wire import Settings, SourceBooking, Unreadable
+from bridge.launch27.wire import SourceBooking, Unreadable
 from bridge.mapping import Mapper
 from bridge.model import CourtBooking, Held, Known, Reason, Watermark, to_ms
 from bridge.planning.memory import Memory
 from bridge.planning.reading import Listing, Mapped, Reading
+from bridge.sync.facts import Asked, Facts
 
 LOOK_UP_SECONDS = 60.0
 """How long one pass goes on looking bookings up; those it did not get to are left for the next one."""
@@ -53,12 +54,25 @@ class LookUps:
 class Reader:
     """Reads one source under one configuration."""
 
-    def __init__(self, source: Launch27, sessions: Sequence[Session], config: Config, stop: asyncio.Event) -> None:
+    def __init__(
+        self, source: Launch27, sessions: Sequence[Session], asked: Asked, config: Config, stop: asyncio.Event
+    ) -> None:
         self._source = source
         self._sessions = sessions
+        self._asked = asked
         self._config = config
         self._stop = stop
-        self._mapper = Mapper(config.courts, config.mapping, {}, ZoneInfo("UTC"))
+        self._zone = ZoneInfo("UTC")
+        self._take(Reading(()), 0)
+
+    def _take(self, reading: Reading, now_ms: int) -> None:
+        """Go on with this reading, and what it believes."""
+        self._reading = reading
+        self._facts = Facts(self._source, self._sessions, self._asked, reading, now_ms)
+        self._map_anew()
+
+    def _map_anew(self) -> None:
+        self._mapper = Mapper(self._config.courts, self._config.mapping, self._reading.memory, self._zone)
 
     async def read(
         self, now: datetime, watermarks: Mapping[str, Watermark], known: Mapping[str, Known], memory: Memory
@@ -67,12 +81,13 @@ class Reader:
 
         The window lies around ``now``, an aware datetime. ``memory`` is what earlier passes believed.
         """
-        reading = Reading(tuple(account.key for account in self._config.launch27.accounts))
-        settings, minutes = await asyncio.gather(self._settings(), self._minutes())
-        zone = self._believe(reading, memory, settings, minutes, to_ms(now))
-        if zone is None or reading.memory.catalogue is None:
+        reading = Reading(tuple(account.key for account in self._config.launch27.accounts), memory=memory)
+        self._take(reading, to_ms(now))
+        zone = await self._facts.zone(self._config.launch27.timezone)
+        if zone is None:
             return reading
-        self._mapper = Mapper(self._config.courts, self._config.mapping, reading.memory.catalogue, zone)
+        self._zone = zone
+        self._map_anew()
         first_day, last_day = self._window(now.astimezone(zone))
         reading.first_ms = _midnight_ms(first_day, zone)
         reading.end_ms = _midnight_ms(last_day + timedelta(days=1), zone)
@@ -82,52 +97,6 @@ class Reader:
         )
         reading.take(await asyncio.gather(*listings))
         return reading
-
-    def _believe(
-        self,
-        reading: Reading,
-        memory: Memory,
-        settings: Settings | ServiceError,
-        minutes: dict[int, int] | ServiceError,
-        now_ms: int,
-    ) -> ZoneInfo | None:
-        """Note what is believed now; return the account's time zone, None where nobody ever named one."""
-        if isinstance(settings, Settings):
-            reading.status = settings.status
-            if _zone(settings.timezone or "") is not None:
-                memory = memory.heard_zone(settings.timezone or "", now_ms)
-        if not isinstance(minutes, ServiceError):
-            memory = memory.heard_catalogue(minutes)
-        elif memory.catalogue is None:
-            reading.errors.append(minutes)
-        reading.memory = memory
-        zone = _zone(self._config.launch27.timezone or memory.zone)
-        if zone is None:
-            unnamed = Unavailable("Launch27", "GET /settings names no known time zone; set launch27.timezone")
-            reading.errors.append(unnamed if isinstance(settings, Settings) else settings)
-        return zone
-
-    async def _settings(self) -> Settings | ServiceError:
-        try:
-            return await self._source.settings()
-        except ServiceError as error:
-            return error
-
-    async def _minutes(self) -> dict[int, int] | ServiceError:
-        """Return the lengths in the catalogue, by service; the first account that is let in will do."""
-        refused: ServiceError = Unavailable("Launch27", "there is no account to read with")
-        for session in self._sessions:
-            try:
-                catalogue = await self._source.catalogue(session)
-            except Rejected:
-                return {}
-            except CredentialsRefused as error:
-                refused = error
-            except ServiceError as error:
-                return error
-            else:
-                return {number: found.minutes for number, found in catalogue.items() if found.minutes is not None}
-        return refused
 
     def _window(self, today: datetime) -> tuple[date, date]:
         sync = self._config.sync
@@ -140,11 +109,17 @@ class Reader:
         expected = watermark.listed_count if watermark else None
         try:
             async for page in self._source.listing(session, first_day, last_day, expected=expected):
+                await self._learn(page)
                 self._take_page(listing, page, known)
             listing.is_complete = True
         except ServiceError as error:
             listing.error = error
         return listing
+
+    async def _learn(self, bookings: Sequence[SourceBooking | Unreadable]) -> None:
+        """See that the catalogues are known by which these bookings are mapped."""
+        if await self._facts.learn(bookings):
+            self._map_anew()
 
     def _take_page(
         self, listing: Listing, page: Sequence[SourceBooking | Unreadable], known: Mapping[str, Known]
@@ -170,6 +145,10 @@ class Reader:
             skipped = self._mapper.skipped_participants(booking)
             if skipped:
                 listing.skipped[mapped.id] = skipped
+
+    async def look_at_status(self) -> None:
+        """Find out whether the account is frozen, as far as that was not answered within a minute."""
+        await self._facts.look_at_status()
 
     async def look_up(
         self,
@@ -218,6 +197,7 @@ class Reader:
                 if booking is Absent.DOUBTFUL and becomes is found.denied:
                     becomes = found.doubtful
             elif booking.is_active and not booking.is_forecast:
+                await self._learn([booking])
                 found.active[id_] = self._mapper.map(booking), key
                 return
             else:
@@ -228,10 +208,3 @@ class Reader:
 
 def _midnight_ms(day: date, zone: ZoneInfo) -> int:
     return to_ms(datetime.combine(day, time(), zone).astimezone(UTC))
-
-
-def _zone(name: str) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None

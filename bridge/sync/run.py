@@ -53,7 +53,7 @@ class Synchronizer:
     ) -> None:
         self.config, self.ledger, self.narrator, self.stop = config, ledger, narrator, stop
         self.clients = clients
-        self.reader = Reader(clients.launch27, clients.sessions, config, stop)
+        self.reader = Reader(clients.launch27, clients.sessions, clients.asked, config, stop)
         self.fingerprint = mapping_fingerprint(config)
         self._clock = clock
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from bridge.config.schema import CourtRule
 from tests.support.builders import ONE, TWO
 from tests.support.club import Club, service
@@ -35,3 +39,19 @@ async def test_a_booking_for_two_different_courts_is_held(club: Club) -> None:
     number = club.book(services=[service(1, 60), service(2, 60)])
     await club.expect(held={number: "ambiguous_court"})
     assert club.writes == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"players": "a@b.co", "court": {"values": 3}},
+        {"players": {"value": "a@b.co"}, "court": 3},
+        [{"code": "players", "value": "a@b.co"}, {"code": "court", "values": [{"id": 3, "label": "Court 2"}]}],
+    ],
+)
+async def test_custom_fields_may_be_an_object_by_code_and_teams_nothing(club: Club, fields: Any) -> None:
+    club.rules = (CourtRule(court_id=TWO, custom_field="Court", custom_values=("3",)),)
+    number = club.book(1, 24, custom_fields=fields, teams=None)
+    await club.expect(created=1)
+    assert club.slot_of(number) == (TWO, "2026-11-21T12:00:00Z")
+    assert club.emails_of(number) == ["player@example.com", "a@b.co"]
