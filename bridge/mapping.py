@@ -201,7 +201,7 @@ class Mapper:
             return whole
         catalogue = self._memory.catalogue(booking.location_id or DEFAULT_LOCATION)
         if catalogue is None:
-            return "the catalogue of its location could not be read yet; tried again in every pass"
+            return "the catalogue of its location could not be read yet; tried again every minute"
         lengths = [known or _listed_minutes(service, catalogue) for known, service in zip(own, services, strict=True)]
         total = sum(filter(None, lengths))
         unknown = lengths.count(None) if every_counts else int(not total)

@@ -1,7 +1,7 @@
 """What is known of the Launch27 account: its time zone, its status, and its catalogues.
 
 Each is asked for by the first pass of a process and then once an hour; once a minute while another zone waits to be
-answered again, or the catalogue lacks a service that a booking names; in every pass where nothing is known of it.
+answered again, or a booking names a location or a service that no catalogue had; in every pass while there is no zone.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ _SETTINGS = -1
 class Asked:
     """When settings and catalogues were last asked for, and answered, in one process: milliseconds since 1970.
 
-    ``status`` is what the settings said of the account last.
+    ``troubles`` is what went wrong the last time, ``status`` what the settings said of the account last.
     """
 
     asked_ms: dict[int, int] = field(default_factory=dict)
     answered_ms: dict[int, int] = field(default_factory=dict)
+    troubles: dict[int, ServiceError] = field(default_factory=dict)
     status: str = ""
 
 
@@ -77,19 +78,21 @@ class Facts:
             return self._reading.memory is not before
 
     async def _refresh(self, what: int, *, is_known: bool, lacks: bool) -> None:
-        """Ask for it if that is due; no answer is an error only where nothing is known."""
-        is_old = lacks or self._is_over(HOUR_MS, self._asked.answered_ms.get(what))
-        is_due = is_old and self._is_over(MINUTE_MS, self._asked.asked_ms.get(what))
-        if what in self._tried or (is_known and not is_due):
-            return
-        self._tried.add(what)
-        self._asked.asked_ms[what] = self._now_ms
-        try:
-            await (self._ask_settings() if what == _SETTINGS else self._ask_catalogue(what))
-            self._asked.answered_ms[what] = self._now_ms
-        except ServiceError as error:
-            if not is_known:
-                self._reading.errors.append(error)
+        """Ask for it if that is due; what went wrong is an error for as long as nothing is known."""
+        asked = self._asked
+        is_due = lacks or not is_known or self._is_over(HOUR_MS, asked.answered_ms.get(what))
+        is_vital = what == _SETTINGS and not is_known
+        if is_due and what not in self._tried and (is_vital or self._is_over(MINUTE_MS, asked.asked_ms.get(what))):
+            self._tried.add(what)
+            asked.asked_ms[what] = self._now_ms
+            try:
+                await (self._ask_settings() if what == _SETTINGS else self._ask_catalogue(what))
+                asked.answered_ms[what] = self._now_ms
+                asked.troubles.pop(what, None)
+            except ServiceError as error:
+                asked.troubles[what] = error
+        if not is_known and what in asked.troubles:
+            self._reading.errors.append(asked.troubles[what])
 
     def _is_over(self, period_ms: int, since_ms: int | None) -> bool:
         return since_ms is None or not 0 <= self._now_ms - since_ms < period_ms
