@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bridge.launch27.wire import Service, SourceBooking, Unreadable
 from bridge.model import CourtBooking, Held, Reason, Slot, fingerprint, usable_address
+from bridge.planning.memory import DEFAULT_LOCATION
 from bridge.wingfield.relations import Relations
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from bridge.config.schema import CourtRule, MappingConfig
+    from bridge.planning.memory import Catalogue, Memory
 
 _MOST_PARTICIPANTS: Final = 4
 _SEPARATORS: Final = re.compile(r"[,;\s]+")
@@ -128,7 +130,8 @@ class Names(NamedTuple):
     by: str
 
 
-_NO_NAMES: Final = Names(Relations(), {}, "")
+NO_NAMES: Final = Names(Relations(), {}, "")
+"""Wingfield knows nobody by name, and maps no court."""
 
 
 class Mapper:
@@ -138,9 +141,9 @@ class Mapper:
         self,
         courts: Sequence[CourtRule],
         mapping: MappingConfig,
-        catalogue: Mapping[int, int],
+        memory: Memory,
         zone: ZoneInfo,
-        names: Names = _NO_NAMES,
+        names: Names = NO_NAMES,
     ) -> None:
         rules = [_Rule.of(court) for court in courts]
         self._anywhere = [rule for rule in rules if not rule.service_ids]
@@ -158,7 +161,7 @@ class Mapper:
         }
         self._titles = _titles(courts)
         self._configured = mapping.service_minutes
-        self._listed = catalogue
+        self._memory = memory
         self._default = mapping.default_minutes
         self._participant_fields = tuple(dict.fromkeys(map(_folded, mapping.participant_fields)))
         self._fallback = usable_address((mapping.fallback_email or "").strip())
@@ -247,7 +250,10 @@ class Mapper:
             return sum(filter(None, own))
         if (whole := booking.minutes) is not None:
             return whole
-        lengths = [known or self._listed.get(service.id) for known, service in zip(own, services, strict=True)]
+        catalogue = self._memory.catalogue(booking.location_id or DEFAULT_LOCATION)
+        if catalogue is None:
+            return "the catalogue of its location could not be read yet; tried again every minute"
+        lengths = [known or _listed_minutes(service, catalogue) for known, service in zip(own, services, strict=True)]
         total = sum(filter(None, lengths))
         unknown = lengths.count(None) if every_counts else int(not total)
         if unknown and self._default is None:
@@ -316,6 +322,12 @@ def _held(booking: SourceBooking, reason: Reason, detail: str, slot: Slot, ruled
     """Return why a booking that wants ``slot`` is held, with the first of its services, of those the rules name."""
     numbers = {service.id for service in booking.services}
     return Held(booking.id, reason, detail, 0, slot, min(numbers & ruled or numbers, default=None))
+
+
+def _listed_minutes(service: Service, catalogue: Catalogue) -> int | None:
+    """Return how long the catalogue says the service takes with all that the booking chose with it."""
+    lengths = catalogue.get(service.id)
+    return None if lengths is None else lengths.total(service.parts)
 
 
 def _titles(courts: Iterable[CourtRule]) -> dict[str, str]:

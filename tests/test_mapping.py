@@ -16,6 +16,7 @@ from bridge.config.schema import CourtRule, MappingConfig
 from bridge.launch27.wire import Parser, SourceBooking, Unreadable
 from bridge.mapping import Mapper
 from bridge.model import CourtBooking, Held, Slot, fingerprint, from_ms, usable_address
+from bridge.planning.memory import DEFAULT_LOCATION, Lengths, Memory, Part
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -27,7 +28,6 @@ def rule(court_id: str, name: str = "", **conditions: Any) -> CourtRule:
 
 ONE = rule("court-1", "Court 1", service_ids=frozenset({1, 2}))
 TWO = rule("court-2", "Court 2", service_ids=frozenset({3}))
-NO_CATALOGUE: dict[int, int] = {}
 
 
 def booking(**fields: Any) -> SourceBooking:
@@ -41,7 +41,8 @@ def mapper(
     *courts: CourtRule, catalogue: dict[int, int] | None = None, zone: ZoneInfo = BERLIN, **mapping: Any
 ) -> Mapper:
     config = MappingConfig.model_construct(**{"default_minutes": 60, **mapping})
-    return Mapper(courts or (ONE, TWO), config, catalogue or NO_CATALOGUE, zone)
+    lengths = {id_: Lengths(minutes) for id_, minutes in (catalogue or {}).items()}
+    return Mapper(courts or (ONE, TWO), config, Memory(catalogues=dict.fromkeys(range(10), lengths)), zone)
 
 
 def mapped(found: CourtBooking | Held) -> CourtBooking:
@@ -193,6 +194,34 @@ def test_a_service_without_any_length_holds_the_booking(services: list[Any], nam
     found = held(mapper(default_minutes=None).map(booking(services=services)))
     assert found.reason == "no_duration"
     assert named in found.detail
+
+
+def located(*lengths: tuple[int, int]) -> Memory:
+    """Return what is known where service 1 takes so many minutes at each location, and each extra 1 takes ten."""
+    return Memory(catalogues={place: {1: Lengths(own, {"extra 1": Part(10, True)})} for place, own in lengths})
+
+
+@pytest.mark.parametrize(("location", "length"), [({"id": 3}, 110), ({"id": "5"}, 60), (None, 50), ({"name": "x"}, 50)])
+def test_the_catalogue_is_that_of_the_bookings_location(location: object, length: int) -> None:
+    config = MappingConfig.model_construct(default_minutes=10)
+    rules = Mapper((ONE,), config, located((DEFAULT_LOCATION, 30), (3, 90), (5, 40)), BERLIN)
+    chosen = {"id": 1, "extras": [{"id": 1, "quantity": 2}]}
+    assert minutes(rules, services=[chosen], location=location) == length
+    assert minutes(rules, services=[{**chosen, "hourly": {"minutes": 30}}], location=location) == 30
+    assert minutes(rules, services=[chosen], location=location, duration=45) == 45
+
+
+def test_a_location_whose_catalogue_nobody_saw_yet_has_no_lengths() -> None:
+    rules = Mapper((ONE,), MappingConfig.model_construct(default_minutes=10), located((3, 90)), BERLIN)
+    for location in ({"id": 5}, None):
+        assert held(rules.map(booking(location=location))).reason == "no_duration"
+        assert minutes(rules, location=location, duration=45) == 45
+
+
+def test_extras_without_a_service_length_are_no_length() -> None:
+    memory = Memory(catalogues={DEFAULT_LOCATION: {1: Lengths(None, {"extra 1": Part(10, True)})}})
+    rules = Mapper((ONE,), MappingConfig.model_construct(default_minutes=25), memory, BERLIN)
+    assert minutes(rules, services=[{"id": 1, "extras": [{"id": 1}]}]) == 25
 
 
 def test_a_rule_without_services_counts_the_services_other_rules_name() -> None:
@@ -516,7 +545,7 @@ def test_junk_in_what_is_not_used_changes_nothing(fields: dict[str, Any], more: 
 @given(st.dictionaries(st.sampled_from(USED), junk), junk)
 def test_junk_anywhere_is_mapped_or_held_and_never_raises(fields: dict[str, Any], more: object) -> None:
     rules = mapper(rule("court-1", team_ids=frozenset({1}), custom_field="1", custom_values=("1",)), ONE, **PLAYERS)
-    found = rules.map(booking(**fields, services=[{"id": 1, "hourly": more, "duration": more}]))
+    found = rules.map(booking(**fields, services=[{"id": 1, "hourly": more, "duration": more, "extras": more}]))
     assert isinstance(found, CourtBooking | Held)
 
 

@@ -21,8 +21,10 @@ from bridge.config.paths import is_there
 from bridge.config.schema import Config
 from bridge.errors import BridgeError, ConfigError, CredentialsRefused, ExitStatus, NotFound, Problem, Rejected, worst
 from bridge.launch27.client import Session
+from bridge.launch27.expiry import warnings
 from bridge.launch27.wire import Settings
 from bridge.ledger.store import Ledger
+from bridge.model import to_ms
 from bridge.sync.clients import Clients, connected
 
 
@@ -101,6 +103,8 @@ class _Look:
     async def at_launch27(self) -> None:
         with self.findings.noting("launch27.base_url"):
             self._settings(await self.services.launch27.settings())
+        ends = {each.account.number: to_ms(each.expires_at) for each in self.services.sessions if each.expires_at}
+        self.findings.warnings.extend(f"Launch27 {words}" for words in warnings(ends, datetime.now(UTC)))
         let_in = [session for session in self.services.sessions if await self._may_read(session)]
         if let_in:
             with self.findings.noting("launch27"):

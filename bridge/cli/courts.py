@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from bridge import log as logs
@@ -114,7 +114,10 @@ def sides_json(sides: Sides) -> dict[str, Any]:
             }
             for court in sides.courts
         ],
-        "services": [{"id": number, **asdict(service)} for number, service in sorted(sides.services.items())],
+        "services": [
+            {"id": number, "name": service.name, "minutes": service.lengths.minutes}
+            for number, service in sorted(sides.services.items())
+        ],
         "config": blocks(sides),
         "errors": [str(error) for error in sides.errors],
     }
@@ -127,7 +130,7 @@ def report(sides: Sides) -> None:
         for each in sides.courts
     ]
     services = [
-        (number, service.name, None if service.minutes is None else f"{service.minutes} min")
+        (number, service.name, None if (minutes := service.lengths.minutes) is None else f"{minutes} min")
         for number, service in sorted(sides.services.items())
     ]
     output.table("Wingfield's courts", ("name", "court_id", "facility", "camera", "mapped as"), courts)

@@ -17,9 +17,11 @@ from bridge.cli.places import Places
 from bridge.config.loading import find_state
 from bridge.config.paths import is_there
 from bridge.errors import ConfigError, ExitStatus
+from bridge.launch27.expiry import warnings
 from bridge.ledger.lock import lock_path
 from bridge.ledger.store import PASSES_KEPT, Ledger
 from bridge.model import Held, PassRecord, Watermark, from_ms, isoformat, to_ms
+from bridge.planning.memory import Memory
 
 LEAST_STALE = timedelta(minutes=15)
 """A daemon that waits for a service that is away runs a pass at least so often."""
@@ -42,7 +44,8 @@ class Status:
     """What the state says at one moment, ``now``.
 
     ``bookings`` counts those that Wingfield has from us; ``running`` is the process that has the lock.
-    ``problems`` are those of the configuration, ``error`` is what kept the last pass from its end.
+    ``problems`` are those of the configuration, ``error`` is what kept the last pass from its end,
+    ``expiring`` has a sentence for each token that is near its end.
     """
 
     state: Path
@@ -56,6 +59,7 @@ class Status:
     last_success_ms: int | None = None
     last_error: str = ""
     problems: Sequence[str] = ()
+    expiring: Sequence[str] = ()
 
     @property
     def withheld(self) -> tuple[str, ...]:
@@ -136,6 +140,7 @@ def _read(options: Options) -> tuple[Status, Places]:
             last_success_ms=None if complete is None else to_ms(_end(complete)),
             last_error=ledger.error,
             problems=problems,
+            expiring=warnings(Memory.loads(ledger.recall("memory")).token_ends_ms, datetime.now(UTC)),
         )
         return status, Places.of(config, ledger)
 
@@ -210,6 +215,8 @@ def report(status: Status, places: Places) -> None:
         output.line(f"No pass has finished yet (state: {status.state}).", "yellow")
     output.line(f"{output.several(status.bookings, 'booking')} in Wingfield, {len(status.held)} held.")
     output.line(_activity(status))
+    for warning in status.expiring:
+        output.line(f"Launch27 {warning}.", "yellow")
     if not status.passes:
         return
     if status.last_success_ms is None:

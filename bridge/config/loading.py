@@ -39,7 +39,8 @@ def load_config(
     if not require_courts:
         reading.document.pop("courts", None)
     for index, account in enumerate(_list_at(reading.document, ("launch27", "accounts"))):
-        resolve(account, ("launch27", "accounts", index), "password", reading, fetch=require_secrets)
+        for stem in ("password", "token"):
+            resolve(account, ("launch27", "accounts", index), stem, reading, fetch=require_secrets)
     resolve(reading.document.get("wingfield"), ("wingfield",), "token", reading, fetch=require_secrets)
     for name in ("heartbeat_url", "webhook_url", "apprise_url"):
         resolve(reading.document.get("notify"), ("notify",), name, reading, fetch=require_secrets)
@@ -159,14 +160,26 @@ class _Examination(Reading):
         self.found(location, message)
 
     def check_accounts(self) -> None:
-        """See that no login is there twice: everything of it would be read and counted twice."""
+        """See that each login has one secret, and none is there twice: all of it would be read and counted twice."""
         first: dict[str, int] = {}
         for index, account in enumerate(_list_at(self.document, ("launch27", "accounts"))):
+            self._check_secret(account, ("launch27", "accounts", index))
             email = str(_at(account, ("email",)) or index).lower()
             location = ("launch27", "accounts", index, "email")
             if location not in self.problems and first.setdefault(email, index) != index:
                 other = place(("launch27", "accounts", first[email]))
                 self.found(location, f"is the address of {other} too; keep one of them")
+
+    def _check_secret(self, account: object, owner: Location) -> None:
+        password, token = (*owner, "password"), (*owner, "token")
+        given = [_at(account, location[-1:]) is not None for location in (password, token)]
+        if all(given):
+            self.found(token, "is given beside a password; keep one of them")
+        elif isinstance(account, dict) and not any(given) and not {password, token} & set(self.meant.values()):
+            message = (
+                "is missing; give one of password, password_env, password_file, or of token, token_env, token_file"
+            )
+            self.found(password, message)
 
     def check_courts(self) -> None:
         """See that there are rules or Wingfield's mappings; each rule with a condition, and no two with the same."""

@@ -52,7 +52,7 @@ def shown(value: object) -> str:
     """Return how a message may show a value: short, on one line, and nothing that might be private."""
     if isinstance(value, str):
         # A token or an address pasted under a neighbouring key is still a token or an address.
-        if "@" in value or value.lower().startswith("tok_"):
+        if "@" in value or value.lower().startswith(("tok_", "eyj")):
             return "the value"
         text = value if len(value) <= 60 else f"{value[:57]}…"
         return json.dumps(text, ensure_ascii=not text.isprintable())
@@ -94,7 +94,6 @@ def header(location: Location) -> str:
 _MISSING = {
     "launch27.base_url": 'write it like "https://acme.launch27.com/latest"',
     "launch27.accounts.email": "write the e-mail address of the login",
-    "launch27.accounts.password": "give one of password, password_env, password_file",
     "wingfield.base_url": 'write it like "https://dev.wingfield.systems"',
     "wingfield.external_service_id": "copy the UUID Wingfield gave you with the token",
     "wingfield.token": "give one of token, token_env, token_file",

@@ -26,10 +26,11 @@ class Table(BaseModel):
 
 
 class Account(Table):
-    """One Launch27 login whose bookings are bridged."""
+    """One Launch27 login whose bookings are bridged; it has a password, or a bearer token in its place."""
 
     email: values.Address = Field(repr=False)
-    password: Secret
+    password: Secret = Secret("")
+    token: Secret | None = None
     _number: int = PrivateAttr(1)
 
     @property
@@ -50,6 +51,7 @@ class Launch27Config(Table):
     accounts: Annotated[tuple[Account, ...], Field(strict=False, min_length=1)]
     role: Literal["customer", "staff"] = "customer"
     timezone: values.TimeZone | None = None
+    service_dates: Literal["utc", "wall"] = "utc"
     page_size: Annotated[int, values.between(1, 1000)] = 100
     reads_per_second: Annotated[float, values.between(0.01, 1000)] = 2.0
     read_burst: Annotated[int, values.between(1, 10_000)] = 30
@@ -202,8 +204,9 @@ def mapping_fingerprint(config: Config) -> str:
         [sorted(set(value)) if isinstance(value, frozenset | tuple) else value for key, value in rule if key != "name"]
         for rule in config.courts
     )
+    dates = ["wall"] if launch27.service_dates == "wall" else []  # nothing for the default: so it was in 0.1
     content: Mapping[str, object] = {
-        "launch27": [launch27.base_url, launch27.role, launch27.timezone],
+        "launch27": [launch27.base_url, launch27.role, launch27.timezone, *dates],
         "wingfield": [wingfield.base_url, wingfield.external_service_id],
         "mapping": config.mapping.model_dump(),
         "courts": sorted(map(json.dumps, rules)),

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.config.schema import Launch27Config
 from bridge.errors import AccessDenied, CredentialsRefused, NotFound
-from bridge.http.client import Call, Http, Response
+from bridge.http.client import Call, Http, Params, Response
 from bridge.http.ratelimit import RateLimiter
 from bridge.launch27.listing import PAGES_AT_ONCE, Bookings, Listing, Page
 from bridge.launch27.session import Session, read_200
 from bridge.launch27.wire import CatalogueService, Parser, Settings, SourceBooking, Unreadable, is_object
+from bridge.planning.memory import DEFAULT_LOCATION
 
 if TYPE_CHECKING:
     import httpx
@@ -75,18 +76,17 @@ class Launch27:
         path = "/settings"
         return await self.http.request(Call("GET", path, path), partial(read_200, path, self._parser.settings))
 
-    async def catalogue(self, session: Session) -> dict[int, CatalogueService]:
-        """Return the services on offer, by id. Source: Launch27, ``GET /booking/services``.
+    async def catalogue(self, session: Session, location: int = DEFAULT_LOCATION) -> dict[int, CatalogueService]:
+        """Return the services on offer at a location, by id. Source: Launch27, ``GET /booking/services``.
 
         Raises AccessDenied or NotFound where the account or the tenant has no catalogue to show.
         """
         path = "/booking/services"
-        errors = {
-            403: AccessDenied(SERVICE, f"{session} may not read {path}"),
-            404: NotFound(SERVICE, f"there is no {path}"),
-        }
+        absent = NotFound(SERVICE, f"there is no {path}" + f" of location {location}" * (location != DEFAULT_LOCATION))
+        errors = {403: AccessDenied(SERVICE, f"{session} may not read {path}"), 404: absent, 422: absent}
+        params: Params = {} if location == DEFAULT_LOCATION else {"location_id": location}
         check = partial(read_200, path, self._parser.catalogue, errors=errors)
-        return await session.request(self.http, Call("GET", path, path), check)
+        return await session.request(self.http, Call("GET", path, path, params=params), check)
 
     async def booking(self, session: Session, id: str) -> SourceBooking | Unreadable | Absent:  # noqa: A002  # its name
         """Return one booking, cancelled ones included; Absent when it is gone or not for this account.

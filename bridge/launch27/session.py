@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from time import monotonic
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from bridge.config.schema import Account
 from bridge.config.secrets import Secret
 from bridge.errors import CredentialsRefused, ServiceError, Unavailable
 from bridge.http.client import Call, Http, Response
+from bridge.launch27.expiry import expires, expiry
 
 T = TypeVar("T")
 
@@ -23,16 +25,20 @@ _REFUSALS = {
     401: "the e-mail address or the password was refused; correct launch27.accounts",
     403: (
         "the login is locked for five minutes (five wrong attempts within a minute), "
-        "or it wants a one-time token: use an account without two-factor login"
+        "or it wants a one-time token: with two-factor login, give the account a token in place of the password"
     ),
     422: "the login was not understood; is the e-mail address complete?",
 }
+
+
+_TYPES = ("Tenant::Customer", "Tenant::Staff", "Tenant::Admin")
 
 
 class _Login(BaseModel):
     model_config = ConfigDict(hide_input_in_errors=True)
 
     bearer: str = Field(pattern=r"^[\x21-\x7e]+$")
+    type: object = None
 
 
 class _Expired(Exception):
@@ -42,12 +48,15 @@ class _Expired(Exception):
 class Session:
     """What is kept of one account's login: the token until it is refused, the refusal until the next pass.
 
-    An account that failed may rest for a while: until then nothing is asked as this account.
+    An account that has a token in place of a password never logs in. One that failed may rest for a while: until
+    then nothing is asked as this account. ``login_type`` is what a login's answer calls it (``Tenant::Staff``), ""
+    where there was none.
     """
 
     def __init__(self, account: Account) -> None:
         self.account = account
         self.token: Secret | None = None
+        self.login_type = ""
         self._refusal: str | None = None
         self._rests_until = 0.0
         self._lock = asyncio.Lock()
@@ -57,6 +66,11 @@ class Session:
 
     def __str__(self) -> str:
         return f"account {self.account.number}"
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the account's own token ends, in UTC; None where it has a password, or that cannot be read."""
+        return expiry(self.account.token.reveal()) if self.account.token else None
 
     @property
     def is_refused(self) -> bool:
@@ -99,12 +113,20 @@ class Session:
         async with self._lock:
             if self._refusal is not None:
                 raise CredentialsRefused("Launch27", self._refusal)
+            if self.account.token is not None:
+                return self._own_token(self.account.token, refused)
             if self.token is None or self.token is refused:
                 self.token = None
                 credentials = {"email": self.account.email, "password": self.account.password.reveal()}
                 login = Call("POST", "/login", "/login", json=credentials, part=str(self))
                 self.token = await http.request(login, self._read_login)
             return self.token
+
+    def _own_token(self, token: Secret, refused: Secret | None) -> Secret:
+        if token is not refused:
+            return token
+        when = f" (it {expires(self.expires_at, datetime.now(UTC))})" if self.expires_at else ""
+        raise self._refused(f"its token is refused{when}; put a new one in its place")
 
     def _read_login(self, response: Response) -> Secret:
         """Return a login's token. Source: Launch27, ``POST /login`` (401 refused; 403 locked; 422 schema)."""
@@ -114,7 +136,9 @@ class Session:
                 words = f"answered the login with a web page (status {response.status})"
                 raise Unavailable("Launch27", words, kind=f"status {response.status}")
             raise self._refused(_REFUSALS[response.status])
-        return Secret(read_200("/login", _Login.model_validate_json, response).bearer)
+        login = read_200("/login", _Login.model_validate_json, response)
+        self.login_type = str(login.type) if login.type in _TYPES else ""
+        return Secret(login.bearer)
 
     def _refused(self, words: str) -> CredentialsRefused:
         """Return what to raise for this and every other call of the pass."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Final
 
-from pydantic import GetPydanticSchema
+from pydantic import BeforeValidator, GetPydanticSchema
 from pydantic_core import core_schema
 
 _MOST_ID: Final = 2**63 - 1
@@ -14,20 +14,28 @@ MOST_DIGITS: Final = 19
 _DATE_AND_TIME: Final = r"^[1-8][0-9]{3}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}"
 
 
-def whole_number(value: object, most: int = _MOST_ID) -> int | None:
-    """Return a whole number from 1 to ``most``, given as JSON integer or as digits; None for all else."""
+def whole_number(value: object, most: int = _MOST_ID, least: int = 1) -> int | None:
+    """Return a whole number from ``least`` to ``most``, given as JSON integer or as digits; None for all else."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= MOST_DIGITS:
         value = int(value)
-    if type(value) is int and 1 <= value <= most:
+    if type(value) is int and least <= value <= most:
         return value
     return None
 
 
-def whole_minutes(value: object) -> int | None:
-    """Return a length of 1 to 10080 minutes; ``90.0`` and ``"90"`` are read too, None for all else."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return whole_number(value, 7 * 24 * 60)
+def whole_minutes(value: object, least: int = 1) -> int | None:
+    """Return a length of ``least`` to 10080 minutes; ``90.0`` and ``"90"`` are read too, None for all else."""
+    return whole_number(_without_point(value), 7 * 24 * 60, least)
+
+
+def quantity(value: object) -> int:
+    """Return how many of something are wanted, from 0 on; 1 where that is missing or cannot be read."""
+    found = whole_number(_without_point(value), least=0)
+    return 1 if found is None else found
+
+
+def _without_point(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _read_iso(text: str) -> datetime:
@@ -39,6 +47,10 @@ def _id_schema() -> core_schema.CoreSchema:
     digits = core_schema.str_schema(strict=True, pattern=rf"^[0-9]{{1,{MOST_DIGITS}}}$")
     read = core_schema.int_schema(gt=0, le=_MOST_ID)
     return core_schema.union_schema([number, core_schema.chain_schema([digits, read])], mode="left_to_right")
+
+
+def _without_z(value: object) -> object:
+    return value[:-1] if isinstance(value, str) and value[-1:] in {"Z", "z"} else value
 
 
 def _instant_schema() -> core_schema.CoreSchema:
@@ -54,3 +66,5 @@ def _instant_schema() -> core_schema.CoreSchema:
 Id = Annotated[int, GetPydanticSchema(lambda _source, _handler: _id_schema())]
 Instant = Annotated[datetime, GetPydanticSchema(lambda _source, _handler: _instant_schema())]
 """A date and time as it was written: aware where the text has an offset or ``Z``, else naive."""
+WallTime = Annotated[Instant, BeforeValidator(_without_z)]
+"""The same, but that a ``Z`` says nothing: the time is the account's local one, and naive."""

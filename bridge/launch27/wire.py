@@ -7,6 +7,7 @@ or odd, and then counts as absent: it stays raw (``Any`` is free in pydantic's c
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,8 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
-from bridge.launch27.values import MOST_DIGITS, Id, Instant, whole_minutes, whole_number
+from bridge.launch27.values import MOST_DIGITS, Id, Instant, WallTime, quantity, whole_minutes, whole_number
+from bridge.planning.memory import Lengths, Part
 
 T = TypeVar("T")
 
@@ -25,6 +27,14 @@ _MaybeInstant = Annotated[Instant | Any, Field(union_mode="left_to_right")]
 
 def _part(value: object, key: str) -> Any:  # noqa: ANN401  # JSON of any kind
     return value.get(key) if isinstance(value, dict) else None
+
+
+def _parts(extras: object, parameters: object) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield a service's extras and pricing parameters, each with its key in a catalogue's ``parts``."""
+    for kind, items in (("extra", extras), ("parameter", parameters)):
+        for item in items if isinstance(items, list) else ():
+            if (number := whole_number(_part(item, "id"))) is not None:
+                yield f"{kind} {number}", item
 
 
 class _Wire(BaseModel):
@@ -44,6 +54,14 @@ class Service(_Wire):
     id: Id
     raw_hourly: Any = Field(default=None, validation_alias="hourly")
     raw_duration: Any = Field(default=None, validation_alias="duration")
+    raw_extras: Any = Field(default=None, validation_alias="extras")
+    raw_parameters: Any = Field(default=None, validation_alias="pricing_parameters")
+
+    @property
+    def parts(self) -> Iterator[tuple[str, int]]:
+        """The extras and pricing parameters it lists, by their keys, each with its quantity."""
+        for key, item in _parts(self.raw_extras, self.raw_parameters):
+            yield key, quantity(item.get("quantity"))
 
     @property
     def minutes(self) -> int | None:
@@ -104,9 +122,12 @@ class SourceBooking(_Wire):
 
     @property
     def custom_fields(self) -> list[dict[str, Any]]:
-        """The items of ``custom_fields`` that are objects, as they came."""
-        items = self.raw_custom_fields if isinstance(self.raw_custom_fields, list) else ()
-        return [item for item in items if isinstance(item, dict)]
+        """The items of ``custom_fields`` that are objects, as they came; an object by code (*seen*) as such a list."""
+        fields = self.raw_custom_fields
+        if isinstance(fields, dict):
+            contents = ((code, each if isinstance(each, dict) else {"value": each}) for code, each in fields.items())
+            fields = [{**content, "code": code} for code, content in contents]
+        return [item for item in fields if isinstance(item, dict)] if isinstance(fields, list) else []
 
     @property
     def email(self) -> str | None:
@@ -143,10 +164,10 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueService:
-    """A service of the account's catalogue; ``minutes`` where the account has durations switched on."""
+    """A service of a location's catalogue; it has ``lengths`` where the account has durations switched on."""
 
     name: str
-    minutes: int | None
+    lengths: Lengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +193,16 @@ _FAULTS = {
 def _first_fault(error: ValidationError) -> str:
     places = {problem["loc"][0] for problem in error.errors(include_url=False, include_input=False) if problem["loc"]}
     return next((fault for place, fault in _FAULTS.items() if place in places), "it is no JSON object")
+
+
+def _lengths(service: Mapping[str, Any]) -> Lengths:
+    """Return the lengths of a catalogue's service; a service of no minutes has a length if its parts have."""
+    parts = {}
+    for key, item in _parts(service.get("extras"), service.get("pricing_parameters")):
+        if (minutes := whole_minutes(item.get("duration"), least=0)) is not None:
+            parts[key] = Part(minutes, key.startswith("parameter") or item.get("quantity_based") is True)
+    has_parts = any(part.minutes for part in parts.values())
+    return Lengths(whole_minutes(service.get("duration"), least=0 if has_parts else 1), parts)
 
 
 def _text(value: object) -> str:
@@ -207,13 +238,19 @@ def is_object(body: bytes) -> bool:
 
 
 class Parser:
-    """Reads Launch27's answers; ``updated_at_field`` names the booking's modification time."""
+    """Reads Launch27's answers; ``updated_at_field`` names the booking's modification time.
 
-    def __init__(self, updated_at_field: str = DEFAULT_UPDATED_AT) -> None:
-        model = SourceBooking
+    With ``service_dates="wall"`` a ``Z`` behind a service date says nothing: the date is wall time.
+    """
+
+    def __init__(self, updated_at_field: str = DEFAULT_UPDATED_AT, service_dates: str = "utc") -> None:
+        model, other = SourceBooking, dict[str, Any]()
         if updated_at_field != DEFAULT_UPDATED_AT:
-            modified: Any = (_MaybeInstant, Field(default=None, validation_alias=updated_at_field))
-            model = create_model("SourceBooking", __base__=SourceBooking, raw_modified=modified)
+            other["raw_modified"] = (_MaybeInstant, Field(default=None, validation_alias=updated_at_field))
+        if service_dates == "wall":
+            other["service_date"] = (WallTime, ...)
+        if other:
+            model = create_model("SourceBooking", __base__=SourceBooking, **other)
         self._one = model
         self._page = TypeAdapter(list[model])
 
@@ -247,8 +284,7 @@ class Parser:
         for item in _load(body, list):
             number = whole_number(_part(item, "id"))
             if number is not None:
-                minutes = whole_minutes(_part(item, "duration"))
-                found[number] = CatalogueService(_text(_part(item, "name")), minutes)
+                found[number] = CatalogueService(_text(_part(item, "name")), _lengths(item))
         return found
 
     def settings(self, body: bytes) -> Settings:

@@ -3,24 +3,69 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from pydantic import TypeAdapter
 
 from bridge.model import MINUTE_MS
+
+DEFAULT_LOCATION = 0
+"""Stands for the location of a booking that names none."""
+_LONGEST_MINUTES = 7 * 24 * 60
+
+
+class Part(NamedTuple):
+    """How long an extra or a pricing parameter takes, in minutes; where it ``is_counted``, each one of it."""
+
+    minutes: int
+    is_counted: bool
+
+
+class Lengths(NamedTuple):
+    """What a catalogue says of a service: its own minutes, None for none, and those of its parts by their keys."""
+
+    minutes: int | None = None
+    parts: Mapping[str, Part] = {}
+
+    def total(self, chosen: Iterable[tuple[str, int]]) -> int | None:
+        """Return the minutes with the ``chosen`` parts, each a key and a quantity; None without a sensible length."""
+        if self.minutes is None:
+            return None
+        listed = ((part, quantity) for key, quantity in chosen if (part := self.parts.get(key)))
+        total = self.minutes + sum(part.minutes * (quantity if part.is_counted else 1) for part, quantity in listed)
+        return total if 0 < total <= _LONGEST_MINUTES else None
+
+    def heard(self, lengths: Lengths) -> Lengths:
+        """Return the lengths after these were answered; what they leave out stays."""
+        minutes = self.minutes if lengths.minutes is None else lengths.minutes
+        return Lengths(minutes, {**self.parts, **lengths.parts})
+
+
+Catalogue = Mapping[int, Lengths]
+"""Services by id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The account's time zone, and its services' lengths in minutes by id.
+    """The account's time zone, its catalogue by location, and when the tokens end.
 
-    ``candidate`` is another zone that was answered, first at ``candidate_ms`` (since 1970). ``catalogue`` is None
-    until there was an answer.
+    ``candidate`` is another zone that was answered, first at ``candidate_ms`` (since 1970). ``catalogues`` has the
+    locations that were asked about with an answer. ``token_ends_ms`` says when accounts' own tokens expire, by the
+    account's number (since 1970).
     """
 
     zone: str = ""
     candidate: str = ""
     candidate_ms: int = 0
-    catalogue: Mapping[int, int] | None = None
+    catalogues: Mapping[int, Catalogue] = field(default_factory=dict)
+    token_ends_ms: Mapping[int, int] = field(default_factory=dict)
+
+    def catalogue(self, location: int) -> Catalogue | None:
+        """Return a location's catalogue, None before there was an answer; the default one where it has none to show."""
+        found = self.catalogues.get(location)
+        return self.catalogues.get(DEFAULT_LOCATION, found) if found == {} else found
 
     def heard_zone(self, zone: str, now_ms: int) -> Memory:
         """Return the memory after ``zone`` was answered: believed the first time, or a minute after the first."""
@@ -32,22 +77,26 @@ class Memory:
             return self
         return replace(self, zone=zone, candidate="", candidate_ms=0)
 
-    def heard_catalogue(self, minutes: Mapping[int, int]) -> Memory:
-        """Return the memory after a catalogue was answered; services that it lacks keep their length."""
-        return replace(self, catalogue={**(self.catalogue or {}), **minutes})
+    def heard_catalogue(self, location: int, catalogue: Catalogue) -> Memory:
+        """Return the memory after a catalogue was answered; services and lengths that it lacks stay."""
+        known = dict(self.catalogues.get(location, {}))
+        known.update((id_, known.get(id_, Lengths()).heard(lengths)) for id_, lengths in catalogue.items())
+        return replace(self, catalogues={**self.catalogues, location: known})
 
     def dumps(self) -> str:
         """Return the memory as JSON."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return _MEMORY.dump_json(self).decode()
 
     @classmethod
     def loads(cls, text: str) -> Memory:
-        """Return the memory that ``dumps`` wrote; an empty one for anything else."""
+        """Return the memory that ``dumps`` wrote, also that of earlier versions; an empty one for anything else."""
         try:
             found = json.loads(text)
-            catalogue = found.pop("catalogue")
-            if catalogue is not None:
-                catalogue = {int(number): int(minutes) for number, minutes in catalogue.items()}
-            return cls(**found, catalogue=catalogue)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            if (default := found.pop("catalogue", None)) is not None:
+                found["catalogues"] = {DEFAULT_LOCATION: {id_: (minutes, {}) for id_, minutes in default.items()}}
+            return _MEMORY.validate_python(found)
+        except (ValueError, TypeError, AttributeError):
             return cls()
+
+
+_MEMORY = TypeAdapter(Memory)

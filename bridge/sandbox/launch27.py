@@ -8,46 +8,25 @@ that cannot be read is 422.
 from __future__ import annotations
 
 import hashlib
-import re
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from bridge.sandbox.logins import MONTH_SECONDS, Account, Kind, Logins
+from bridge.sandbox.query import Bucket, asked_choice, asked_day, asked_number
 from bridge.sandbox.watched import Json, Records
 from bridge.sandbox.wire import Clock, Failure, Service, decode, encode, instant_text, json_response
 
 _DEFAULT_LIMIT = 20
 _FIRST_ID = 1001
-_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-
-
-@dataclass(slots=True)
-class Bucket:
-    """A token bucket for each client address: ``limit`` tokens, one more every ``ttl_ms``.
-
-    Source: Launch27, Rate limit.
-    """
-
-    limit: int
-    ttl_ms: int
-    _left: dict[str, tuple[float, float]] = field(default_factory=dict, repr=False)
-
-    def take(self, client: str, now: float) -> bool:
-        """Take a token at ``now`` (seconds); return False when there is none."""
-        tokens, since = self._left.get(client, (float(self.limit), now))
-        tokens = min(float(self.limit), tokens + max(0.0, now - since) * 1000 / self.ttl_ms)
-        enough = tokens >= 1
-        self._left[client] = (tokens - 1 if enough else tokens, now)
-        return enough
+_DEFAULT_LOCATION = 1
 
 
 @dataclass(slots=True)
@@ -77,8 +56,10 @@ class _Query:
 class Launch27(Service):
     """The world of one Launch27 tenant.
 
-    ``bookings`` holds the raw JSON by id and may be edited at any depth; ``catalogue`` and ``settings`` are
-    what ``GET /booking/services`` and ``GET /settings`` answer. ``max_page`` caps the size of a page.
+    ``bookings`` holds the raw JSON by id and may be edited at any depth; ``catalogue`` (the default location's),
+    ``catalogues`` (those of others, by location) and ``settings`` are what ``GET /booking/services`` and
+    ``GET /settings`` answer. ``max_page`` caps the size of a page. With ``wall_dates`` it writes service dates as
+    local time, and a ``Z`` behind it nevertheless.
     ``modification_times`` puts ``created_at`` and ``updated_at`` into bookings. With ``rates`` the
     documented limits hold, in ``reads`` and ``writes``; without, no answer speaks of them.
     """
@@ -103,7 +84,9 @@ class Launch27(Service):
         self.writes = Bucket(10, 1000)
         self.modification_times = modification_times
         self.max_page = max_page
+        self.wall_dates = False
         self.catalogue: list[dict[str, Any]] = []
+        self.catalogues: dict[int, list[dict[str, Any]]] = {}
         self.settings: dict[str, Any] = {
             "name": tenant.title(),
             "timezone": timezone,
@@ -123,22 +106,35 @@ class Launch27(Service):
     # --- the world, for tests and the demo -------------------------------------------------------------
 
     def add_account(
-        self, email: str, password: str, *, kind: Kind = "customer", token_lifetime_seconds: float = MONTH_SECONDS
+        self,
+        email: str,
+        password: str,
+        *,
+        kind: Kind = "customer",
+        token_lifetime_seconds: float = MONTH_SECONDS,
+        two_factor: bool = False,
     ) -> Account:
         """Let somebody log in; ``kind`` decides which listings are theirs to read."""
         with self.lock:
-            return self.logins.add(email, password, kind=kind, token_lifetime_seconds=token_lifetime_seconds)
+            return self.logins.add(
+                email, password, kind=kind, token_lifetime_seconds=token_lifetime_seconds, two_factor=two_factor
+            )
+
+    def new_token(self, email: str) -> str:
+        """Return a bearer of an account's, as a person copies it out of a browser."""
+        with self.lock:
+            return self.logins.bearer(email)
 
     def expire_tokens(self) -> None:
         """Make every bearer given out so far answer 401."""
         with self.lock:
             self.logins.expire()
 
-    def add_service(self, number: int, name: str, **fields: Json) -> dict[str, Any]:
-        """Put a service into the catalogue and return its entry; ``fields`` as documented."""
+    def add_service(self, number: int, name: str, *, location: int | None = None, **fields: Json) -> dict[str, Any]:
+        """Put a service into a location's catalogue and return its entry; ``fields`` as documented."""
         entry = {"id": number, "name": name, "price": 20.0, "extras": [], "pricing_parameters": [], **fields}
         with self.lock:
-            self.catalogue.append(entry)
+            (self.catalogue if location is None else self.catalogues.setdefault(location, [])).append(entry)
         return entry
 
     def add_booking(
@@ -163,7 +159,7 @@ class Launch27(Service):
             self._behind[number] = _Behind(owner=owner, forecasted=forecasted)
             raw = self._blank(number, owner)
             raw["services"] = self._services(services, minutes)
-            raw.update(_written(fields))
+            raw.update(self._written(fields))
             self.bookings[number] = raw
             return number
 
@@ -174,7 +170,7 @@ class Launch27(Service):
                 fields.setdefault("updated_at", instant_text(self.now_ms))
             if isinstance(fields.get("services"), list | tuple):
                 fields["services"] = self._services(fields["services"], None)
-            self.bookings[number].update(_written(fields))
+            self.bookings[number].update(self._written(fields))
 
     def cancel(self, number: int) -> None:
         """Take a booking out of the listings; by id it is there, with ``active`` false."""
@@ -213,6 +209,14 @@ class Launch27(Service):
         with self.lock:
             self._known(number).forecasted = False
             self._touched(number)
+
+    def _written(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields with datetimes as Launch27 writes them: UTC and ``Z``, or wall time without."""
+        found = {key: _text(value) if isinstance(value, datetime) else value for key, value in fields.items()}
+        date = fields.get("service_date")
+        if self.wall_dates and isinstance(date, datetime) and date.tzinfo is not None:
+            found["service_date"] = date.astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None).isoformat() + "Z"
+        return found
 
     def _known(self, number: int) -> _Behind:
         return self._behind.setdefault(number, _Behind())
@@ -279,6 +283,8 @@ class Launch27(Service):
         zone = ZoneInfo(self.timezone)
         try:
             moment = datetime.fromisoformat(raw["service_date"])
+            if self.wall_dates and raw["service_date"].endswith("Z"):
+                moment = moment.replace(tzinfo=None)
             moment = moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
         except (LookupError, OverflowError, TypeError, ValueError):
             return
@@ -394,7 +400,10 @@ class Launch27(Service):
 
     def _catalogue(self, request: Request, _body: bytes) -> Response:
         self._account(request)
-        return json_response(self.catalogue)
+        location = asked_number(request.query_params, "location_id", _DEFAULT_LOCATION, least=1)
+        if location != _DEFAULT_LOCATION and location not in self.catalogues:
+            raise Failure(self.failure(404))
+        return json_response(self.catalogues.get(location, self.catalogue))
 
     def _customer_listing(self, request: Request, _body: bytes) -> Response:
         return self._listing(request, staff=False)
@@ -404,8 +413,8 @@ class Launch27(Service):
 
     def _listing(self, request: Request, *, staff: bool) -> Response:
         query = self._query(request, staff=staff)
-        limit = _number(request.query_params, "limit", _DEFAULT_LIMIT, least=1)
-        offset = _number(request.query_params, "offset", 0, least=0)
+        limit = asked_number(request.query_params, "limit", _DEFAULT_LIMIT, least=1)
+        offset = asked_number(request.query_params, "offset", 0, least=0)
         limit = limit if self.max_page is None else min(limit, self.max_page)
         return Response(self._page(query, offset, limit), media_type="application/json")
 
@@ -430,7 +439,7 @@ class Launch27(Service):
         account = self.logins.who(request.headers.get("authorization"))
         if account is None:
             raise Failure(json_response({"message": "Log in first."}, 401))
-        if kind is not None and account.kind != kind:
+        if kind is not None and not account.may_be(kind):
             raise Failure(json_response({"message": f"This needs the role {kind}."}, 403))
         return account
 
@@ -442,9 +451,9 @@ class Launch27(Service):
         return _Query(
             staff=staff,
             owner=None if staff else account.email,
-            first=_day(sent, "from"),
-            last=_day(sent, "to"),
-            ascending=_choice(sent, "sort", ("desc", "asc")) == "asc",
+            first=asked_day(sent, "from"),
+            last=asked_day(sent, "to"),
+            ascending=asked_choice(sent, "sort", ("desc", "asc")) == "asc",
             completed=None if completed == not_completed else completed,
             forecasted=staff and "exclude_forecasted" not in options,
         )
@@ -483,45 +492,7 @@ def _status(raw: dict[str, Any]) -> str:
     return "completed" if raw.get("completed") is True else "assigned"
 
 
-def _written(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields with datetimes as Launch27 writes them: UTC and ``Z``, or wall time without."""
-    return {key: _text(value) if isinstance(value, datetime) else value for key, value in fields.items()}
-
-
 def _text(moment: datetime) -> str:
     if moment.tzinfo is None:
         return moment.isoformat()
     return instant_text(round(moment.astimezone(UTC).timestamp() * 1000))
-
-
-def _unreadable(name: str) -> Failure:
-    return Failure(json_response({"message": f"{name} cannot be read."}, 422))
-
-
-def _number(sent: QueryParams, name: str, default: int, *, least: int) -> int:
-    text = sent.get(name)
-    if text is None:
-        return default
-    if not text.isdecimal() or int(text) < least:
-        raise _unreadable(name)
-    return int(text)
-
-
-def _day(sent: QueryParams, name: str) -> date | None:
-    text = sent.get(name)
-    if text is None:
-        return None
-    try:
-        if not _DAY.fullmatch(text):  # `fromisoformat` reads weeks and more, which are not documented
-            raise _unreadable(name)
-        return date.fromisoformat(text)
-    except ValueError:
-        raise _unreadable(name) from None
-
-
-def _choice(sent: QueryParams, name: str, choices: Iterable[str]) -> str:
-    first, *others = choices
-    chosen = sent.get(name, first)
-    if chosen not in {first, *others}:
-        raise _unreadable(name)
-    return chosen

@@ -15,25 +15,30 @@ from starlette.responses import Response
 from bridge.sandbox.watched import Json
 from bridge.sandbox.wire import Clock, Failure, encode, json_response
 
-Kind = Literal["customer", "staff"]
+Kind = Literal["customer", "staff", "admin"]
 
 _WRONG_ATTEMPTS = 5
 _ATTEMPTS_WITHIN_SECONDS = 60.0
 _LOCKED_SECONDS = 300.0
 MONTH_SECONDS = 30 * 24 * 3600.0
 _ONE_TIME_TOKEN = re.compile(r"\d{6}", re.ASCII)
-_TYPES: dict[Kind, str] = {"customer": "Tenant::Customer", "staff": "Tenant::Staff"}
+_TYPES: dict[Kind, str] = {"customer": "Tenant::Customer", "staff": "Tenant::Staff", "admin": "Tenant::Admin"}
 
 
 @dataclass(slots=True)
 class Account:
-    """Somebody who may log in."""
+    """Somebody who may log in; with ``two_factor`` only with a one-time token beside the password."""
 
     email: str
     password: str = field(repr=False)
     kind: Kind
     id: int
     token_lifetime_seconds: float
+    two_factor: bool = False
+
+    def may_be(self, kind: Kind) -> bool:
+        """Whether this is theirs to read; an admin reads what staff read."""
+        return self.kind == kind or (self.kind, kind) == ("admin", "staff")
 
 
 @dataclass(slots=True)
@@ -62,10 +67,16 @@ class Logins:
         self._numbers = itertools.count(1)
 
     def add(
-        self, email: str, password: str, *, kind: Kind = "customer", token_lifetime_seconds: float = MONTH_SECONDS
+        self,
+        email: str,
+        password: str,
+        *,
+        kind: Kind = "customer",
+        token_lifetime_seconds: float = MONTH_SECONDS,
+        two_factor: bool = False,
     ) -> Account:
         """Let somebody log in; a second time with the same address changes them."""
-        account = Account(email, password, kind, len(self._accounts) + 501, token_lifetime_seconds)
+        account = Account(email, password, kind, len(self._accounts) + 501, token_lifetime_seconds, two_factor)
         self._accounts[email.casefold()] = account
         return account
 
@@ -76,7 +87,7 @@ class Logins:
 
     def log_in(self, sent: Json) -> dict[str, Any]:
         """Return the answer to a login; raise :class:`Failure` with 401, 403 or 422."""
-        email, password = _credentials(sent)
+        email, password, one_time_token = _credentials(sent)
         now = self._clock()
         attempts = self._attempts.setdefault(email.casefold(), _Attempts())
         if now < attempts.locked_until:
@@ -86,12 +97,19 @@ class Logins:
             attempts.failed(now)
             raise Failure(_message(401, "Invalid email or password."))
         attempts.wrong = []
-        return self._welcome(account, now)
+        if account.two_factor and one_time_token is None:
+            raise Failure(_message(403, "Enter the token of your authenticator."))
+        return self._welcome(account)
 
-    def _welcome(self, account: Account, now: float) -> dict[str, Any]:
+    def bearer(self, email: str) -> str:
+        """Return a new bearer of an account, as a person who has logged in finds it."""
+        account, now = self._accounts[email.casefold()], self._clock()
         expires = now + account.token_lifetime_seconds
         bearer = _jwt({"sub": account.id, "jti": next(self._numbers), "iat": int(now), "exp": int(expires)})
         self._bearers[bearer] = (account, expires)
+        return bearer
+
+    def _welcome(self, account: Account) -> dict[str, Any]:
         name = account.email.partition("@")[0].title()
         return {
             "id": account.id,
@@ -99,7 +117,7 @@ class Logins:
             "type": _TYPES[account.kind],
             "first_name": name,
             "last_name": "Sandbox",
-            "bearer": bearer,
+            "bearer": self.bearer(account.email),
         }
 
     def who(self, authorization: str | None) -> Account | None:
@@ -117,7 +135,7 @@ def _message(status: int, text: str) -> Response:
     return json_response({"message": text}, status)
 
 
-def _credentials(sent: Json) -> tuple[str, str]:
+def _credentials(sent: Json) -> tuple[str, str, str | None]:
     wrong = Failure(_message(422, "email and password are required; token has six digits."))
     if not isinstance(sent, dict):
         raise wrong
@@ -126,7 +144,7 @@ def _credentials(sent: Json) -> tuple[str, str]:
         raise wrong
     if token is not None and not (isinstance(token, str) and _ONE_TIME_TOKEN.fullmatch(token)):
         raise wrong
-    return email, password
+    return email, password, token
 
 
 def _jwt(claims: dict[str, Any]) -> str:

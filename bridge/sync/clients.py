@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.config.schema import Config
 from bridge.launch27.client import Launch27, Session
 from bridge.launch27.wire import Parser
+from bridge.sync.facts import Asked
 from bridge.wingfield.client import Wingfield
 
 
 @dataclass(slots=True)
 class Clients:
-    """The two clients, and one session for each Launch27 account."""
+    """The two clients, one session for each Launch27 account, and when what was asked of the account."""
 
     launch27: Launch27
     sessions: list[Session]
     wingfield: Wingfield
+    asked: Asked = field(default_factory=Asked)
 
     @property
     def heard_at(self) -> float:
@@ -51,7 +53,7 @@ class Clients:
 @asynccontextmanager
 async def connected(config: Config, earlier: Iterable[Session] = ()) -> AsyncIterator[Clients]:
     """Yield the clients of ``config``; logins of ``earlier`` sessions to the same account are kept."""
-    parser = Parser(config.mapping.updated_at_field)
+    parser = Parser(config.mapping.updated_at_field, config.launch27.service_dates)
     clients = Clients(
         Launch27.connect(config.launch27, parser=parser),
         [Session(account) for account in config.launch27.accounts],

@@ -6,7 +6,7 @@ The rules themselves are in ``planning/deletes.py``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from bridge.config.schema import SyncConfig
@@ -43,8 +43,7 @@ async def decide_deletes(
     """
     if this.reading.listings:
         window_ms = limits.delete_window // timedelta(milliseconds=1)
-        frozen = this.reading.status if this.reading.status in FROZEN else ""
-        guard = Guard(limits.max_delete_count, limits.max_delete_fraction, window_ms, is_allowed, frozen)
+        guard = Guard(limits.max_delete_count, limits.max_delete_fraction, window_ms, is_allowed)
         await _Deletions(this, reader, ledger, guard, progress).decide()
 
 
@@ -80,6 +79,9 @@ class _Deletions:
         this.approved = self.ledger.take_approvals(this.now_ms)
         vanished = self._vanished()
         this.bridged = len(bridged(this.known.values(), this.reading))
+        if vanished or self._withdrawn():
+            await self.reader.look_at_status()
+        self.guard = replace(self.guard, frozen=this.reading.status if this.reading.status in FROZEN else "")
         lately = {id_ for id_ in vanished if self._need_not_ask_again(this.known[id_])}
         is_suspicious = self._objection(self._withdrawn().keys() | vanished.keys(), 0) is not None
         waiting = set(vanished)
@@ -127,7 +129,7 @@ class _Deletions:
         self.ledger.save([known for known in changes if known is not None])
         for mapped, account in answers.active.values():
             this.reading.add(mapped, account)
-        for error in answers.errors:
+        for error in (*answers.errors, *this.reading.errors):
             this.note(error)
 
     def _believed(self, answers: LookUps, *, is_waiting: bool) -> set[str]:

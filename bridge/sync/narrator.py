@@ -11,7 +11,7 @@ import structlog
 
 from bridge.errors import ClockWrong, ServiceError
 from bridge.log import Aside
-from bridge.model import HOUR_MS, Held, Verb, Write, isoformat
+from bridge.model import DAY_MS, HOUR_MS, Held, Verb, Write, isoformat
 from bridge.planning.deletes import FROZEN
 from bridge.sync.result import PassResult
 
@@ -72,6 +72,7 @@ class LogNarrator(Narrator):
     _is_mass_change_told: bool = False
     _account_status: str = ""
     _told_ms: int = 0
+    _expiry_told_ms: int = 0
 
     def pass_started(self) -> None:
         """Say that a pass begins."""
@@ -123,6 +124,7 @@ class LogNarrator(Narrator):
             detail = "nothing is deleted while it lasts; renew the subscription in Launch27, or remove the account"
             self.log.warning("account_frozen", status=result.account_status, detail=detail)
         self._account_status = result.account_status or self._account_status
+        self._tell_expiry(result)
         record = result.record
         hourly = record.started_ms - self._told_ms >= HOUR_MS or record.started_ms < self._told_ms
         show = not self.lasting or hourly or (record.created or record.updated or record.deleted)
@@ -187,6 +189,14 @@ class LogNarrator(Narrator):
         elif self._withheld and not withheld:
             self.log.info("deletes_no_longer_withheld")
         self._withheld = withheld
+
+    def _tell_expiry(self, result: PassResult) -> None:
+        """Warn of tokens that are near their end, once a day."""
+        now_ms = result.record.started_ms
+        if result.expiring and not (self.lasting and 0 <= now_ms - self._expiry_told_ms < DAY_MS):
+            self._expiry_told_ms = now_ms
+            for words in result.expiring:
+                self.log.warning("token_expires", detail=words)
 
     def _tell_mass_change(self, result: PassResult) -> None:
         """Say once when a mass change begins to wait."""

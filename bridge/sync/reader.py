@@ -6,18 +6,19 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from bridge.config.schema import Config
-from bridge.errors import CredentialsRefused, Rejected, ServiceError, Unavailable
+from bridge.errors import ServiceError
 from bridge.launch27.client import Absent, Session
-from bridge.launch27.wire import Settings, SourceBooking, Unreadable
-from bridge.mapping import Mapper
+from bridge.launch27.wire import SourceBooking, Unreadable
+from bridge.mapping import NO_NAMES, Mapper
 from bridge.model import CourtBooking, Known, Watermark, to_ms
 from bridge.planning.memory import Memory
 from bridge.planning.reading import Listing, Mapped, Reading
 from bridge.sync.clients import Clients
 from bridge.sync.directory import Directory
+from bridge.sync.facts import Facts
 
 LOOK_UP_SECONDS = 60.0
 """How long one pass goes on looking bookings up; those it did not get to are left for the next one."""
@@ -58,10 +59,22 @@ class Reader:
     def __init__(self, clients: Clients, directory: Directory, config: Config, stop: asyncio.Event) -> None:
         self._source = clients.launch27
         self._sessions = clients.sessions
+        self._asked = clients.asked
         self._directory = directory
         self._config = config
         self._stop = stop
-        self._mapper = Mapper(config.courts, config.mapping, {}, ZoneInfo("UTC"))
+        self._zone = ZoneInfo("UTC")
+        self._names = NO_NAMES
+        self._take(Reading(()), 0)
+
+    def _take(self, reading: Reading, now_ms: int) -> None:
+        """Go on with this reading, and what it believes."""
+        self._reading = reading
+        self._facts = Facts(self._source, self._sessions, self._asked, reading, now_ms)
+        self._map_anew()
+
+    def _map_anew(self) -> None:
+        self._mapper = Mapper(self._config.courts, self._config.mapping, self._reading.memory, self._zone, self._names)
 
     async def read(
         self, now: datetime, watermarks: Mapping[str, Watermark], known: Mapping[str, Known], memory: Memory
@@ -70,16 +83,16 @@ class Reader:
 
         The window lies around ``now``, an aware datetime. ``memory`` is what earlier passes believed.
         """
-        reading = Reading(tuple(account.key for account in self._config.launch27.accounts))
-        asked = self._settings(), self._minutes(), self._directory.names(to_ms(now))
-        settings, minutes, names = await asyncio.gather(*asked)
-        zone = self._believe(reading, memory, settings, minutes, to_ms(now))
+        reading = Reading(tuple(account.key for account in self._config.launch27.accounts), memory=memory)
+        self._take(reading, to_ms(now))
+        asked = self._facts.zone(self._config.launch27.timezone), self._directory.names(to_ms(now))
+        zone, names = await asyncio.gather(*asked)
         if isinstance(names, ServiceError):
             reading.errors.append(names)
+        if zone is None or isinstance(names, ServiceError):
             return reading
-        if zone is None or reading.memory.catalogue is None:
-            return reading
-        self._mapper = Mapper(self._config.courts, self._config.mapping, reading.memory.catalogue, zone, names)
+        self._zone, self._names = zone, names
+        self._map_anew()
         first_day, last_day = self._window(now.astimezone(zone))
         reading.first_ms = _midnight_ms(first_day, zone)
         reading.end_ms = _midnight_ms(last_day + timedelta(days=1), zone)
@@ -89,52 +102,6 @@ class Reader:
         )
         reading.take(await asyncio.gather(*listings))
         return reading
-
-    def _believe(
-        self,
-        reading: Reading,
-        memory: Memory,
-        settings: Settings | ServiceError,
-        minutes: dict[int, int] | ServiceError,
-        now_ms: int,
-    ) -> ZoneInfo | None:
-        """Note what is believed now; return the account's time zone, None where nobody ever named one."""
-        if isinstance(settings, Settings):
-            reading.status = settings.status
-            if _zone(settings.timezone or "") is not None:
-                memory = memory.heard_zone(settings.timezone or "", now_ms)
-        if not isinstance(minutes, ServiceError):
-            memory = memory.heard_catalogue(minutes)
-        elif memory.catalogue is None:
-            reading.errors.append(minutes)
-        reading.memory = memory
-        zone = _zone(self._config.launch27.timezone or memory.zone)
-        if zone is None:
-            unnamed = Unavailable("Launch27", "GET /settings names no known time zone; set launch27.timezone")
-            reading.errors.append(unnamed if isinstance(settings, Settings) else settings)
-        return zone
-
-    async def _settings(self) -> Settings | ServiceError:
-        try:
-            return await self._source.settings()
-        except ServiceError as error:
-            return error
-
-    async def _minutes(self) -> dict[int, int] | ServiceError:
-        """Return the lengths in the catalogue, by service; the first account that is let in will do."""
-        refused: ServiceError = Unavailable("Launch27", "there is no account to read with")
-        for session in self._sessions:
-            try:
-                catalogue = await self._source.catalogue(session)
-            except Rejected:
-                return {}
-            except CredentialsRefused as error:
-                refused = error
-            except ServiceError as error:
-                return error
-            else:
-                return {number: found.minutes for number, found in catalogue.items() if found.minutes is not None}
-        return refused
 
     def _window(self, today: datetime) -> tuple[date, date]:
         sync = self._config.sync
@@ -147,11 +114,17 @@ class Reader:
         expected = watermark.listed_count if watermark else None
         try:
             async for page in self._source.listing(session, first_day, last_day, expected=expected):
+                await self._learn(page)
                 self._take_page(listing, page, known)
             listing.is_complete = True
         except ServiceError as error:
             listing.error = error
         return listing
+
+    async def _learn(self, bookings: Sequence[SourceBooking | Unreadable]) -> None:
+        """See that the catalogues are known by which these bookings are mapped."""
+        if await self._facts.learn(bookings):
+            self._map_anew()
 
     def _take_page(
         self, listing: Listing, page: Sequence[SourceBooking | Unreadable], known: Mapping[str, Known]
@@ -178,6 +151,10 @@ class Reader:
             skipped = self._mapper.skipped_participants(booking)
             if skipped:
                 listing.skipped[mapped.id] = skipped
+
+    async def look_at_status(self) -> None:
+        """Find out whether the account is frozen, as far as that was not answered within a minute."""
+        await self._facts.look_at_status()
 
     async def look_up(
         self,
@@ -226,6 +203,7 @@ class Reader:
                 if booking is Absent.DOUBTFUL and becomes is found.denied:
                     becomes = found.doubtful
             elif booking.is_active and not booking.is_forecast:
+                await self._learn([booking])
                 found.active[id_] = self._mapper.map(booking), key
                 return
             else:
@@ -236,10 +214,3 @@ class Reader:
 
 def _midnight_ms(day: date, zone: ZoneInfo) -> int:
     return to_ms(datetime.combine(day, time(), zone).astimezone(UTC))
-
-
-def _zone(name: str) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from bridge.launch27 import expiry
 from bridge.ledger import entry
 from bridge.ledger.store import Ledger
-from bridge.model import ABSENT, CourtBooking, Held, Known, Watermark
+from bridge.model import ABSENT, CourtBooking, Held, Known, Watermark, from_ms
 from bridge.sync.narrator import Narrator
 from bridge.sync.result import FAILURES, Pass, PassResult
 
@@ -45,6 +46,7 @@ def finish(ledger: Ledger, this: Pass, narrator: Narrator, *, is_stopping: bool)
         this.approved,
         tuple(sorted(this.waiting)),
         this.reading.status,
+        tuple(expiry.warnings(this.reading.memory.token_ends_ms, from_ms(this.now_ms))),
     )
 
 

@@ -206,7 +206,8 @@ class PassResult:
     ``errors`` are what kept it from being complete, ``planned`` what it wanted to write at first,
     ``objection`` why deletes were withheld, ``bridged`` how many bookings Wingfield had from us before. ``approved``
     are deletes that a person let through since the pass before, ``waiting`` the bookings of a mass change that is not
-    believed yet. ``account_status`` is what Launch27 says of the account, "" where it did not answer.
+    believed yet. ``account_status`` is what Launch27 says of the account, "" where it did not answer. ``expiring`` are
+    sentences about the tokens of accounts that end within a week.
     """
 
     record: PassRecord
@@ -219,6 +220,7 @@ class PassResult:
     approved: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
     account_status: str = ""
+    expiring: tuple[str, ...] = ()
 
     @property
     def error(self) -> str:

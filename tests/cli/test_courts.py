@@ -9,6 +9,7 @@ import pytest
 
 from bridge.cli import courts
 from bridge.launch27.wire import CatalogueService
+from bridge.planning.memory import Lengths
 from bridge.sandbox import Sandbox
 from bridge.wingfield.client import Court
 from tests.cli.calls import COURT_1, COURT_2, Run, WriteConfig, book
@@ -77,14 +78,14 @@ def test_a_service_fits_a_court_by_its_name() -> None:
 
 def test_a_service_that_fits_two_courts_is_guessed_for_neither() -> None:
     halls = [Court(id=id_, name="Court 1") for id_ in ("a", "b")]
-    assert courts.Sides(halls, {1: CatalogueService("Court 1", None)}).guesses == {"a": [], "b": []}
+    assert courts.Sides(halls, {1: CatalogueService("Court 1", Lengths())}).guesses == {"a": [], "b": []}
 
 
 def test_names_from_the_services_can_neither_break_the_block_nor_steer_a_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     name = 'Court "1"\\ \x1b[31m\nhacked = true \U0001f3be\x7f'
-    sides = courts.Sides([Court(id=COURT_1, name=name)], {1: CatalogueService(name, 45)})
+    sides = courts.Sides([Court(id=COURT_1, name=name)], {1: CatalogueService(name, Lengths(45))})
     printed = courts.blocks(sides)
     assert tomllib.loads(printed) == {"courts": [{"name": name, "court_id": COURT_1, "service_ids": [1]}]}
     courts.report(sides)

@@ -21,7 +21,7 @@ from bridge.ledger.store import Ledger
 from bridge.model import Held, PassRecord, Watermark, isoformat, to_ms
 from bridge.sandbox import Sandbox
 from tests.cli.calls import SLOT, Run, WriteConfig, book
-from tests.support.builders import PASSWORD
+from tests.support.builders import EMAIL, PASSWORD
 
 
 def test_status_needs_no_secret_and_no_pass_and_asks_nobody(
@@ -69,6 +69,22 @@ def test_status_shows_what_is_in_sync_and_what_is_held(run: Run, sandbox: Sandbo
     start = (SLOT + timedelta(hours=1)).astimezone(ZoneInfo("Europe/Berlin"))
     minute = r"\d{4}-\d\d-\d\d \d\d:\d\d"
     assert re.search(rf"{number} +Court 1 +{start:%Y-%m-%d %H:%M}–\d\d:\d\d +1 +{minute} \(just now\)", shown)
+
+
+def test_a_token_near_its_end_is_warned_about_also_without_the_secret(
+    run: Run, sandbox: Sandbox, write_config: WriteConfig
+) -> None:
+    sandbox.launch27.add_account(EMAIL, PASSWORD, two_factor=True, token_lifetime_seconds=6 * 86_400)
+    token = sandbox.launch27.new_token(EMAIL)
+    config = write_config({f'password = "{PASSWORD}"': f'token = "{token}"'})
+    once = run("--once", "--config", config)
+    assert (once.code, "token_expires" in once.err, token in once.err) == (0, True, False)
+    checked = run("check", "--json", "--config", config)
+    assert (checked.code, ["its token expires on" in warning for warning in checked.json["warnings"]]) == (0, [True])
+    config = write_config({f'password = "{PASSWORD}"': 'token_file = "nowhere"'})
+    ran = run("status", "--config", config)
+    assert ran.code == 0
+    assert "account 1: its token expires on" in ran.out
 
 
 def test_status_works_beside_the_process_that_holds_the_state_and_says_when_the_next_pass_is(

@@ -49,6 +49,7 @@ FULL: Document = tomllib.loads(f"""
 base_url = "https://ace.launch27.com/latest"
 role = "staff"
 timezone = "Europe/Berlin"
+service_dates = "wall"
 page_size = 50
 reads_per_second = 1.5
 read_burst = 10
@@ -217,7 +218,9 @@ def test_the_example_loads_with_the_defaults_of_the_models_as_it_stands_and_with
     assert plain.warnings == ()
     assert plain.sync == SyncConfig(state=folder / "courtbridge.db")
     assert plain.launch27 == Launch27Config(base_url=plain.launch27.base_url, accounts=plain.launch27.accounts)
-    switched = re.sub("^# (?=page_s|reads|read_b|concurr|delete_w|state|id_prefix)", "", text, flags=re.MULTILINE)
+    switched = re.sub(
+        "^# (?=page_s|service_d|reads|read_b|concurr|delete_w|state|id_prefix)", "", text, flags=re.MULTILINE
+    )
     assert load_config(write(folder, switched), ENVIRON) == plain
     known = {key for keys in module._KEYS.values() for key in keys if not re.search("_url_(env|file)$", key)}
     assert not [key for key in known if key not in text]
@@ -256,7 +259,8 @@ def test_the_damaged_documents_below_begin_with_every_key_there_is() -> None:
     known = {(*table, key) for table, keys in module._KEYS.items() for key in keys}
     given = {tuple(step for step in steps if isinstance(step, str)) for steps in keys_of(FULL)}
     secrets: set[tuple[str, ...]] = {("wingfield", "token"), ("wingfield", "token_env")}
-    secrets |= {("launch27", "accounts", "password"), ("launch27", "accounts", "password_file")}
+    secrets |= {("launch27", "accounts", key) for key in ("password", "password_file")}
+    secrets |= {("launch27", "accounts", key) for key in ("token", "token_env", "token_file")}
     urls = ("heartbeat_url", "webhook_url", "apprise_url")
     secrets |= {("notify", url + form) for url in urls for form in ("", "_file")}
     assert known - given == secrets | {("wingfield", "court_mappings")}
@@ -637,6 +641,27 @@ def test_a_secret_has_three_forms_and_a_password_any_letters(load: Load, form: s
 
 
 @pytest.mark.parametrize(
+    ("form", "value"), [("token", TOKEN), ("token_env", "TOKEN"), ("token_file", "wingfield-token")]
+)
+def test_an_account_may_have_a_token_in_place_of_a_password(load: Load, form: str, value: str) -> None:
+    account = load(with_value(("launch27", "accounts", 0, form), value, NO_PASSWORD), TOKEN=TOKEN).launch27.accounts[0]
+    assert (account.password.reveal(), account.token) == ("", Secret(TOKEN))
+    assert TOKEN not in repr(account)
+    assert account.key == load().launch27.accounts[0].key
+
+
+def test_an_account_has_one_secret_of_either_kind(folder: Path) -> None:
+    both = with_value(("launch27", "accounts", 0, "token_env"), "LAUNCH27_PASSWORD")
+    assert "beside a password" in problem(folder, both, "launch27.accounts[0].token")
+    assert "or of token, token_env" in problem(folder, NO_PASSWORD, "launch27.accounts[0].password")
+
+
+def test_a_token_under_a_wrong_key_is_not_shown(folder: Path) -> None:
+    jwt = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2ln"
+    assert "eyJ" not in problem(folder, with_value(("launch27", "role"), jwt), "launch27.role")
+
+
+@pytest.mark.parametrize(
     ("form", "value", "words"),
     [
         ("token", "", "is empty"),
@@ -758,6 +783,7 @@ SENT: list[tuple[Steps, object]] = [
     (("launch27", "base_url"), "https://other.launch27.com/latest"),
     (("launch27", "role"), "customer"),
     (("launch27", "timezone"), "Europe/Paris"),
+    (("launch27", "service_dates"), "utc"),
     (("wingfield", "base_url"), "https://wingfield.example"),
     (("wingfield", "external_service_id"), COURT),
     (("mapping", "default_minutes"), 30),
@@ -796,7 +822,9 @@ def test_neither_the_order_of_rules_nor_a_secret_changes_the_fingerprint(load: L
 
 def test_the_fingerprint_stays_from_one_version_of_the_bridge_to_the_next(load: Load) -> None:
     config = load()
-    launch27 = config.launch27.model_copy(update={"base_url": "https://acme.launch27.com/latest"})
+    launch27 = config.launch27.model_copy(
+        update={"base_url": "https://acme.launch27.com/latest", "service_dates": "utc"}
+    )
     wingfield = config.wingfield.model_copy(update={"connected_users": False})
     both = {"launch27": launch27, "wingfield": wingfield}
     assert mapping_fingerprint(config.model_copy(update=both)) == "fcc6cf5a1f02483f"

@@ -124,9 +124,9 @@ def always(answer: httpx.Response) -> Answer:
 
 
 @contextlib.contextmanager
-def refused(match: str) -> Iterator[None]:
+def refused(match: str) -> Iterator[pytest.ExceptionInfo[CredentialsRefused]]:
     with pytest.raises(CredentialsRefused, match=match) as caught:
-        yield
+        yield caught
     assert ADDRESS not in str(caught.value)
     assert PASSWORD not in str(caught.value)
 
@@ -179,6 +179,35 @@ async def test_a_refused_login_is_tried_once_a_pass(status: int, words: str) -> 
     assert await launch27.booking(session, "1") is not None
 
 
+async def test_a_token_in_place_of_a_password_is_used_as_it_is_and_never_logs_in() -> None:
+    world = World(numbered(1), good={"own-token"})
+    launch27, _ = connect(world)
+    session = Session(Account(email=ADDRESS, token=Secret("own-token")))
+    for _ in range(2):
+        assert isinstance(await launch27.booking(session, "1"), SourceBooking)
+        session.new_pass()
+    assert (world.logins, session.login_type, session.expires_at) == (0, "", None)
+    world.good.clear()
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(2):
+            with refused("account 1: its token is refused; put a new one") as caught:
+                await launch27.booking(session, "1")
+    assert "own-token" not in f"{caught} {logs}"
+    assert [line["event"] for line in logs] == ["login_refused"]
+    world.good.add("own-token")
+    session.new_pass()
+    assert isinstance(await launch27.booking(session, "1"), SourceBooking)
+    assert world.logins == 0
+
+
+@pytest.mark.parametrize("said", ["Tenant::Customer", "Tenant::Staff", "Tenant::Admin", "Ann", None, 5, [], {}])
+async def test_a_login_says_of_what_type_it_is(said: object) -> None:
+    world = World(numbered(1), login=always(httpx.Response(200, json={"bearer": "b", "type": said})), good={"b"})
+    launch27, session = connect(world)
+    await launch27.booking(session, "1")
+    assert session.login_type == (said if str(said).startswith("Tenant::") else "")
+
+
 @pytest.mark.parametrize("status", [403, 422])
 async def test_a_login_that_meets_a_web_page_is_neither_refused_nor_tried_again(status: int) -> None:
     world = World(login=always(httpx.Response(status, html="<html>firewall")))
@@ -209,13 +238,15 @@ async def test_settings_need_no_login_and_the_catalogue_does() -> None:
     assert (await launch27.settings()).timezone == "Europe/Berlin"
     assert world.logins == 0
     assert list(await launch27.catalogue(session)) == [1]
+    await launch27.catalogue(session, 3)
+    assert [dict(request.url.params) for request in world.asked[-2:]] == [{}, {"location_id": "3"}]
 
 
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
         (httpx.Response(403, json={}), AccessDenied),
-        (httpx.Response(404, json={}), NotFound),
+        *((httpx.Response(status, json={}), NotFound) for status in (404, 422)),
         *((httpx.Response(status, html="<html>"), Unavailable) for status in (403, 404)),
     ],
 )

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from bridge.launch27.values import whole_minutes
 from bridge.launch27.wire import CatalogueService, Parser, Settings, SourceBooking, Unreadable
+from bridge.planning.memory import Lengths, Part
 
 PARSER = Parser()
 
@@ -187,6 +188,8 @@ def test_odd_optional_fields_count_as_absent(field: str, odd: object) -> None:
     absent = {key: value for key, value in CUSTOMER.items() if key != field}
     if field == "email" and odd == "odd":
         return  # a text is an address to judge later
+    if field == "custom_fields" and odd == {"id": [], "email": 1}:
+        return  # an object has fields by code
     if field == "forecasted" and odd:
         assert read({**absent, field: odd}).is_forecast
         return
@@ -290,10 +293,71 @@ def test_an_answer_of_another_kind_is_refused(parsers: list[Callable[[bytes], ob
             parse(body)
 
 
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        ({"players": "a@b.co"}, [{"code": "players", "value": "a@b.co"}]),
+        ({"court": {"values": 3}}, [{"code": "court", "values": 3}]),
+        (
+            {"court": {"code": "x", "value": "1"}, "": None},
+            [{"code": "court", "value": "1"}, {"code": "", "value": None}],
+        ),
+        ([{"code": "a"}, 7, None], [{"code": "a"}]),
+    ],
+)
+def test_custom_fields_come_as_a_list_or_as_an_object_by_code(written: object, read_as: list[Any]) -> None:
+    assert read({**CUSTOMER, "custom_fields": written}).custom_fields == read_as
+
+
+@pytest.mark.parametrize(
+    ("quantity", "counts"),
+    [(2, 2), ("3", 3), (2.0, 2), (0, 0), (None, 1), (True, 1), (-1, 1), ("two", 1), (1.5, 1), ([], 1), (10**30, 1)],
+)
+def test_a_service_lists_its_extras_and_pricing_parameters_with_their_quantities(quantity: object, counts: int) -> None:
+    odd = [7, None, {}, {"id": "x", "quantity": 9}]
+    chosen = {"extras": [{"id": 5, "quantity": quantity}, *odd], "pricing_parameters": [{"id": "5"}]}
+    (service,) = read({**CUSTOMER, "services": [{"id": 1, **chosen}]}).services
+    assert list(service.parts) == [("extra 5", counts), ("parameter 5", 1)]
+
+
+@pytest.mark.parametrize("odd", [None, 7, "x", {}, {"id": 5}, [[]]])
+def test_odd_extras_are_none(odd: object) -> None:
+    (service,) = read({**CUSTOMER, "services": [{"id": 1, "extras": odd, "pricing_parameters": odd}]}).services
+    assert list(service.parts) == []
+
+
+Z, NOT_Z = ("2026-01-02T03:04:05Z", "2026-01-02t03:04z"), ("2026-01-02T03:04:05+00:00", "2026-01-02T03:04-05")
+
+
+@pytest.mark.parametrize("written", [*Z, *NOT_Z])
+@pytest.mark.parametrize("field", ["updated_at", "changed"])
+def test_a_z_behind_a_service_date_may_say_nothing(written: str, field: str) -> None:
+    body = encode({**LEGACY, "service_date": written, field: written})
+    (booking,) = Parser(field, "wall").listing(b"[" + body + b"]")
+    assert isinstance(booking, SourceBooking)
+    assert (booking.service_date.tzinfo is None) is (written in Z)
+    assert booking.service_date.hour == 3
+    assert booking.modified is not None
+    assert booking.modified.tzinfo is not None
+
+
+def test_the_lengths_of_a_catalogue() -> None:
+    extras = [{"id": 5, "quantity_based": True, "duration": 10}, {"id": 6, "duration": 5.0}, {"id": 7}, {"duration": 9}]
+    whole = {"id": 1, "duration": "60", "extras": extras, "pricing_parameters": [{"id": 5, "duration": 0}]}
+    parts = {"extra 5": Part(10, True), "extra 6": Part(5, False), "parameter 5": Part(0, True)}
+    assert PARSER.catalogue(encode([whole])) == {1: CatalogueService("", Lengths(60, parts))}
+
+
+@pytest.mark.parametrize(("part", "minutes"), [(30, 0), (0, None), (None, None)])
+def test_a_service_of_no_minutes_has_a_length_where_its_parts_have(part: object, minutes: int | None) -> None:
+    service = {"id": 1, "duration": 0, "pricing_parameters": [{"id": 5, "duration": part}]}
+    assert PARSER.catalogue(encode([service]))[1].lengths.minutes == minutes
+
+
 def test_the_catalogue_is_read_and_odd_items_left_out() -> None:
     odd: list[Any] = [{"id": "2", "name": None, "duration": "soon"}, {"name": "no id"}, None, 7]
     body = encode([{"id": 1, "name": " Court ", "price": 9.0, "duration": 60, "extras": []}, *odd])
-    assert PARSER.catalogue(body) == {1: CatalogueService("Court", 60), 2: CatalogueService("", None)}
+    assert PARSER.catalogue(body) == {1: CatalogueService("Court", Lengths(60)), 2: CatalogueService("", Lengths())}
 
 
 def test_the_settings_are_read() -> None:

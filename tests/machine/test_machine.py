@@ -31,7 +31,8 @@ from bridge.launch27.client import Absent, Launch27
 from bridge.launch27.wire import Parser, SourceBooking
 from bridge.mapping import Mapper
 from bridge.model import CourtBooking, Held, Reason, Slot, from_ms, to_ms
-from bridge.planning.memory import Memory
+from bridge.planning.memory import Lengths, Memory
+from bridge.sync.facts import Asked
 from bridge.sync.result import PassResult
 from tests.support.builders import COURT_IDS, DAY, EMAIL, HOUR, NOON, SECOND
 from tests.support.club import Club, counts, reasons
@@ -41,6 +42,7 @@ SHRINK = "COURTBRIDGE_SHRINK" in os.environ
 SEED = int(os.environ.get("COURTBRIDGE_SEED", "0")) or random.SystemRandom().randrange(2**32)
 
 ZONE = "Europe/Berlin"
+CATALOGUE = Memory(catalogues=dict.fromkeys((0, 1), dict.fromkeys((1, 2, 3, 9), Lengths(90))))
 DOUBTS: list[bool] = []
 """Not empty while every look-up is answered 404 in an odd shape."""
 
@@ -303,6 +305,8 @@ class Bridge(RuleBasedStateMachine):
         club.launch27.catalogue = list(self.catalogue)
         club.launch27.settings.update(timezone=ZONE, status="active")
         club.launch27.date_skew_seconds = club.wingfield.date_skew_seconds = 0.0
+        if club.services is not None:
+            club.services.asked = Asked()  # settings and catalogues are due again, as an hour later
         if self.is_restored:
             self.converged()
             self.state_lost()
@@ -375,7 +379,7 @@ class Bridge(RuleBasedStateMachine):
     def mapped(self) -> tuple[dict[str, CourtBooking], set[str]]:
         """What the source wants in Wingfield, and whose earlier state stays there."""
         config = self.club.config
-        mapper = Mapper(config.courts, config.mapping, dict.fromkeys((1, 2, 3, 9), 90), ZoneInfo(ZONE))
+        mapper = Mapper(config.courts, config.mapping, CATALOGUE, ZoneInfo(ZONE))
         wanted: dict[str, CourtBooking] = {}
         frozen: set[str] = set()
         for id_, raw in self.club.launch27.bookings.items():

@@ -237,3 +237,19 @@ async def test_a_delete_with_any_other_404_is_not(club: Club) -> None:
     )
     await club.expect(held={number: "not_found"})
     await club.expect(deleted=1)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"players": "a@b.co", "court": {"values": 3}},
+        {"players": {"value": "a@b.co"}, "court": 3},
+        [{"code": "players", "value": "a@b.co"}, {"code": "court", "values": [{"id": 3, "label": "Court 2"}]}],
+    ],
+)
+async def test_custom_fields_may_be_an_object_by_code_and_teams_nothing(club: Club, fields: Any) -> None:
+    club.rules = (CourtRule(court_id=TWO, custom_field="Court", custom_values=("3",)),)
+    number = club.book(1, 24, custom_fields=fields, teams=None)
+    await club.expect(created=1)
+    assert club.slot_of(number) == (TWO, "2026-11-21T12:00:00Z")
+    assert club.emails_of(number) == ["player@example.com", "a@b.co"]

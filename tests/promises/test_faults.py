@@ -69,9 +69,9 @@ def strike(club: Club, stage: str, fault: dict[str, Any], **more: Any) -> Fault:
 
 
 async def a_busy_hour(club: Club) -> list[int]:
-    """Bridge some bookings; then one moves, one is cancelled, one is new, and a new login is due."""
+    """Bridge some bookings; then one moves, one is cancelled, one is new, and login and catalogue are due again."""
     numbers = await club.some(15)
-    club.tick(minutes=5)
+    club.tick(hours=1)
     club.move(numbers[0], 2, 40)
     club.launch27.cancel(numbers[1])
     numbers.append(club.book(3, 41))

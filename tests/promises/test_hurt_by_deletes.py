@@ -343,11 +343,13 @@ async def test_a_frozen_accounts_listing_emptied_the_courts(club: Club, status: 
     club.clear_faults()
     club.wingfield.log.clear()
     club.launch27.settings["status"] = status
+    club.tick(minutes=1)
     club.move(other, 3, 30)
     result = await club.expect(withheld=1, updated=1)
     assert status in (result.objection or "")
     assert club.deletes == []
     club.launch27.settings["status"] = "active"
+    club.tick(minutes=1)
     await club.expect(deleted=1, unchanged=1)
 
 

@@ -81,12 +81,13 @@ async def test_another_zone_for_one_pass_moved_every_court(club: Club) -> None:
     await club.expect(created=5)
     before = [club.slot_of(number) for number in numbers]
     club.launch27.settings["timezone"] = "America/New_York"
+    club.tick(hours=1)
     await club.expect(unchanged=5)
     club.launch27.settings["timezone"] = "Europe/Berlin"
     club.tick(minutes=1)
     await club.expect(unchanged=5)
     club.launch27.settings["timezone"] = "America/New_York"
-    club.tick(minutes=1)
+    club.tick(hours=1)
     await club.expect(unchanged=5)
     assert [club.slot_of(number) for number in numbers] == before
     club.tick(minutes=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -56,7 +57,25 @@ async def test_the_catalogue_has_services_with_durations(customer: Caller) -> No
     assert (services[0]["id"], services[0]["name"], services[0]["duration"]) == (7, "Court 7", 90)
 
 
+async def test_each_location_has_a_catalogue_and_without_one_it_is_the_default_ones(customer: Caller) -> None:
+    for location, number in ((None, 7), (3, 8)):
+        customer.world.add_service(number, f"Court {number}", location=location)
+    for query, numbers in (({}, [7]), ({"location_id": 1}, [7]), ({"location_id": 3}, [8])):
+        answer = await customer.get("/booking/services", **query)
+        assert [service["id"] for service in answer.json()] == numbers
+    assert (await customer.get("/booking/services", location_id=4)).status_code == 404
+    assert (await customer.get("/booking/services", location_id="x")).status_code == 422
+
+
 # --- listings ---
+
+
+async def test_a_z_may_stand_behind_local_time(customer: Caller) -> None:
+    customer.world.wall_dates = True
+    late = customer.world.add_booking(service_date=datetime(2025, 11, 21, 22, 30, tzinfo=UTC))
+    (booking,) = (await customer.get("/customer/bookings")).json()
+    assert booking["service_date"] == "2025-11-21T23:30:00Z"
+    assert await customer.ids(**{"from": DAY, "to": DAY}) == [late]
 
 
 def shape(value: Any) -> Any:

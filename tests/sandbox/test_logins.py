@@ -84,3 +84,21 @@ async def test_no_password_is_in_the_log_or_in_an_accounts_repr(http: httpx.Asyn
     assert PASSWORD not in repr(account)
     assert launch27.log[-1].body is None
     assert launch27.log[-1] == ("POST", "/latest/login", None, 200, None, None)
+
+
+async def test_two_factors_want_a_one_time_token_and_a_copied_bearer_needs_none(
+    http: httpx.AsyncClient, launch27: Launch27
+) -> None:
+    launch27.add_account(CUSTOMER, PASSWORD, two_factor=True)
+    assert [await log_in(http), await log_in(http, token="123456"), await log_in(http, password="x")] == [403, 200, 401]
+    caller = Caller(http, launch27, launch27.new_token(CUSTOMER))
+    assert (await caller.get("/customer/bookings")).status_code == 200
+
+
+async def test_an_admin_reads_what_staff_read(http: httpx.AsyncClient, launch27: Launch27) -> None:
+    launch27.add_account("admin@example.com", PASSWORD, kind="admin")
+    answer = await http.post("/login", json={"email": "admin@example.com", "password": PASSWORD})
+    assert answer.json()["type"] == "Tenant::Admin"
+    caller = Caller(http, launch27, answer.json()["bearer"])
+    paths = ("/staff/bookings", "/customer/bookings")
+    assert [(await caller.get(path)).status_code for path in paths] == [200, 403]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -74,6 +75,9 @@ async def test_passes_keep_coming_never_overlap_and_quiet_ones_are_not_told(sand
         assert one.started_ms + one.duration_ms <= next_one.started_ms + 5
     told = " ".join(line["event"] for line in here.log)
     assert told == "daemon_started booking_created pass_finished daemon_stopping daemon_stopped"
+    read = Counter(entry.path.rpartition("/")[2] for entry in sandbox.launch27.log)
+    assert (read["settings"], read["services"]) == (1, 1)
+    assert read["bookings"] >= 2 * len(here.records)
 
 
 async def test_a_turn_missed_in_a_long_pass_is_not_made_up_for(sandbox: Sandbox, write_config: Write) -> None:
@@ -107,6 +111,7 @@ async def test_an_edit_is_taken_in_and_a_pass_follows(sandbox: Sandbox, write_co
         await here.passes(2)
         assert monotonic() - began < 5
     assert logins(sandbox) == 1
+    assert [entry.path for entry in sandbox.launch27.log].count("/latest/settings") == 2
     assert line["changed"] == ["sync.future", "mapping.fallback_email"]
     assert "a@c.co" not in str(here.log)
 

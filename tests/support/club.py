@@ -131,6 +131,7 @@ class Club:
     """Two services, one bridge, and a clock that only moves when told to.
 
     The attributes up to ``page_size`` are the bridge's configuration, which takes effect with the next pass.
+    ``tokens`` has those that stand for passwords, by address.
     """
 
     def __init__(
@@ -157,6 +158,8 @@ class Club:
         self.directory: dict[str, Any] = {}
         self.role: Literal["customer", "staff"] = "customer"
         self.timezone: str | None = None
+        self.service_dates: Literal["utc", "wall"] = "utc"
+        self.tokens: dict[str, str] = {}
         self.concurrency = 4
         self.page_size = 10
 
@@ -195,7 +198,12 @@ class Club:
 
     @property
     def config(self) -> Config:
-        accounts = tuple(Account(email=email, password=Secret(self.password)) for email in self.emails[: self.accounts])
+        accounts = tuple(
+            Account(email=email, token=Secret(self.tokens[email]))
+            if email in self.tokens
+            else Account(email=email, password=Secret(self.password))
+            for email in self.emails[: self.accounts]
+        )
         return Config(
             path=self.folder / "config.toml",
             launch27=Launch27Config(
@@ -203,6 +211,7 @@ class Club:
                 accounts=accounts,
                 role=self.role,
                 timezone=self.timezone,
+                service_dates=self.service_dates,
                 page_size=self.page_size,
             ),
             wingfield=WingfieldConfig(
@@ -223,7 +232,7 @@ class Club:
             limiter = RateLimiter(100_000.0, 100_000)
             accounts, courts = len(config.launch27.accounts), len({rule.court_id for rule in config.courts})
             launch27 = Http("Launch27", config.launch27.base_url, limiter=limiter, parts=accounts, **quick)
-            parser = Parser(config.mapping.updated_at_field)
+            parser = Parser(config.mapping.updated_at_field, config.launch27.service_dates)
             wingfield = DyingWingfield(
                 Http("Wingfield", config.wingfield.base_url, parts=courts, **quick),
                 config.wingfield,
@@ -232,7 +241,10 @@ class Club:
             wingfield.fuse = self.fuse
             self.services = Clients(Launch27Client(launch27, config.launch27, parser=parser), [], wingfield)
         known = {session.account.key: session for session in self.services.sessions}
-        self.services.sessions = [known.get(account.key) or Session(account) for account in config.launch27.accounts]
+        self.services.sessions = [
+            session if (session := known.get(account.key)) and session.account == account else Session(account)
+            for account in config.launch27.accounts
+        ]
         self.services.new_pass()
         return self.services
 

@@ -259,3 +259,13 @@ def test_a_frozen_account_is_told_once() -> None:
         story.narrator.pass_finished(PassResult(record, ExitStatus.OK, (), (), (), account_status=status))
     (line,) = story.new_lines()
     assert line["status"] == "frozen"
+
+
+@pytest.mark.parametrize(("lasting", "told"), [(True, [0, 24, 48]), (False, [0, 1, 23, 24, 48])])
+def test_a_token_near_its_end_is_told_once_a_day(*, lasting: bool, told: list[int]) -> None:
+    story = Story(lasting=lasting)
+    for hour in (0, 1, 23, 24, 48):
+        record = PassRecord(START_MS + hour * HOUR_MS, 5, "in_sync", 3, 0, 0, 0, 3, 0, 0)
+        story.narrator.pass_finished(PassResult(record, ExitStatus.OK, (), (), (), expiring=(f"at {hour}",)))
+    lines = [line for line in story.new_lines() if line["event"] == "token_expires"]
+    assert [line["detail"] for line in lines] == [f"at {hour}" for hour in told]

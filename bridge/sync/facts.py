@@ -1,0 +1,131 @@
+"""What is known of the Launch27 account: its time zone, its status, and its catalogues.
+
+Each is asked for by the first pass of a process and then once an hour; once a minute while another zone waits to be
+answered again, or a booking names a location or a service that no catalogue had; in every pass while there is no zone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from bridge.errors import CredentialsRefused, Rejected, ServiceError, Unavailable
+from bridge.launch27.client import Launch27, Session
+from bridge.launch27.wire import SourceBooking, Unreadable
+from bridge.model import HOUR_MS, MINUTE_MS, to_ms
+from bridge.planning.memory import DEFAULT_LOCATION, Catalogue
+from bridge.planning.reading import Reading
+
+_SETTINGS = -1
+"""Stands for the settings where a location's number stands for its catalogue."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """When settings and catalogues were last asked for, and answered, in one process: milliseconds since 1970.
+
+    ``troubles`` is what went wrong the last time, ``status`` what the settings said of the account last.
+    """
+
+    asked_ms: dict[int, int] = field(default_factory=dict)
+    answered_ms: dict[int, int] = field(default_factory=dict)
+    troubles: dict[int, ServiceError] = field(default_factory=dict)
+    status: str = ""
+
+
+class Facts:
+    """The facts as one pass has them: it asks for what is due, and keeps what it believes in its ``reading``."""
+
+    def __init__(
+        self, source: Launch27, sessions: Sequence[Session], asked: Asked, reading: Reading, now_ms: int
+    ) -> None:
+        self._source, self._sessions, self._asked = source, sessions, asked
+        self._reading, self._now_ms = reading, now_ms
+        self._tried: set[int] = set()
+        self._lock = asyncio.Lock()
+        ends_ms = {each.account.number: to_ms(each.expires_at) for each in sessions if each.expires_at}
+        reading.memory, reading.status = replace(reading.memory, token_ends_ms=ends_ms), asked.status
+
+    async def zone(self, configured: str | None) -> ZoneInfo | None:
+        """Return the account's time zone; None where nobody ever named one, which is then among the errors."""
+        memory = self._reading.memory
+        await self._refresh(_SETTINGS, is_known=bool(configured or memory.zone), lacks=bool(memory.candidate))
+        zone = _zone(configured or self._reading.memory.zone)
+        if zone is None and not self._reading.errors:
+            unnamed = Unavailable("Launch27", "GET /settings names no known time zone; set launch27.timezone")
+            self._reading.errors.append(unnamed)
+        return zone
+
+    async def look_at_status(self) -> None:
+        """Ask for the account's status again, where the answer is older than a minute."""
+        await self._refresh(_SETTINGS, is_known=True, lacks=True)
+
+    async def learn(self, bookings: Iterable[SourceBooking | Unreadable]) -> bool:
+        """Ask for the catalogues that these bookings need; return whether anything was learnt."""
+        named: dict[int, set[int]] = {}
+        for booking in bookings:
+            if isinstance(booking, SourceBooking):
+                services = named.setdefault(booking.location_id or DEFAULT_LOCATION, set())
+                services.update(service.id for service in booking.services)
+        async with self._lock:
+            before = self._reading.memory
+            for location, services in named.items():
+                known = self._reading.memory.catalogues.get(location)
+                lacks = not services.issubset(known or ())
+                await self._refresh(location, is_known=known is not None, lacks=lacks)
+            return self._reading.memory is not before
+
+    async def _refresh(self, what: int, *, is_known: bool, lacks: bool) -> None:
+        """Ask for it if that is due; what went wrong is an error for as long as nothing is known."""
+        asked = self._asked
+        is_due = lacks or not is_known or self._is_over(HOUR_MS, asked.answered_ms.get(what))
+        is_vital = what == _SETTINGS and not is_known
+        if is_due and what not in self._tried and (is_vital or self._is_over(MINUTE_MS, asked.asked_ms.get(what))):
+            self._tried.add(what)
+            asked.asked_ms[what] = self._now_ms
+            try:
+                await (self._ask_settings() if what == _SETTINGS else self._ask_catalogue(what))
+                asked.answered_ms[what] = self._now_ms
+                asked.troubles.pop(what, None)
+            except ServiceError as error:
+                asked.troubles[what] = error
+        if not is_known and what in asked.troubles:
+            self._reading.errors.append(asked.troubles[what])
+
+    def _is_over(self, period_ms: int, since_ms: int | None) -> bool:
+        return since_ms is None or not 0 <= self._now_ms - since_ms < period_ms
+
+    async def _ask_settings(self) -> None:
+        settings = await self._source.settings()
+        self._asked.status = self._reading.status = settings.status
+        if _zone(settings.timezone or "") is not None:
+            self._reading.memory = self._reading.memory.heard_zone(settings.timezone or "", self._now_ms)
+
+    async def _ask_catalogue(self, location: int) -> None:
+        catalogue = await self._catalogue(location)
+        self._reading.memory = self._reading.memory.heard_catalogue(location, catalogue)
+
+    async def _catalogue(self, location: int) -> Catalogue:
+        """Return a location's catalogue, {} where there is none; the first account that is let in will do."""
+        refused: ServiceError = Unavailable("Launch27", "there is no account to read with")
+        for session in self._sessions:
+            try:
+                catalogue = await self._source.catalogue(session, location)
+            except Rejected:
+                return {}
+            except ServiceError as error:
+                if not isinstance(error, CredentialsRefused) and error.kind != "resting":
+                    raise
+                refused = error
+            else:
+                return {id_: service.lengths for id_, service in catalogue.items()}
+        raise refused
+
+
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None

@@ -1,0 +1,75 @@
+"""What is believed from pass to pass: zones, catalogues by location, and the ends of tokens."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.planning.memory import DEFAULT_LOCATION, Catalogue, Lengths, Memory, Part
+
+maybe_minutes = st.none() | st.integers(0, 300)
+parts = st.dictionaries(
+    st.sampled_from(["extra 1", "extra 2", "parameter 1"]), st.builds(Part, st.integers(0, 60), st.booleans())
+)
+catalogues = st.dictionaries(st.integers(1, 4), st.builds(Lengths, maybe_minutes, parts), max_size=4)
+QUICK = settings(max_examples=80, deadline=None, derandomize=True)
+
+
+@QUICK
+@given(st.dictionaries(st.integers(0, 3), catalogues), st.dictionaries(st.integers(1, 3), st.integers(0, 10**13)))
+def test_what_was_written_is_read_again(by_location: dict[int, Catalogue], ends: dict[int, int]) -> None:
+    memory = Memory("Europe/Berlin", "Asia/Tokyo", 5, by_location, ends)
+    assert Memory.loads(memory.dumps()) == memory
+
+
+def test_a_memory_of_before_has_the_default_locations_catalogue() -> None:
+    text = json.dumps({"zone": "Europe/Berlin", "candidate": "", "candidate_ms": 0, "catalogue": {"1": 90}})
+    assert Memory.loads(text) == Memory("Europe/Berlin", catalogues={DEFAULT_LOCATION: {1: Lengths(90)}})
+    assert Memory.loads(text.replace('{"1": 90}', "null")) == Memory("Europe/Berlin")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"catalogues": 5}', '{"catalogue": {"x": 1}}', '{"other": 1}'])
+def test_what_cannot_be_read_is_nothing(text: str) -> None:
+    assert Memory.loads(text) == Memory()
+
+
+@QUICK
+@given(catalogues, catalogues, st.integers(0, 2))
+def test_a_catalogue_that_lacks_something_takes_nothing_away(before: Any, after: Any, location: int) -> None:
+    memory = Memory().heard_catalogue(1, before).heard_catalogue(location, after)
+    found = memory.catalogues[1]
+    assert found.keys() == before.keys() | (after.keys() if location == 1 else set())
+    for id_, lengths in before.items():
+        new = after.get(id_, Lengths()) if location == 1 else Lengths()
+        assert found[id_].minutes == (lengths.minutes if new.minutes is None else new.minutes)
+        assert found[id_].parts == {**lengths.parts, **new.parts}
+
+
+def test_a_location_that_has_no_catalogue_to_show_has_the_default_one_if_there_is_any() -> None:
+    memory = Memory().heard_catalogue(2, {}).heard_catalogue(3, {2: Lengths(45)})
+    assert [memory.catalogue(location) for location in (2, 3, 4)] == [{}, {2: Lengths(45)}, None]
+    memory = memory.heard_catalogue(DEFAULT_LOCATION, {1: Lengths(90)})
+    assert [memory.catalogue(location) for location in (2, 3, 4)] == [{1: Lengths(90)}, {2: Lengths(45)}, None]
+
+
+LENGTHS = Lengths(60, {"extra 1": Part(10, True), "extra 2": Part(5, False), "parameter 1": Part(15, True)})
+
+
+@pytest.mark.parametrize(
+    ("lengths", "chosen", "total"),
+    [
+        (LENGTHS, [], 60),
+        (LENGTHS, [("extra 1", 3), ("extra 2", 3), ("parameter 1", 2), ("extra 9", 5)], 60 + 30 + 5 + 30),
+        (LENGTHS, [("extra 1", 1), ("extra 1", 1), ("parameter 1", 0)], 80),
+        (LENGTHS._replace(minutes=None), [("extra 1", 3)], None),
+        (LENGTHS._replace(minutes=0), [("parameter 1", 4)], 60),
+        (LENGTHS._replace(minutes=0), [], None),
+        (LENGTHS, [("extra 1", 2**62)], None),
+    ],
+)
+def test_the_parts_that_a_booking_chose_add_to_its_service(lengths: Lengths, chosen: Any, total: int | None) -> None:
+    assert lengths.total(chosen) == total
