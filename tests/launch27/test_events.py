@@ -34,7 +34,7 @@ class Ear:
                 await asyncio.sleep(0.005)
 
     async def connected(self) -> None:
-        await self.until(lambda: self.push.is_connected)
+        await self.until(lambda: self.push.is_connected and self.pubsub.listeners)
         await asyncio.sleep(0)  # and told
 
     async def hears(self, number: int) -> None:
