@@ -80,7 +80,7 @@ class Push:
                 failures = 0 if await self._ask(deaf) else failures + 1
                 await asyncio.sleep(_wait_seconds(failures) if failures else ASKED_AGAIN_SECONDS)
 
-    async def _ask(self, sessions: Iterable[Session]) -> bool:
+    async def _ask(self, sessions: Iterable[Session], failures: int = 0) -> bool:
         """Ask where to listen, and do so; return whether all was answered. Until another is named, an address counts.
 
         Source: Launch27, ``GET /settings`` (asked with a token also ``pubsub_url``).
@@ -101,12 +101,12 @@ class Push:
         for address in self._sockets.keys() - wanted:
             self._sockets.pop(address).cancel()
         for address in wanted - self._sockets.keys():
-            self._sockets[address] = self._group.create_task(self._listen(address))
+            self._sockets[address] = self._group.create_task(self._listen(address, failures))
         return is_whole
 
-    async def _listen(self, address: str) -> None:
+    async def _listen(self, address: str, failures: int) -> None:
         """Listen at one address, and again after each loss; one that was refused is asked for again before."""
-        loop, failures = asyncio.get_running_loop(), 0
+        loop = asyncio.get_running_loop()
         while True:
             began, is_refused = loop.time(), False
             try:
@@ -123,7 +123,7 @@ class Push:
             failures = 1 if loop.time() - began > LONGEST_WAIT_SECONDS else failures + 1
             await asyncio.sleep(_wait_seconds(failures))
             if is_refused:
-                await self._ask([session for session, named in self._addresses.items() if named == address])
+                await self._ask([session for session, named in self._addresses.items() if named == address], failures)
 
     def _tell_connected(self) -> None:
         if self.is_connected:

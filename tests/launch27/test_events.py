@@ -269,6 +269,26 @@ async def test_where_it_is_refused_the_settings_are_asked_before_each_try(ear: E
     assert f"refused with status {status}" not in {line.get("error") for line in ear.log[:1]}
 
 
+async def test_waits_grow_also_where_another_address_is_named_each_time(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[int] = []
+    pubsub = club.launch27.pubsub
+
+    def wait(failures: int) -> float:
+        waits.append(failures)
+        pubsub.channel = f"channel-{len(waits)}"
+        return 0.01
+
+    monkeypatch.setattr(events, "_wait_seconds", wait)
+    pubsub.status = 403
+    async with listening(club) as ear:
+        await ear.until(lambda: len(waits) >= 5)
+        assert waits[:5] == [1, 2, 3, 4, 5]
+        assert ear.asked >= 5
+        assert ear.told == ["push_lost"]
+
+
 async def test_a_silent_socket_is_noticed(club: Club, patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "PING_SECONDS", 0.05)
     club.launch27.pubsub.silent = True
