@@ -157,7 +157,8 @@ class Club:
 
     def hint(self, booking_id: str | None) -> None:  # noqa: ARG002 -- STUB: the near pass looks the booking up
         """Have a pass soon: Launch27 says that a booking has changed, or (None) that many have."""
-        self._wake.set()
+        if monotonic() >= self.backoff.refused_until:  # a socket outlives the password that led to it
+            self._wake.set()
 
     def tell(self) -> None:
         """Tell systemd and ``courtbridge status`` how things stand, where that has changed."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
+from unittest.mock import Mock, patch
 
 import pytest
 
@@ -87,6 +89,20 @@ async def test_a_refused_password_is_not_tried_for_it(sandbox: Sandbox, config: 
         tried = logins(sandbox)
         await here.passes(1)
     assert (logins(sandbox), tried, sandbox.launch27.pubsub.tries) == (1, 1, [])
+
+
+async def test_events_do_not_have_a_refused_password_tried_again(sandbox: Sandbox, write_config: Write) -> None:
+    async with Here(write_config(more='[sync]\ninterval = "1s"\n')) as here:
+        await connected(here, sandbox)
+        sandbox.launch27.add_account(EMAIL, "another one")
+        sandbox.launch27.expire_tokens()
+        await here.wait("login_refused")
+        tried, hints = logins(sandbox), Mock(wraps=here.club.hint)
+        with patch.object(here.club._push, "_hint", hints):
+            book(sandbox)
+            await here.until(lambda: hints.called)
+        await asyncio.sleep(0.1)  # in which a pass would have begun
+    assert logins(sandbox) == tried == 2
 
 
 async def test_bookings_that_do_not_exist_write_nothing(sandbox: Sandbox, config: Path) -> None:
