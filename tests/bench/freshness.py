@@ -161,11 +161,8 @@ def _changes(club: Club, options: Options, alive: Callable[[], bool]) -> tuple[l
 def _daemon(club: Club, options: Options, folder: Path, *, push: bool) -> Iterator[Callable[[], bool]]:
     """Run the bridge; yield what says whether it still runs, and ends the benchmark where it does not."""
     world = introduction(club.launch27, club.wingfield)
-    text = configuration(
-        world,
-        launch27=[f"push = {str(push).lower()}"],
-        more=[f'[sync]\nstate = "state.db"\n{options.sync}\n[mapping]\ndefault_minutes = 60'],
-    )
+    more = f'[sync]\nstate = "state.db"\n{options.sync}\n[mapping]\ndefault_minutes = 60'
+    text = configuration(world, more=[more]).replace("push = false", f"push = {str(push).lower()}")
     lines = [line for line in text.splitlines() if not line.startswith(("reads_per_second", "read_burst"))]
     config, log = write_config(folder / "config.toml", "\n".join(lines)), folder / "stderr"
     command = [*shlex.split(options.bridge), "--config", str(config)]

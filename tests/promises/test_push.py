@@ -17,6 +17,7 @@ from tests.support.builders import EMAIL
 from tests.support.daemons import Here, Process, book
 
 Write = Callable[..., Path]
+PUSH = {"push = false": "push = true"}
 RARELY = '[sync]\ninterval = "5m"\n'
 """Nothing but a hint leads to a second pass."""
 
@@ -28,7 +29,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def config(write_config: Write, quick: None) -> Path:
-    return write_config(more=RARELY)
+    return write_config(PUSH, more=RARELY)
 
 
 def logins(sandbox: Sandbox) -> int:
@@ -70,9 +71,8 @@ async def test_a_lost_socket_is_said_once_and_found_again(sandbox: Sandbox, conf
 
 
 async def test_push_false_asks_nothing_and_an_edit_takes_effect(sandbox: Sandbox, write_config: Write) -> None:
-    config = write_config({"read_burst = 1000": "read_burst = 1000\npush = false"}, more=RARELY)
     pubsub = sandbox.launch27.pubsub
-    async with Here(config) as here:
+    async with Here(write_config(more=RARELY)) as here:
         await here.passes(1)
         settings = sum(entry.path.endswith("/settings") for entry in sandbox.launch27.log)
         assert (settings, pubsub.tries, here.club.is_push_connected) == (1, [], False)
@@ -92,7 +92,7 @@ async def test_a_refused_password_is_not_tried_for_it(sandbox: Sandbox, config: 
 
 
 async def test_events_do_not_have_a_refused_password_tried_again(sandbox: Sandbox, write_config: Write) -> None:
-    async with Here(write_config(more='[sync]\ninterval = "1s"\n')) as here:
+    async with Here(write_config(PUSH, more='[sync]\ninterval = "1s"\n')) as here:
         await connected(here, sandbox)
         sandbox.launch27.add_account(EMAIL, "another one")
         sandbox.launch27.expire_tokens()
@@ -127,7 +127,7 @@ def test_whatever_the_socket_does_the_daemon_ends_in_time_and_the_address_is_in_
     if trouble == "flood":
         pubsub.flood(10_000)
     book(sandbox)
-    with Process(write_config(more=RARELY), "--log-level", "debug") as process:
+    with Process(write_config(PUSH, more=RARELY), "--log-level", "debug") as process:
         process.wait("push_connected")
         process.wait("booking_created")
         began = monotonic()

@@ -65,10 +65,7 @@ async def test_the_first_pass_comes_at_once_and_a_change_is_followed(sandbox: Sa
     assert list(sandbox.wingfield.bookings) == [str(second)]
 
 
-async def test_passes_keep_coming_never_overlap_and_quiet_ones_are_not_told(
-    sandbox: Sandbox, write_config: Write
-) -> None:
-    config = write_config({"read_burst = 1000": "read_burst = 1000\npush = false"}, more=SECOND)
+async def test_passes_keep_coming_never_overlap_and_quiet_ones_are_not_told(sandbox: Sandbox, config: Path) -> None:
     book(sandbox)
     sandbox.launch27.delay_seconds = 0.1
     async with Here(config) as here:
