@@ -117,7 +117,7 @@ class Push:
                         self._take(await socket.recv(decode=False))
             except Exception as error:  # noqa: BLE001 (whatever a stranger sends ends this one try)
                 is_refused = isinstance(error, InvalidStatus) and error.response.status_code in {401, 403, 404}
-                self._tell("push_lost", _in_words(error), instead_of="push_connected")
+                self._tell("push_lost", _in_words(error))
             finally:
                 self._open.discard(address)
             failures = 1 if loop.time() - began > LONGEST_WAIT_SECONDS else failures + 1
@@ -126,17 +126,15 @@ class Push:
                 await self._ask([session for session, named in self._addresses.items() if named == address], failures)
 
     def _tell_connected(self) -> None:
-        if self.is_connected:
-            self._tell("push_connected", instead_of="push_lost")
+        if self.is_connected and "push_connected" not in self._told:
+            self._told = self._told - {"push_lost"} | {"push_connected"}
+            log.info("push_connected")
 
-    def _tell(self, event: str, error: str = "", *, instead_of: str = "") -> None:
-        """Say something once, and again only after the opposite."""
+    def _tell(self, event: str, error: str) -> None:
+        """Say once what is wrong, and again only after it was well."""
         if event not in self._told:
-            self._told = {*self._told, event} - {instead_of}
-            if error:
-                log.warning(event, error=error)
-            else:
-                log.info(event)
+            self._told = self._told - {"push_connected"} | {event}
+            log.warning(event, error=error)
 
     def _take(self, frame: bytes) -> None:
         """Take a frame; of a flood, only so many are read."""
