@@ -103,6 +103,7 @@ _WANTED = {
     ("string_type", "is_instance_of", "literal_error"): "text; write one text, in quotes",
     ("int_type",): "whole number; write one, without quotes or point",
     ("float_type",): "number; write one, without quotes",
+    ("bool_type",): "value here; write true or false, without quotes",
     ("tuple_type", "frozen_set_type"): "list; put it in brackets",
     ("model_type", "dict_type"): "table; write {header} and its keys below",
     ("tables",): "list of tables; write {header} with two pairs of brackets, and its keys below",

@@ -52,6 +52,7 @@ class Launch27Config(Table):
     role: Literal["customer", "staff"] = "customer"
     timezone: values.TimeZone | None = None
     service_dates: Literal["utc", "wall"] = "utc"
+    push: bool = True
     page_size: Annotated[int, values.between(1, 1000)] = 100
     reads_per_second: Annotated[float, values.between(0.01, 1000)] = 2.0
     read_burst: Annotated[int, values.between(1, 10_000)] = 30

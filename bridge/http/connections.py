@@ -23,11 +23,8 @@ from bridge.http.ratelimit import Kind
 
 Params = Mapping[str, str | int] | None
 
-_HEADERS: Final = {
-    "accept": "application/json",
-    "accept-encoding": "gzip, deflate",
-    "user-agent": f"courtbridge/{__version__}",
-}
+USER_AGENT: Final = f"courtbridge/{__version__}"
+_HEADERS: Final = {"accept": "application/json", "accept-encoding": "gzip, deflate", "user-agent": USER_AGENT}
 
 BODY_LIMIT_BYTES: Final = 32 * 1024 * 1024
 _LONG_BYTES: Final = 1024 * 1024
@@ -170,7 +167,7 @@ class Connections:
                 limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
                 event_hooks={"response": [_without_location]},
                 trust_env=False,  # proxies are looked for here, and nothing else in it is wanted
-                verify=_tls() if self.url.scheme == "https" else _NO_TLS,
+                verify=tls() if self.url.scheme == "https" else _NO_TLS,
                 proxy=None if self._transport else _proxy(self.url),
                 transport=self._transport,
             )
@@ -186,17 +183,13 @@ async def _without_location(response: httpx.Response) -> None:
 
 
 @functools.cache
-def _tls() -> ssl.SSLContext:
+def tls() -> ssl.SSLContext:
     """Return the one TLS context of the process: making it costs 80 ms."""
     return httpx.create_ssl_context()
 
 
 def _proxy(url: httpx.URL) -> httpx.Proxy | None:
-    """Return the proxy that ``HTTPS_PROXY`` and its kin name for this host, as curl would."""
-    if _is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
-        return None
-    proxies = urllib.request.getproxies_environment()
-    address = proxies.get(url.scheme) or proxies.get("all")
+    address = proxy_address(url.scheme, url.host)
     if not address:
         return None
     proxy = httpx.Proxy(address)
@@ -205,7 +198,16 @@ def _proxy(url: httpx.URL) -> httpx.Proxy | None:
     return proxy
 
 
-def _is_loopback(host: str) -> bool:
+def proxy_address(scheme: str, host: str) -> str | None:
+    """Return the proxy that ``HTTPS_PROXY`` and its kin name for this host, as curl would."""
+    if is_loopback(host) or urllib.request.proxy_bypass(host):
+        return None
+    proxies = urllib.request.getproxies_environment()
+    return proxies.get(scheme) or proxies.get("all")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, by name or by address, is this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

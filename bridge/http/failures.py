@@ -92,7 +92,7 @@ def translated(error: Exception, timeout: httpx.Timeout) -> Failed:
     """Return the failure for one of ``ERRORS``."""
     match error:
         case httpx.ConnectError():
-            return _not_connected(error)
+            return not_connected(error)
         case httpx.ConnectTimeout():
             return Failed(f"could not connect within {timeout.connect:g} s", CONNECT)
         case httpx.ProxyError():
@@ -109,7 +109,8 @@ def translated(error: Exception, timeout: httpx.Timeout) -> Failed:
     return Failed(words, kind)
 
 
-def _not_connected(error: httpx.ConnectError) -> Failed:
+def not_connected(error: Exception) -> Failed:
+    """Return the failure for what kept a connection from being made, in words without its address."""
     for cause in _causes(error):
         match cause:
             case ssl.SSLCertVerificationError():

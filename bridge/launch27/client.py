@@ -71,10 +71,13 @@ class Launch27:
     def __repr__(self) -> str:
         return f"Launch27({self.http!r})"
 
-    async def settings(self) -> Settings:
-        """Return the tenant's settings. Source: Launch27, ``GET /settings`` (no login needed)."""
-        path = "/settings"
-        return await self.http.request(Call("GET", path, path), partial(read_200, path, self._parser.settings))
+    async def settings(self, session: Session | None = None) -> Settings:
+        """Return the tenant's settings; asked with a session's token, also where events are told.
+
+        Source: Launch27, ``GET /settings`` (no login needed, and none made).
+        """
+        call = Call("GET", "/settings", "/settings", bearer=session.token if session else None)
+        return await self.http.request(call, partial(read_200, call.path, self._parser.settings))
 
     async def catalogue(self, session: Session, location: int = DEFAULT_LOCATION) -> dict[int, CatalogueService]:
         """Return the services on offer at a location, by id. Source: Launch27, ``GET /booking/services``.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 
@@ -172,11 +172,15 @@ class CatalogueService:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The account's settings; ``timezone`` is an IANA name, ``status`` e.g. ``active`` or ``frozen``."""
+    """The account's settings; ``timezone`` is an IANA name, ``status`` e.g. ``active`` or ``frozen``.
+
+    ``pubsub_url`` is where events are told, if anywhere; whoever knows it may listen.
+    """
 
     name: str
     timezone: str | None
     status: str
+    pubsub_url: str = field(default="", repr=False)
 
 
 def _is_active(active: object, status: object) -> bool:
@@ -293,8 +297,8 @@ class Parser:
         Raises ValueError when the answer is no JSON object.
         """
         found = _load(body, dict)
-        name, timezone, status = (_text(found.get(key)) for key in ("name", "timezone", "status"))
-        return Settings(name, timezone or None, status)
+        name, timezone, status, url = (_text(found.get(key)) for key in ("name", "timezone", "status", "pubsub_url"))
+        return Settings(name, timezone or None, status, url)
 
     def _read(self, item: object) -> SourceBooking | Unreadable:
         try:

@@ -18,8 +18,10 @@ from zoneinfo import ZoneInfo
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from bridge.sandbox.logins import MONTH_SECONDS, Account, Kind, Logins
+from bridge.sandbox.pubsub import PubSub
 from bridge.sandbox.query import Bucket, asked_choice, asked_day, asked_number
 from bridge.sandbox.watched import Json, Records
 from bridge.sandbox.wire import Clock, Failure, Service, decode, encode, instant_text, json_response
@@ -61,7 +63,8 @@ class Launch27(Service):
     ``GET /settings`` answer. ``max_page`` caps the size of a page. With ``wall_dates`` it writes service dates as
     local time, and a ``Z`` behind it nevertheless.
     ``modification_times`` puts ``created_at`` and ``updated_at`` into bookings. With ``rates`` the
-    documented limits hold, in ``reads`` and ``writes``; without, no answer speaks of them.
+    documented limits hold, in ``reads`` and ``writes``; without, no answer speaks of them. ``pubsub`` is the socket
+    on which new and edited bookings are told (not those that vanish, move between accounts or are edited raw).
     """
 
     base_path = "/latest"
@@ -95,6 +98,7 @@ class Launch27(Service):
         }
         self.bookings = Records(self._touched)
         self.logins = Logins(clock)
+        self.pubsub = PubSub(tenant)
         self._next_id = _FIRST_ID
         self._behind: dict[int, _Behind] = {}
         self._vanished: dict[int, Any] = {}
@@ -161,6 +165,7 @@ class Launch27(Service):
             raw["services"] = self._services(services, minutes)
             raw.update(self._written(fields))
             self.bookings[number] = raw
+            self.pubsub.tell("booking_created", number)
             return number
 
     def edit(self, number: int, **fields: Json) -> None:
@@ -171,6 +176,7 @@ class Launch27(Service):
             if isinstance(fields.get("services"), list | tuple):
                 fields["services"] = self._services(fields["services"], None)
             self.bookings[number].update(self._written(fields))
+            self.pubsub.tell("booking_updated", number)
 
     def cancel(self, number: int) -> None:
         """Take a booking out of the listings; by id it is there, with ``active`` false."""
@@ -357,6 +363,9 @@ class Launch27(Service):
             )
         ]
 
+    async def socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.pubsub(scope, receive, send)
+
     def failure(self, status: int) -> Response:
         return json_response({"message": f"status {status}"}, status)
 
@@ -394,8 +403,9 @@ class Launch27(Service):
 
     def _settings(self, request: Request, _body: bytes) -> Response:
         settings = dict(self.settings)
-        if self.logins.who(request.headers.get("authorization")) is not None:
-            settings["pubsub_url"] = f"wss://pubsub.invalid/v1/subscribe?channel={self.tenant}"
+        account = self.logins.who(request.headers.get("authorization"))
+        if account is not None and (url := self.pubsub.named(account.email, self.address)):
+            settings["pubsub_url"] = url
         return json_response(settings)
 
     def _catalogue(self, request: Request, _body: bytes) -> Response:

@@ -42,7 +42,7 @@ class Listener:
         self._config = uvicorn.Config(
             app,
             http=_Protocol,
-            ws="none",
+            ws="websockets-sansio",
             lifespan="off",
             interface="asgi3",
             log_config=None,

@@ -187,6 +187,10 @@ class Service(ABC):
     def finish(self, response: Response) -> None:  # noqa: B027 - most services add nothing
         """Add the headers that every answer carries."""
 
+    async def socket(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Serve a WebSocket; a service without one refuses it."""
+        await send({"type": "websocket.close"})
+
     def unknown(self, _request: Request, _body: bytes) -> Response:
         """Answer a path or method that the service does not have."""
         raise Failure(self.failure(404))
@@ -223,6 +227,9 @@ class Shell:
         self._inner = inner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._service.socket(scope, receive, send)
+            return
         body = await _whole_body(receive)
         if body is None:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -17,6 +18,7 @@ from bridge.config.loading import load_config
 from bridge.config.schema import Config, changed_keys
 from bridge.errors import ConfigError, Problem, StateBusy
 from bridge.launch27.client import Session
+from bridge.launch27.events import Push
 from bridge.ledger.lock import Lock
 from bridge.ledger.store import Ledger
 from bridge.model import isoformat
@@ -121,6 +123,7 @@ class Club:
         self._pending: Config | None = None
         self._rejected: tuple[Problem, ...] = ()
         self._clients: Clients | None = None
+        self._push: Push | None = None
         self._job = scheduler.add_job(self._turn, every(self.interval_seconds))
 
     @property
@@ -150,6 +153,16 @@ class Club:
         written, total = self._narrator.written, self._narrator.to_write
         return f"{min(written, total)} of {total} written" if self._narrator.is_writing else "reading"
 
+    @property
+    def is_push_connected(self) -> bool:
+        """Whether Launch27's events are listened to."""
+        return self._push is not None and self._push.is_connected
+
+    def hint(self, booking_id: str | None) -> None:  # noqa: ARG002 -- STUB: the near pass looks the booking up
+        """Have a pass soon: Launch27 says that a booking has changed, or (None) that many have."""
+        if monotonic() >= self.backoff.refused_until:  # a socket outlives the password that led to it
+            self._wake.set()
+
     def tell(self) -> None:
         """Tell systemd and ``courtbridge status`` how things stand, where that has changed."""
         words, next_pass = self.status, getattr(self._job, "next_run_time", None)
@@ -171,6 +184,8 @@ class Club:
         self._wake.set()
         if self._clients is not None:
             self._clients.stop()
+        if self._push is not None:
+            self._push.stop()
 
     # --- passes ---
 
@@ -185,8 +200,12 @@ class Club:
             self._narrator.stopping, self._over = False, asyncio.Event()
             self._swap()
             config, clock = self._config, partial(datetime.now, UTC)
-            async with connected(config, sessions) as clients, messenger(config, self._ledger) as messages:
-                self._clients = clients
+            async with (
+                connected(config, sessions) as clients,
+                messenger(config, self._ledger) as messages,
+                aclosing(Push(clients.launch27, clients.sessions if config.launch27.push else (), self.hint)) as push,
+            ):
+                self._clients, self._push = clients, push
                 bridge = Synchronizer(config, clients, self._ledger, self._narrator, clock=clock, stop=self._over)
                 while await self._is_wanted():
                     clients.new_pass()

@@ -50,6 +50,7 @@ base_url = "https://ace.launch27.com/latest"
 role = "staff"
 timezone = "Europe/Berlin"
 service_dates = "wall"
+push = false
 page_size = 50
 reads_per_second = 1.5
 read_burst = 10
@@ -455,6 +456,7 @@ BAD_VALUES: list[tuple[Steps, str, list[object]]] = [
     (("launch27", "page_size"), "true is not a valid whole number", [True]),
     (("launch27", "page_size"), "1.0 is not a valid whole number", [1.0]),
     (("launch27", "reads_per_second"), '"2" is not a valid number', ["2"]),
+    (("launch27", "push"), '"yes" is not a valid value here; write true or false, without quotes', ["yes"]),
     (("launch27", "role"), "5 is not a valid text; write one text, in quotes", [5]),
     (("launch27", "accounts", 0, "email"), "the value is not a valid text", [[EMAIL]]),
     (("launch27", "accounts", 0, "password_env"), "the value is not a valid text", [12345]),
@@ -798,6 +800,7 @@ SENT: list[tuple[Steps, object]] = [
 ]
 NOT_SENT: list[tuple[Steps, object]] = [
     (("launch27", "page_size"), 20),
+    (("launch27", "push"), True),
     (("launch27", "accounts", 0, "email"), "new@example.com"),
     (("sync", "interval"), "2m"),
     (("courts", 0, "name"), "Centre Court"),

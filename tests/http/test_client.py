@@ -569,7 +569,7 @@ async def test_a_cancelled_request_makes_room_for_another() -> None:
 
 
 async def test_tls_is_set_up_once_and_only_where_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    connections._tls.cache_clear()
+    connections.tls.cache_clear()
     made: list[ssl.SSLContext] = []
     create = httpx.create_ssl_context
 
@@ -580,7 +580,7 @@ async def test_tls_is_set_up_once_and_only_where_it_is_used(monkeypatch: pytest.
     monkeypatch.setattr(httpx, "create_ssl_context", counted)
     for url in ("http://127.0.0.1:1", "https://a.test", "https://b.test"):
         await Http("x", url).aclose()
-    assert connections._tls().verify_mode is ssl.CERT_REQUIRED
+    assert connections.tls().verify_mode is ssl.CERT_REQUIRED
     assert len(made) == 1
 
 

@@ -28,7 +28,7 @@ def introduction(
 def configuration(
     world: Mapping[str, Any], *, launch27: Iterable[str] = (), wingfield: Iterable[str] = (), more: Iterable[str] = ()
 ) -> str:
-    """Return a configuration without rate limits, in which court 1 is service 1 and so on.
+    """Return a configuration without rate limits or push, in which court 1 is service 1 and so on.
 
     ``launch27`` and ``wingfield`` are further lines of these two sections, ``more`` of those after them.
     """
@@ -37,6 +37,7 @@ def configuration(
         f'base_url = "{world["launch27_url"]}"',
         "reads_per_second = 1000.0",
         "read_burst = 1000",
+        "push = false",
         *launch27,
         "[[launch27.accounts]]",
         f'email = "{world["email"]}"',
