@@ -105,8 +105,9 @@ def _version_3(db: Database) -> None:
 
 
 def _version_4(db: Database) -> None:
-    """Add since when an account's listing fails."""
+    """Add since when an account's listing fails, and whether a pass was near or full: until now all were full."""
     db.execute("ALTER TABLE accounts ADD COLUMN failing_since_ms INTEGER")
+    db.execute("ALTER TABLE passes ADD COLUMN kind TEXT NOT NULL DEFAULT 'full'")
 
 
 _MIGRATIONS: tuple[Callable[[Database], None], ...] = (_version_1, _version_2, _version_3, _version_4)

@@ -46,10 +46,12 @@ _BOOKING = (
     "intended_fingerprint, seen_fingerprint, seen_ms, gone_ms, looked_up_ms, doubted_ms, allowed_ms, "
     "is_approved, failures, config"
 )
+_COMPLETE = "kind = 'full' AND outcome IN ('in_sync', 'attention')"
 _BOOKING_COLUMNS = _BOOKING.count(",") + 1
 _WATERMARK = "account, number, listed_ms, listed_count, source_updated_ms, failing_since_ms"
 _COUNTS = (
-    "started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored, held, pending, withheld"
+    "started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored, held, pending, withheld, "
+    "kind"
 )
 
 
@@ -215,6 +217,12 @@ class Ledger:
         return [_pass_record(list(row)) for row in rows]
 
     @property
+    def last_success_ms(self) -> int | None:
+        """When the last complete full pass ended; None when none ever was."""
+        end: int | None = self._rows(f"SELECT max(started_ms + duration_ms) FROM passes WHERE {_COMPLETE}")[0][0]  # noqa: S608
+        return end
+
+    @property
     def memory(self) -> str:
         """What the last pass believed of the Launch27 account; "" for a new state."""
         return self._meta().get("memory", "")
@@ -316,8 +324,9 @@ class Ledger:
             many("INSERT OR REPLACE INTO meta VALUES (?, ?)", [("memory", memory), ("error", error)])
             execute("DELETE FROM accounts")
             many(_insert("accounts", _WATERMARK), map(_row, watermarks))
-            execute(_insert("passes", _COUNTS), (*_row(record)[:-1], json.dumps(record.withheld)))
-            execute("DELETE FROM passes WHERE id <= (SELECT max(id) FROM passes) - ?", (PASSES_KEPT,))
+            execute(_insert("passes", _COUNTS), (*_row(record)[:-2], json.dumps(record.withheld), record.kind))
+            old = "id <= (SELECT max(id) FROM passes) - ? AND id <> coalesce((SELECT max(id) FROM passes WHERE"
+            execute(f"DELETE FROM passes WHERE {old} {_COMPLETE}), 0)", (PASSES_KEPT,))  # noqa: S608
         self._believe(entries, forgotten)
 
     def _store(self, entries: Iterable[Known]) -> None:
@@ -369,7 +378,7 @@ _NOTHING = Known("", "", None, b"", None, None, None, None, b"", b"", 0)
 
 
 def _pass_record(row: list[Any]) -> PassRecord:
-    row[-1] = tuple(json.loads(row[-1]))
+    row[-2] = tuple(json.loads(row[-2]))
     return PassRecord(*row)
 
 

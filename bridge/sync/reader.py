@@ -59,13 +59,22 @@ class Reader:
         self._config = config
         self._stop = stop
         self._mapper = Mapper(config.courts, config.mapping, {}, ZoneInfo("UTC"))
+        self._near_counts: dict[str, int] = {}
+        """By account: how many bookings its last near listing had."""
 
     async def read(
-        self, now: datetime, watermarks: Mapping[str, Watermark], known: Mapping[str, Known], memory: Memory
+        self,
+        now: datetime,
+        watermarks: Mapping[str, Watermark],
+        known: Mapping[str, Known],
+        memory: Memory,
+        *,
+        is_near: bool = False,
     ) -> Reading:
         """Return all that could be read; what could not is in ``errors``, and its listing incomplete.
 
-        The window lies around ``now``, an aware datetime. ``memory`` is what earlier passes believed.
+        The window lies around ``now``, an aware datetime; of it, a near pass reads today and ``sync.near`` more.
+        ``memory`` is what earlier passes believed.
         """
         reading = Reading(tuple(account.key for account in self._config.launch27.accounts))
         settings, minutes = await asyncio.gather(self._settings(), self._minutes())
@@ -76,11 +85,19 @@ class Reader:
         first_day, last_day = self._window(now.astimezone(zone))
         reading.first_ms = _midnight_ms(first_day, zone)
         reading.end_ms = _midnight_ms(last_day + timedelta(days=1), zone)
+        expected = {key: mark.listed_count for key, mark in watermarks.items()}
+        if is_near:
+            first_day = now.astimezone(zone).date()
+            last_day = min(first_day + self._config.sync.near, last_day)
+            reading.days = _midnight_ms(first_day, zone), _midnight_ms(last_day + timedelta(days=1), zone)
+            expected = dict(self._near_counts)
         listings = (
-            self._listing(session, first_day, last_day, watermarks.get(session.account.key), known)
+            self._listing(session, first_day, last_day, expected.get(session.account.key), known)
             for session in self._sessions
         )
         reading.take(await asyncio.gather(*listings))
+        if is_near:
+            self._near_counts = {each.account: each.items for each in reading.listings}
         return reading
 
     def _believe(
@@ -134,10 +151,9 @@ class Reader:
         return (today - sync.past).date(), (today + sync.future).date()
 
     async def _listing(
-        self, session: Session, first_day: date, last_day: date, watermark: Watermark | None, known: Mapping[str, Known]
+        self, session: Session, first_day: date, last_day: date, expected: int | None, known: Mapping[str, Known]
     ) -> Listing:
         listing = Listing(session.account.key)
-        expected = watermark.listed_count if watermark else None
         try:
             async for page in self._source.listing(session, first_day, last_day, expected=expected):
                 self._take_page(listing, page, known)
