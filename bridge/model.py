@@ -21,9 +21,7 @@ STOP_SECONDS = 5.0
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
-
-Kind = Literal["full", "near"]
-"""Whether a pass reads the whole window, or only the next days of it."""
+Kind = Literal["full", "near"]  # a pass reads the whole window, or only the next days of it
 
 _MOST_CHARACTERS = 254
 # Narrower than RFC 5321: an address that Wingfield might refuse would have the whole booking held.
@@ -311,10 +309,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one pass would write, in which order; data, so that it can be printed before it is done.
-
-    ``blocked`` has, by booking, what is in its way: the id of one of ours, or "" for one that is not.
-    """
+    """What one pass would write, in which order, and what is ``blocked`` by which booking: "" for one not of ours."""
 
     writes: tuple[Write, ...] = ()
     held: tuple[Held, ...] = ()
@@ -343,10 +338,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """How far one account was read: when its listing was last complete, and the newest source time.
-
-    ``failing_since_ms`` is when its listing was incomplete for the first time since.
-    """
+    """How far one account was read: when its listing was last complete, since when it fails, the newest source time."""
 
     account: str
     number: int

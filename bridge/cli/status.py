@@ -213,9 +213,7 @@ def report(status: Status) -> None:
         output.line(f"Nothing has run since {output.since(status.passes[0].started_ms, now)}.", "red")
     if last := status.decisive:
         style = output.VERDICTS[last.outcome][1]
-        output.line(
-            f"Last pass {output.age(last.started_ms, now)}: {last.in_words(status.last_error)}.", style
-        )
+        output.line(f"Last pass {output.age(last.started_ms, now)}: {last.in_words(status.last_error)}.", style)
     else:
         output.line(f"No pass has finished yet (state: {status.state}).", "yellow")
     output.line(f"{output.several(status.bookings, 'booking')} in Wingfield, {len(status.held)} held.")

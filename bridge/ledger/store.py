@@ -49,10 +49,8 @@ _BOOKING = (
 _COMPLETE = "kind = 'full' AND outcome IN ('in_sync', 'attention')"
 _BOOKING_COLUMNS = _BOOKING.count(",") + 1
 _WATERMARK = "account, number, listed_ms, listed_count, source_updated_ms, failing_since_ms"
-_COUNTS = (
-    "started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored, held, pending, withheld, "
-    "kind"
-)
+_COUNTS = "started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored, held, pending"
+_COUNTS = f"{_COUNTS}, withheld, kind"
 
 
 def _insert(table: str, columns: str) -> str:
@@ -219,8 +217,8 @@ class Ledger:
     @property
     def last_success_ms(self) -> int | None:
         """When the last complete full pass ended; None when none ever was."""
-        end: int | None = self._rows(f"SELECT max(started_ms + duration_ms) FROM passes WHERE {_COMPLETE}")[0][0]  # noqa: S608
-        return end
+        ((end,),) = self._rows(f"SELECT max(started_ms + duration_ms) FROM passes WHERE {_COMPLETE}")  # noqa: S608
+        return None if end is None else int(end)
 
     @property
     def memory(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from bridge.config.schema import Config
 from bridge.errors import CredentialsRefused, Rejected, ServiceError, Unavailable
 from bridge.launch27.client import Absent, Launch27, Session
+from bridge.launch27.listing import Page
 from bridge.launch27.wire import Settings, SourceBooking, Unreadable
 from bridge.mapping import Mapper
 from bridge.model import CourtBooking, Held, Known, Reason, Watermark, to_ms
@@ -59,8 +60,11 @@ class Reader:
         self._config = config
         self._stop = stop
         self._mapper = Mapper(config.courts, config.mapping, {}, ZoneInfo("UTC"))
+        self._basis: object = None
         self._near_counts: dict[str, int] = {}
         """By account: how many bookings its last near listing had."""
+        self._near_pages: dict[bytes, Page] = {}
+        """The pages of the last near listings, by their bytes: most come again in the next pass."""
 
     async def read(
         self,
@@ -81,7 +85,9 @@ class Reader:
         zone = self._believe(reading, memory, settings, minutes, to_ms(now))
         if zone is None or reading.memory.catalogue is None:
             return reading
-        self._mapper = Mapper(self._config.courts, self._config.mapping, reading.memory.catalogue, zone)
+        if self._basis != (reading.memory.catalogue, zone):
+            self._basis, self._near_pages = (reading.memory.catalogue, zone), {}
+            self._mapper = Mapper(self._config.courts, self._config.mapping, reading.memory.catalogue, zone)
         first_day, last_day = self._window(now.astimezone(zone))
         reading.first_ms = _midnight_ms(first_day, zone)
         reading.end_ms = _midnight_ms(last_day + timedelta(days=1), zone)
@@ -91,12 +97,14 @@ class Reader:
             last_day = min(first_day + self._config.sync.near, last_day)
             reading.days = _midnight_ms(first_day, zone), _midnight_ms(last_day + timedelta(days=1), zone)
             expected = dict(self._near_counts)
+        pages: dict[bytes, Page] | None = {} if is_near else None
         listings = (
-            self._listing(session, first_day, last_day, expected.get(session.account.key), known)
+            self._listing(session, first_day, last_day, expected.get(session.account.key), known, pages)
             for session in self._sessions
         )
         reading.take(await asyncio.gather(*listings))
-        if is_near:
+        if pages is not None:
+            self._near_pages = pages
             self._near_counts = {each.account: each.items for each in reading.listings}
         return reading
 
@@ -151,30 +159,48 @@ class Reader:
         return (today - sync.past).date(), (today + sync.future).date()
 
     async def _listing(
-        self, session: Session, first_day: date, last_day: date, expected: int | None, known: Mapping[str, Known]
+        self,
+        session: Session,
+        first_day: date,
+        last_day: date,
+        expected: int | None,
+        known: Mapping[str, Known],
+        pages: dict[bytes, Page] | None,
     ) -> Listing:
         listing = Listing(session.account.key)
         try:
-            async for page in self._source.listing(session, first_day, last_day, expected=expected):
+            async for page in self._source.listing(
+                session, first_day, last_day, expected=expected, before={} if pages is None else self._near_pages
+            ):
                 self._take_page(listing, page, known)
+                if pages is not None:
+                    pages[page.body] = page
             listing.is_complete = True
         except ServiceError as error:
             listing.error = error
         return listing
 
-    def _take_page(
-        self, listing: Listing, page: Sequence[SourceBooking | Unreadable], known: Mapping[str, Known]
-    ) -> None:
-        listing.items += len(page)
-        for booking in page:
+    def _take_page(self, listing: Listing, page: Page, known: Mapping[str, Known]) -> None:
+        listing.items += len(page.bookings)
+        if page.mapped is None:
+            page.mapped = list(self._map(page))
+        for booking, mapped in page.mapped:
+            if not mapped.id:
+                listing.unreadable.append(mapped)
+                continue
+            listing.bookings[mapped.id] = mapped
+            if isinstance(mapped, CourtBooking):
+                self._note(listing, mapped, booking, known.get(mapped.id))
+
+    def _map(self, page: Page) -> Iterator[tuple[SourceBooking | Unreadable, Mapped]]:
+        """Yield the active bookings of a page, each with what it maps to."""
+        for booking in page.bookings:
             if booking.is_forecast or not booking.is_active:
                 continue
             if isinstance(booking, Unreadable) and not booking.id:
-                listing.unreadable.append(Held("", Reason.INVALID_BOOKING, booking.detail))
-                continue
-            mapped = listing.bookings[booking.id] = self._mapper.map(booking)
-            if isinstance(mapped, CourtBooking):
-                self._note(listing, mapped, booking, known.get(mapped.id))
+                yield booking, Held("", Reason.INVALID_BOOKING, booking.detail)
+            else:
+                yield booking, self._mapper.map(booking)
 
     def _note(
         self, listing: Listing, mapped: CourtBooking, booking: SourceBooking | Unreadable, known: Known | None

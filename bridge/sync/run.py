@@ -179,11 +179,13 @@ class Synchronizer:
 
     async def _execute(self, this: Pass) -> None:
         """Execute the plan; where a rejection or a cycle has changed what is possible, plan again."""
+        if not this.plan.writes:
+            return
         concurrency, now_ms = self.config.wingfield.concurrency, self._now_ms
         executor = Executor(
             self.clients.wingfield, self.ledger, self.narrator, this, concurrency, self.fingerprint, now_ms, self.stop
         )
-        if this.plan.writes and this.deletions:
+        if this.deletions:
             self.ledger.save([entry for entry in this.let_through if entry.id in this.deletions])
         for _ in range(ROUNDS):
             await executor.run(this.plan)

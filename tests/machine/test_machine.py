@@ -1,6 +1,7 @@
 """Looks for the day the bridge fails: every source edit, fault, crash and loss, in any order.
 
-Passes are near or full. After a full one without faults Wingfield equals the mapping of the source, and a further pass writes nothing.
+Passes are near or full. After a full one without faults Wingfield equals the mapping of the source, and a further pass
+writes nothing.
 
 The long form: ``COURTBRIDGE_EXAMPLES=2000 pytest tests/machine -s``; it prints its seed.
 """

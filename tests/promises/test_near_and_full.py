@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bridge.errors import ExitStatus
+from bridge.mapping import Mapper
 from bridge.model import from_ms
 from tests.support.builders import COURT_IDS, EMAIL, SECOND
 from tests.support.club import Club, Place, at, is_listing, keys, of
@@ -286,3 +289,25 @@ async def test_a_stranger_on_a_near_court_is_held_as_in_a_full_pass(club: Club) 
     number = club.book(2, NEAR)
     result = await club.expect(kind="near", held={number: "court_booking_overlap"}, unchanged=1)
     assert not result.needs_full
+
+
+async def test_a_page_that_comes_again_unchanged_is_read_and_mapped_once(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers, mapped = await club.some(25), list[str]()
+    real = Mapper.map
+
+    def counting(self: Mapper, booking: Any) -> Any:
+        mapped.append(booking.id)
+        return real(self, booking)
+
+    monkeypatch.setattr(Mapper, "map", counting)
+    await club.expect(kind="near", unchanged=25)
+    assert len(mapped) == 25
+    await club.expect(kind="near", unchanged=25)
+    assert len(mapped) == 25
+    club.move(numbers[12], 1, 40)
+    await club.expect(kind="near", updated=1, unchanged=24)
+    assert 25 < len(mapped) < 50
+    club.remap(default_minutes=45, service_minutes={1: 45})
+    await club.expect(kind="near", updated=9, unchanged=16)

@@ -88,6 +88,43 @@ async def test_a_turn_missed_in_a_long_pass_is_not_made_up_for(sandbox: Sandbox,
     assert second.started_ms - first.started_ms - first.duration_ms > 300
 
 
+# --- near and full ---
+
+
+async def test_a_hint_brings_the_change_within_a_second_however_long_the_interval(
+    sandbox: Sandbox, write_config: Write
+) -> None:
+    config = write_config(more='[sync]\ninterval = "1h"\nnear = "1d"\n')
+    (near,) = book(sandbox)
+    async with Here(config) as here:
+        await here.wait("booking_created")
+        await here.passes(1)
+        here.club.schedule._began_at -= 2
+        (far,) = book(sandbox, first_hour=24 * 20)
+        began = monotonic()
+        here.club.hint(str(far))
+        here.club.hint(None)
+        await here.wait("booking_created", 2)
+        assert monotonic() - began < 1
+    assert [record.kind for record in here.records] == ["full", "near"]
+    assert set(sandbox.wingfield.bookings) == {str(near), str(far)}
+
+
+async def test_what_a_near_pass_leaves_is_done_by_a_full_one_at_once(sandbox: Sandbox, write_config: Write) -> None:
+    """The near booking wants the place that the far one is leaving."""
+    config = write_config(more='[sync]\ninterval = "5s"\nfull_interval = "1h"\n')
+    (near,), (far,) = book(sandbox), book(sandbox, first_hour=24 * 20)
+    async with Here(config) as here:
+        await here.passes(1)
+        place = sandbox.launch27.bookings[far]["service_date"]
+        sandbox.launch27.edit(far, service_date=datetime.fromisoformat(place) + timedelta(hours=2))
+        sandbox.launch27.edit(near, service_date=datetime.fromisoformat(place))
+        await here.wait("booking_updated", 2)
+    kinds = [record.kind for record in here.records]
+    assert kinds[: kinds.index("near")] == ["full"]
+    assert "full" in kinds[kinds.index("near") :]
+
+
 # --- edits ---
 
 
