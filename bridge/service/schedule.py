@@ -132,6 +132,8 @@ class Schedule:
         if not self._is_full_due and self.full.next_run_time - datetime.now(UTC) < nearly:
             self._is_full_due = True
             self.full.reschedule(every(self._sync.full_interval))
+        if self._is_full_due:
+            self.near.reschedule(every(self.near.trigger.interval_length))
         hinted, self._hinted, self._has_hint = frozenset(self._hinted), set(), False
         return "full" if self._is_full_due else "near", hinted
 

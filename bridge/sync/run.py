@@ -100,8 +100,8 @@ class Synchronizer:
         reading = Reading(accounts, memory=Memory.loads(ledger.memory))
         known, held = ledger.known, ledger.held()
         withheld = next((each.withheld for each in ledger.passes(1)), ())
-        now_ms, began = self._now_ms(), monotonic()
-        return Pass(now_ms, began, self.fingerprint, known, held, withheld, watermarks, reading, kind, hinted)
+        began = self._now_ms(), monotonic(), self.fingerprint
+        return Pass(*began, known, held, withheld, watermarks, reading, kind, hinted)
 
     def _now_ms(self) -> int:
         return to_ms(self._clock())
@@ -169,7 +169,7 @@ class Synchronizer:
 
     def _leave_blocked(self, this: Pass) -> None:
         """Leave to a full pass what is blocked by a booking that may want to move; what stays blocked then is held."""
-        read = this.scope | this.reading.owners.keys()
+        read = (this.scope | this.reading.owners.keys()) - this.undecided
         for id_, other in near.blocked_by_unread(this.plan.blocked, read).items():
             content = (id_, this.reading.desired[id_].fingerprint, *near.content_of(this.known[other]))
             this.left.add(content)
