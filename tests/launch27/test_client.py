@@ -443,7 +443,9 @@ async def test_against_the_simulated_service() -> None:
         config = Launch27Config(base_url=sandbox.launch27.url, accounts=(ACCOUNT,), role="staff")
         launch27, session = Launch27.connect(config), Session(ACCOUNT)
         simulated.faults.add("lose", match=lambda _method, path: path.endswith("/bookings"))
-        found = [each.id async for page in launch27.listing(session, FIRST, LAST, expected=45) for each in page.bookings]
+        found = [
+            each.id async for page in launch27.listing(session, FIRST, LAST, expected=45) for each in page.bookings
+        ]
         simulated.expire_tokens()
         one = await launch27.booking(session, found[0])
         gone = await launch27.booking(session, "999999")
