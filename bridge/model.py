@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 STOP_SECONDS = 5.0
 """From SIGTERM to the end of the process, whatever hangs."""
@@ -21,6 +21,7 @@ STOP_SECONDS = 5.0
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
+Kind = Literal["full", "near"]  # a pass reads the whole window, or only the next days of it
 
 _MOST_CHARACTERS = 254
 # Narrower than RFC 5321: an address that Wingfield might refuse would have the whole booking held.
@@ -319,10 +320,11 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one pass would write, in which order; data, so that it can be printed before it is done."""
+    """What one pass would write, in which order, and what is ``blocked`` by which booking: "" for one not of ours."""
 
     writes: tuple[Write, ...] = ()
     held: tuple[Held, ...] = ()
+    blocked: Mapping[str, str] = field(default_factory=dict)
 
 
 class Ending(enum.Enum):
@@ -373,6 +375,7 @@ class PassRecord:
     held: int
     pending: int = 0
     withheld: tuple[str, ...] = ()
+    kind: Kind = "full"
 
     @property
     def is_complete(self) -> bool:

@@ -19,12 +19,14 @@ from bridge.config.paths import is_there
 from bridge.errors import ConfigError, ExitStatus
 from bridge.launch27.expiry import warnings
 from bridge.ledger.lock import lock_path
-from bridge.ledger.store import PASSES_KEPT, Ledger
-from bridge.model import Held, PassRecord, Watermark, from_ms, isoformat, to_ms
+from bridge.ledger.store import Ledger
+from bridge.model import Held, PassRecord, Watermark, from_ms, isoformat
 from bridge.planning.memory import Memory
 
 LEAST_STALE = timedelta(minutes=15)
 """A daemon that waits for a service that is away runs a pass at least so often."""
+PASSES_SHOWN = 20
+"""With near ones, so many that there is nearly always a full one among them."""
 
 
 class Running(NamedTuple):
@@ -53,7 +55,7 @@ class Status:
     held: Sequence[Held]
     watermarks: Sequence[Watermark]
     passes: Sequence[PassRecord]
-    interval: timedelta
+    full_interval: timedelta
     running: Running | None
     now: datetime
     last_success_ms: int | None = None
@@ -68,15 +70,22 @@ class Status:
 
     @property
     def is_stale(self) -> bool:
-        """Whether the last pass ended three intervals ago, and at least a quarter of an hour."""
-        return bool(self.passes) and self.now - _end(self.passes[0]) > max(3 * self.interval, LEAST_STALE)
+        """Whether the last pass ended three full intervals ago, and at least a quarter of an hour."""
+        return bool(self.passes) and self.now - _end(self.passes[0]) > max(3 * self.full_interval, LEAST_STALE)
+
+    @property
+    def decisive(self) -> PassRecord | None:
+        """The pass that says how things stand: the last one, or the last full one where only that is not complete."""
+        last = self.passes[0] if self.passes else None
+        full = next((each for each in self.passes if each.kind == "full"), last)
+        return full if last and full and last.is_complete and not full.is_complete else last
 
     @property
     def outcome(self) -> str:
         """The outcome of the last pass, where it still says how things stand."""
         if self.problems:
             return "failed"
-        return self.passes[0].outcome if self.passes and not self.is_stale else "incomplete"
+        return self.decisive.outcome if self.decisive and not self.is_stale else "incomplete"
 
     @property
     def error(self) -> str | None:
@@ -117,27 +126,25 @@ def run(options: Options) -> ExitStatus:
 
 def _read(options: Options) -> tuple[Status, Places]:
     """Return what the state says, whatever is wrong with the configuration. Raises BridgeError where there is none."""
-    path, problems, config, identity, interval = options.find_config(), [], None, None, timedelta()
+    path, problems, config, identity, full_interval = options.find_config(), [], None, None, timedelta()
     try:
         config = options.load_config(require_secrets=False)
-        state, identity, interval = config.sync.state, config.identity, config.sync.interval
+        state, identity, full_interval = config.sync.state, config.identity, config.sync.full_interval
     except ConfigError as error:
         state, problems = find_state(path, os.environ), list(map(str, error.problems))
         if not is_there(state):
             raise
     with Ledger.snapshot(state, identity) as ledger:
-        passes = ledger.passes(PASSES_KEPT)
-        complete = next((each for each in passes if each.is_complete), None)
         status = Status(
             state,
             bookings=sum(known.is_bridged for known in ledger.known.values()),
             held=ledger.held(),
             watermarks=ledger.watermarks(),
-            passes=passes[:10],
-            interval=interval,
+            passes=ledger.passes(PASSES_SHOWN),
+            full_interval=full_interval,
             running=running(state),
             now=datetime.now(UTC),
-            last_success_ms=None if complete is None else to_ms(_end(complete)),
+            last_success_ms=ledger.last_success_ms,
             last_error=ledger.error,
             problems=problems,
             expiring=warnings(Memory.loads(ledger.recall("memory")).token_ends_ms, datetime.now(UTC)),
@@ -177,7 +184,7 @@ def status_json(status: Status) -> dict[str, Any]:
         "outcome": status.outcome,
         "error": status.error,
         "bookings": status.bookings,
-        "pending": status.passes[0].pending if status.passes else 0,
+        "pending": status.decisive.pending if status.decisive else 0,
         "held": output.held_json(status.held),
         "withheld_deletes": len(status.withheld),
         "withheld": list(status.withheld),
@@ -193,7 +200,10 @@ def status_json(status: Status) -> dict[str, Any]:
             }
             for mark in status.watermarks
         ],
-        "passes": [{"started_at": _instant(each.started_ms), **output.record_json(each)} for each in status.passes],
+        "passes": [
+            {"started_at": _instant(each.started_ms), "kind": each.kind, **output.record_json(each)}
+            for each in status.passes
+        ],
     }
 
 
@@ -208,8 +218,8 @@ def report(status: Status, places: Places) -> None:
         output.line(f"The configuration is wrong: {problem}", "red")
     if status.is_stale:
         output.line(f"Nothing has run since {output.since(status.passes[0].started_ms, now)}.", "red")
-    if status.passes:
-        last, style = status.passes[0], output.VERDICTS[status.passes[0].outcome][1]
+    if last := status.decisive:
+        style = output.VERDICTS[last.outcome][1]
         output.line(f"Last pass {output.age(last.started_ms, now)}: {last.in_words(status.last_error)}.", style)
     else:
         output.line(f"No pass has finished yet (state: {status.state}).", "yellow")
@@ -220,9 +230,9 @@ def report(status: Status, places: Places) -> None:
     if not status.passes:
         return
     if status.last_success_ms is None:
-        output.line("No pass was ever complete.")
-    elif not status.passes[0].is_complete:
-        output.line(f"Last complete pass: {output.since(status.last_success_ms, now)}.")
+        output.line("No full pass was ever complete.")
+    elif status.decisive and not status.decisive.is_complete:
+        output.line(f"Last complete full pass: {output.since(status.last_success_ms, now)}.")
     output.print_held(status.held, places, now)
     count = output.several(len(status.withheld), "delete")
     advice = "If they really are gone from Launch27, let them through: courtbridge approve"
@@ -256,7 +266,7 @@ def _print_listings(watermarks: Sequence[Watermark], now: datetime) -> None:
 
 
 def _print_passes(passes: Sequence[PassRecord], now: datetime) -> None:
-    names = ("outcome", "seen", "created", "updated", "deleted", "held", "pending")
+    names = ("kind", "outcome", "seen", "created", "updated", "deleted", "held", "pending")
     rows = [
         (
             output.since(record.started_ms, now),

@@ -124,7 +124,8 @@ class _Examination(Reading):
         try:
             return Tables.model_validate(document, context=self)
         except ValidationError as error:
-            errors = error.errors(include_url=False)
+            found = error.errors(include_url=False)
+            errors = [each for each in found if each["type"] != "default_factory_not_called"]  # the cause is among them
         for each in sorted(errors, key=lambda each: each["type"] != "extra_forbidden"):
             location = each["loc"]
             if each["type"] == "extra_forbidden":

@@ -98,7 +98,9 @@ class SyncConfig(Table):
     """How often and for which days the two are compared, what may be deleted, and where the state is."""
 
     state: values.StateFile
-    interval: values.Interval = timedelta(minutes=1)
+    interval: values.Interval = timedelta(seconds=20)
+    near: values.Window = timedelta(days=2)
+    full_interval: values.FullInterval = Field(default_factory=values.full_interval)
     past: values.Window = timedelta(days=1)
     future: values.Window = timedelta(days=60)
     max_delete_count: Annotated[int, values.between(0, 1_000_000)] = 5

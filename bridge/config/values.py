@@ -67,6 +67,18 @@ def _length_between(least: str, most: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def full_interval(sync: dict[str, object]) -> timedelta:
+    """Return how often there is a full pass where nothing says it: every five minutes, but not before a near one."""
+    interval = sync.get("interval")
+    return max(timedelta(minutes=5), interval) if isinstance(interval, timedelta) else timedelta(minutes=5)
+
+
+def _not_below_the_interval(length: timedelta, info: ValidationInfo) -> timedelta:
+    if length < info.data.get("interval", length):
+        raise Wrong("is shorter than sync.interval; write at least as much")
+    return length
+
+
 def _service_id(key: object) -> int:
     # TOML's keys are texts, even those that are numbers.
     if not re.fullmatch(r"0|[1-9][0-9]{0,17}", str(key)):
@@ -127,6 +139,7 @@ StateFile: TypeAlias = Annotated[Path, BeforeValidator(_state_file)]
 # Ten years on both sides is more than any club plans, and no sum of dates overflows.
 Window: TypeAlias = Annotated[timedelta, _length_between("0s", "3650d")]
 Interval: TypeAlias = Annotated[timedelta, _length_between("1s", "365d")]
+FullInterval: TypeAlias = Annotated[Interval, AfterValidator(_not_below_the_interval)]
 Address: TypeAlias = Annotated[
     str,
     require(

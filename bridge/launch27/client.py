@@ -7,7 +7,7 @@ never by their address.
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -16,7 +16,7 @@ from bridge.config.schema import Launch27Config
 from bridge.errors import AccessDenied, CredentialsRefused, NotFound
 from bridge.http.client import Call, Http, Params, Response
 from bridge.http.ratelimit import RateLimiter
-from bridge.launch27.listing import PAGES_AT_ONCE, Bookings, Listing, Page
+from bridge.launch27.listing import PAGES_AT_ONCE, Listing, Page
 from bridge.launch27.session import Session, read_200
 from bridge.launch27.wire import CatalogueService, Parser, Settings, SourceBooking, Unreadable, is_object
 from bridge.planning.memory import DEFAULT_LOCATION
@@ -116,12 +116,19 @@ class Launch27:
         return await session.request(self.http, call, check)
 
     def listing(
-        self, session: Session, first_day: date, last_day: date, *, expected: int | None
-    ) -> AsyncGenerator[Bookings, None]:
-        """Yield all bookings from ``first_day`` to ``last_day`` (both included, in the account's time zone).
+        self,
+        session: Session,
+        first_day: date,
+        last_day: date,
+        *,
+        expected: int | None,
+        before: Mapping[bytes, Page] = {},
+    ) -> AsyncGenerator[Page, None]:
+        """Yield the pages of bookings from ``first_day`` to ``last_day`` (both included, in the account's time zone).
 
-        ``expected`` is how many the previous complete listing had. Bookings can come twice. The listing is
-        complete when it ends without an exception: at an empty page, right behind the last booking received.
+        ``expected`` is how many the previous complete listing had; ``before`` has pages of it, by their bytes:
+        one that comes again is the same object. Bookings can come twice. The listing is complete when it ends without
+        an exception: at an empty page, right behind the last booking received.
 
         Source: Launch27, ``GET /customer/bookings``; ``exclude_forecasted`` is *seen* with staff logins.
         """
@@ -135,7 +142,11 @@ class Launch27:
             f'{session} may not read {path}: launch27.role is "{self._config.role}", '
             "and the login has another; correct the role or the account",
         )
-        check = partial(read_200, path, lambda body: Page(self._parser.listing(body), body), errors={403: wrong_role})
+
+        def page(body: bytes) -> Page:
+            return before.get(body) or Page(self._parser.listing(body), body)
+
+        check = partial(read_200, path, page, errors={403: wrong_role})
 
         async def read(offset: int) -> Page:
             return await session.request(self.http, Call("GET", path, path, params={**params, "offset": offset}), check)

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from typing import Any, Final, NamedTuple
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 from bridge.errors import Unavailable
 from bridge.launch27.wire import SourceBooking, Unreadable
-
-Bookings = list[SourceBooking | Unreadable]
 
 PAGES_AT_ONCE: Final = 6
 MOST_PAGES: Final = 10_000
 _STALE_PAGES: Final = 10
 
 
-class Page(NamedTuple):
-    """The bookings of a page, and the answer they were read from."""
+@dataclass(slots=True)
+class Page:
+    """The bookings of a page, and the answer they were read from; ``mapped`` is what its reader makes of it."""
 
-    bookings: Bookings
+    bookings: Sequence[SourceBooking | Unreadable]
     body: bytes
+    mapped: Any = None
 
 
 class Listing:
@@ -45,7 +46,7 @@ class Listing:
         self._stale = 0
         self._seen: set[str | int] = set()
 
-    async def pages(self) -> AsyncGenerator[Bookings, None]:
+    async def pages(self) -> AsyncGenerator[Page, None]:
         """Yield the pages; the list is complete when it ends without an exception."""
         try:
             self._ask(0)
@@ -57,7 +58,7 @@ class Listing:
                 if not self._has_ended:
                     self._ask_on()
                 if page.bookings:
-                    yield page.bookings
+                    yield page
         finally:
             for task in self._asked.values():
                 task.cancel()

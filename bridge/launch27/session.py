@@ -77,9 +77,14 @@ class Session:
         """Whether the login was refused."""
         return self._refusal is not None
 
+    @property
+    def is_resting(self) -> bool:
+        """Whether nothing is asked as this account for a while."""
+        return monotonic() < self._rests_until
+
     def new_pass(self) -> None:
         """Let a refused login be tried once more."""
-        if monotonic() >= self._rests_until:
+        if not self.is_resting:
             self._refusal = None
 
     def rest(self, seconds: float) -> None:
@@ -97,7 +102,7 @@ class Session:
                 raise _Expired
             return check(response)
 
-        if self._refusal is None and monotonic() < self._rests_until:
+        if self._refusal is None and self.is_resting:
             words = f"{self} is not asked for a while: its listing failed"
             raise Unavailable("Launch27", words, kind="resting", maybe_applied=False)
         token = None

@@ -17,7 +17,7 @@ def insert(table: str, columns: str) -> str:
 def pass_record(row: tuple[Any, ...]) -> PassRecord:
     """Return the pass of a row."""
     fields = list(row)
-    fields[-1] = tuple(json.loads(fields[-1]))
+    fields[-2] = tuple(json.loads(fields[-2]))
     return PassRecord(*fields)
 
 

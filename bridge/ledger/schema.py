@@ -107,7 +107,7 @@ def _version_3(db: Database) -> None:
 
 
 def _version_4(db: Database) -> None:
-    """Add the history, why a write was sent, where held bookings want to stand, since when an account fails."""
+    """Add the history, and what 0.2 wants to know of writes, held bookings, accounts and passes (so far all full)."""
     db.execute("ALTER TABLE intents ADD COLUMN why TEXT NOT NULL DEFAULT ''")
     for column, kind in {"service_id": int, **_PLACE}.items():
         db.table("held").add_column(column, kind)
@@ -115,6 +115,7 @@ def _version_4(db: Database) -> None:
     columns = {"id": int, **always, **_PLACE, "version_ms": int}
     db.table("history").create(columns, pk="id", not_null=set(always), strict=True)
     db.execute("ALTER TABLE accounts ADD COLUMN failing_since_ms INTEGER")
+    db.execute("ALTER TABLE passes ADD COLUMN kind TEXT NOT NULL DEFAULT 'full'")
 
 
 _MIGRATIONS: tuple[Callable[[Database], None], ...] = (_version_1, _version_2, _version_3, _version_4)

@@ -45,11 +45,11 @@ _BOOKING = (
     "intended_fingerprint, seen_fingerprint, seen_ms, gone_ms, looked_up_ms, doubted_ms, allowed_ms, "
     "is_approved, failures, config"
 )
+_COMPLETE = "kind = 'full' AND outcome IN ('in_sync', 'attention')"
 _BOOKING_COLUMNS = _BOOKING.count(",") + 1
 _WATERMARK = "account, number, listed_ms, listed_count, source_updated_ms, failing_since_ms"
-_COUNTS = (
-    "started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored, held, pending, withheld"
-)
+_COUNTS = "started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored, held, pending"
+_COUNTS = f"{_COUNTS}, withheld, kind"
 
 
 _INSERT_BOOKING = insert("bookings", _BOOKING)
@@ -227,6 +227,12 @@ class Ledger:
         return "".join(value for (value,) in self._rows("SELECT value FROM meta WHERE name = ?", (name,)))
 
     @property
+    def last_success_ms(self) -> int | None:
+        """When the last complete full pass ended; None when none ever was."""
+        ((end,),) = self._rows(f"SELECT max(started_ms + duration_ms) FROM passes WHERE {_COMPLETE}")  # noqa: S608
+        return None if end is None else int(end)
+
+    @property
     def error(self) -> str:
         """What kept the last pass from its end, in a sentence; "" where nothing did."""
         return self.recall("error")
@@ -344,8 +350,9 @@ class Ledger:
             many("INSERT OR REPLACE INTO meta VALUES (?, ?)", [("memory", memory), ("error", error)])
             execute("DELETE FROM accounts")
             many(insert("accounts", _WATERMARK), map(rows.of_record, watermarks))
-            execute(insert("passes", _COUNTS), (*rows.of_record(record)[:-1], json.dumps(record.withheld)))
-            execute("DELETE FROM passes WHERE id <= (SELECT max(id) FROM passes) - ?", (PASSES_KEPT,))
+            execute(insert("passes", _COUNTS), (*rows.of_record(record)[:-2], json.dumps(record.withheld), record.kind))
+            old = "id <= (SELECT max(id) FROM passes) - ? AND id <> coalesce((SELECT max(id) FROM passes WHERE"
+            execute(f"DELETE FROM passes WHERE {old} {_COMPLETE}), 0)", (PASSES_KEPT,))  # noqa: S608
         self._believe(entries, forgotten)
 
     def _store(self, entries: Iterable[Known], happened: Sequence[Event] = ()) -> None:

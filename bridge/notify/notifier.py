@@ -30,6 +30,7 @@ class Messenger:
         self._troubles = Troubles.loads(ledger.recall("troubles"))
         self._sending: asyncio.Task[None] | None = None
         self._failing: set[str] = set()
+        self._pending_beyond = 0
 
     def pass_finished(self, result: PassResult, rejected: Sequence[str] = ()) -> None:
         """Take note of how a pass went, and send what is due, without waiting for it.
@@ -53,14 +54,18 @@ class Messenger:
 
     async def _tell(self, result: PassResult, rejected: Sequence[str]) -> None:
         now_ms = to_ms(datetime.now(UTC))
-        texts = sentences(result.held, result.record.pending, result.record.withheld, result.errors, rejected)
+        if result.record.kind == "full":
+            self._pending_beyond = result.record.pending
+        pending = max(result.record.pending, self._pending_beyond)
+        held, withheld = self._ledger.held(), self._ledger.withheld  # a near pass knows only of its own days
+        texts = sentences(held, pending, withheld, result.errors, rejected)
         self._remember(self._troubles.now(texts, now_ms))
         after_ms, remind_ms = self._config.after // _MILLISECOND, self._config.remind // _MILLISECOND
         due = [(each, self._troubles.due(each.name, texts, now_ms, after_ms, remind_ms)) for each in self._channels]
         sending: list[Awaitable[object]] = [
             self._send(channel, message, now_ms) for channel, message in due if message is not None
         ]
-        if (url := self._config.heartbeat_url) is not None and getattr(result.record, "kind", "full") == "full":
+        if (url := self._config.heartbeat_url) is not None and result.record.kind == "full":
             sending.append(self._try("heartbeat", beat(url, f"/{int(result.status)}")))
         await asyncio.gather(*sending)
 

@@ -15,7 +15,8 @@ A bridged booking that is in no listing of this pass:
       not found, or no access, for all of them                deleted, if no listing is waited for
       any other answer                                        left alone
 
-A bridged booking that is listed, but is no court booking any more: deleted.
+A bridged booking that is listed, but is no court booking any more: deleted. So is one that is only looked up
+because of a hint, where an account that has it says that it is cancelled; any other answer waits for a full pass.
 
 Then the guard looks at the deletes together. None is sent where they are more than both limits, where a listing
 is entirely empty, or while the Launch27 account is frozen; what an edit of the configuration causes is sent only

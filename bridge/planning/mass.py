@@ -17,18 +17,19 @@ def waiting(
     bridged: int,
     config: str,
     now_ms: int,
+    before: Collection[str] = (),
 ) -> set[str]:
     """Return the bookings whose change waits: none, unless more than 20 and more than half of all change.
 
     ``bridged`` is how many there are. Changes are moves, other lengths, and court bookings that are none any more;
     what an edit of the configuration causes is no change of the source, and never waits. What was wanted a minute
-    ago, and is wanted still, is done.
+    ago, and is wanted still, is done. Those that waited ``before`` wait in any case: a near pass sees not all of them.
     """
     wanted = {id_: booking.fingerprint for id_, booking in desired.items() if _moves(booking, known.get(id_))}
     wanted.update((id_, ABSENT) for id_ in withdrawn)
     wanted = {id_: content for id_, content in wanted.items() if not is_caused_by_an_edit(known[id_], config)}
     if len(wanted) <= MANY or 2 * len(wanted) <= bridged:
-        return set()
+        wanted = {id_: content for id_, content in wanted.items() if id_ in before}
     return {id_ for id_, content in wanted.items() if not _is_seen_again(known[id_], content, now_ms)}
 
 

@@ -34,9 +34,11 @@ def make_plan(situation: Situation) -> Plan:
     standing = order.Occupancy((entry.id, slot) for entry in entries for slot in entry.places)
     goals, blocked = _restore(situation, standing, movers, rejected)
     moving = {id_: goal for id_, goal in goals.items() if id_ not in blocked}
-    held = _held(situation, rejected, goals, blocked)
+    in_the_way = _in_the_way(situation, goals, blocked)
+    overlaps = {id_: overlap(situation.desired[id_], blocker) for id_, blocker in in_the_way.items()}
+    held = {**rejected, **overlaps, **rejected}
     writes = _Arrangement(situation, moving, waits(situation, standing, moving)).run()
-    return Plan(tuple(writes), tuple(held))
+    return Plan(tuple(writes), tuple(held.values()), in_the_way)
 
 
 # --- 1. sort ---
@@ -107,20 +109,15 @@ def _old_places(situation: Situation, places: Mapping[str, CyclePlace]) -> Itera
             yield id_, replace(booking, slot=place.slot, fingerprint=content)
 
 
-def _held(
-    situation: Situation, rejected: Mapping[str, Held], goals: Mapping[str, CourtBooking], blocked: Mapping[str, str]
-) -> list[Held]:
-    """Return every booking that does not get what the source wants, with what is in the way in the end."""
+def _in_the_way(situation: Situation, goals: Mapping[str, CourtBooking], blocked: Mapping[str, str]) -> dict[str, str]:
+    """Return every booking whose place is taken, with what is in its way in the end."""
     displaced = (id_ for id_, goal in goals.items() if goal.slot != situation.desired[id_].slot)
     in_the_way = {**dict.fromkeys(displaced, FOREIGN), **blocked}
-    held = dict(rejected)
     finally_at = _final_places(situation, goals, blocked)
     for id_, blocker in in_the_way.items():
-        if id_ not in held:
-            booking = situation.desired[id_]
-            others = (other for other in finally_at.overlapping(booking.slot) if other != id_)
-            held[id_] = overlap(booking, next(others, blocker))
-    return list(held.values())
+        others = (other for other in finally_at.overlapping(situation.desired[id_].slot) if other != id_)
+        in_the_way[id_] = next(others, blocker)
+    return in_the_way
 
 
 def _final_places(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bridge.errors import ServiceError
-from bridge.model import CourtBooking, Held, Reason
+from bridge.model import CourtBooking, Held, Reason, Slot, to_ms
 from bridge.planning.memory import Memory
 
 Mapped = CourtBooking | Held
@@ -34,6 +34,7 @@ class Listing:
 class Reading:
     """All accounts' listings of one window, [first_ms, end_ms) in milliseconds since 1970.
 
+    ``days`` is, in the same way, the part of it that a near pass has read; None where all was read.
     ``memory`` is what is believed of the Launch27 account, ``status`` what it said of itself.
     ``accounts`` are the keys of the configured accounts. ``owners`` has every active booking that was seen,
     with its account's key; each is either ``desired`` or ``held``. What has no readable id is ``unreadable``.
@@ -43,6 +44,7 @@ class Reading:
     first_ms: int = 0
     end_ms: int = 0
     listings: Sequence[Listing] = ()
+    days: tuple[int, int] | None = None
     memory: Memory = field(default_factory=Memory)
     status: str = ""
     errors: list[ServiceError] = field(default_factory=list)
@@ -93,6 +95,10 @@ class Reading:
         return frozenset(
             each.account for each in self.listings if each.is_complete and not each.bookings and not each.unreadable
         )
+
+    def has_in_window(self, slot: Slot) -> bool:
+        """Whether a booking at ``slot`` belongs to the window."""
+        return self.first_ms <= to_ms(slot.start) < self.end_ms
 
     @property
     def no_court(self) -> set[str]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
 
 import structlog
 from apscheduler.schedulers.base import BaseScheduler  # type: ignore[import-untyped]
-from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]
 
 from bridge.config.loading import load_config
 from bridge.config.schema import Config, changed_keys
@@ -23,6 +21,7 @@ from bridge.ledger.lock import Lock
 from bridge.ledger.store import Ledger
 from bridge.model import isoformat
 from bridge.notify.notifier import messenger
+from bridge.service.schedule import Backoff, Schedule
 from bridge.service.systemd import Notifier
 from bridge.service.watch import Watch
 from bridge.sync.clients import Clients, connected
@@ -30,9 +29,6 @@ from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
 
-LONGEST_BACKOFF_SECONDS = 15 * 60.0
-AFTER_REFUSAL_SECONDS = 5 * 60.0
-"""Five refused logins within a minute lock an account for five. Source: Launch27, ``POST /login``."""
 HUNG_SECONDS = 30 * 60.0
 """A pass without any sign of life for so long hangs. A listing of 50,000 bookings, the longest silence there is,
 takes four minutes at Launch27's rate, and half an hour where every page takes as long as it may."""
@@ -58,35 +54,8 @@ _IDENTITY = {
 log = structlog.get_logger()
 
 
-@dataclass(slots=True)
-class Backoff:
-    """When a service that fails is asked again: the one place that decides it."""
-
-    failures: int = 0
-    refused_until: float = 0.0
-    """In seconds of the monotonic clock: no pass before with the same credentials, whoever asks for one."""
-
-    def seconds_after(self, interval_seconds: float, *, is_refused: bool, is_away: bool) -> float:
-        """Return how long to wait after a pass that has just ended, by what it says of the services."""
-        if is_refused:
-            self.failures = 0
-            self.refused_until = monotonic() + AFTER_REFUSAL_SECONDS
-            return max(interval_seconds, AFTER_REFUSAL_SECONDS)
-        self.failures = self.failures + 1 if is_away else 0
-        doublings = min(max(self.failures - 1, 0), 30)  # a month of failures would be more than a float can hold
-        return min(interval_seconds * 2.0**doublings, max(LONGEST_BACKOFF_SECONDS, interval_seconds))
-
-
-def every(seconds: float) -> IntervalTrigger:
-    """Return a trigger for every so many seconds, for the first time after as many.
-
-    A little jitter, only ever later, keeps several clubs on one machine from asking at the same moments.
-    """
-    return IntervalTrigger(seconds=seconds, timezone=UTC, jitter=min(seconds * 0.05, 5.0))
-
-
 class Club:
-    """Runs one club's passes: one as soon as ``run`` is called, then one each interval."""
+    """Runs one club's passes: a full one as soon as ``run`` is called, then near and full ones as scheduled."""
 
     def __init__(
         self,
@@ -101,7 +70,7 @@ class Club:
         self._standing = "waiting for the first pass"
         self._told = ""
         self._told_next: datetime | None = None
-        self.backoff = Backoff()
+        self.schedule = Schedule(scheduler, config.sync)
         self._accounts: dict[str, Backoff] = {}
         self._config = config
         self._environ = environ
@@ -117,25 +86,20 @@ class Club:
         self._pass: asyncio.Task[PassResult] | None = None
         self._is_state_busy = False
         self._began = 0.0
-        self._wake = asyncio.Event()
-        self._wake.set()
-        self._due_at = monotonic()
         self._pending: Config | None = None
         self._rejected: tuple[Problem, ...] = ()
         self._clients: Clients | None = None
         self._push: Push | None = None
-        self._job = scheduler.add_job(self._turn, every(self.interval_seconds))
 
-    @property
-    def interval_seconds(self) -> float:
-        """How often a pass is wanted."""
-        return self._config.sync.interval.total_seconds()
+    def hint(self, booking_id: str | None) -> None:
+        """Hear that Launch27 says of a booking, or of some, that it has changed: a near pass follows in a second."""
+        self.schedule.hint(booking_id)
 
     @property
     def is_hung(self) -> bool:
         """Whether a pass has shown no sign of life for too long, or one that is due does not begin."""
         heard_at = self._clients.heard_at if self._clients else 0.0
-        return monotonic() - max(self._narrator.heard_at, self._due_at, heard_at) > HUNG_SECONDS
+        return monotonic() - max(self._narrator.heard_at, self.schedule.due_at, heard_at) > HUNG_SECONDS
 
     @property
     def status(self) -> str:
@@ -158,18 +122,13 @@ class Club:
         """Whether Launch27's events are listened to."""
         return self._push is not None and self._push.is_connected
 
-    def hint(self, booking_id: str | None) -> None:  # noqa: ARG002 -- STUB: the near pass looks the booking up
-        """Have a pass soon: Launch27 says that a booking has changed, or (None) that many have."""
-        if monotonic() >= self.backoff.refused_until:  # a socket outlives the password that led to it
-            self._wake.set()
-
     def tell(self) -> None:
         """Tell systemd and ``courtbridge status`` how things stand, where that has changed."""
-        words, next_pass = self.status, getattr(self._job, "next_run_time", None)
+        words, next_pass = self.status, self.schedule.next_pass_at
         if words != self._told:
             self._notifier.status(words)
         if self._lock is not None and (words, next_pass) != (self._told, self._told_next):
-            self._lock.note(doing=self.doing, next_pass_at=next_pass and isoformat(next_pass))
+            self._lock.note(doing=self.doing, next_pass_at=isoformat(next_pass) if next_pass else None)
         self._told, self._told_next = words, next_pass
 
     def stop(self) -> None:
@@ -181,7 +140,7 @@ class Club:
         """Begin nothing new under the configuration in force."""
         self._narrator.stopping = True
         self._over.set()
-        self._wake.set()
+        self.schedule.wake.set()
         if self._clients is not None:
             self._clients.stop()
         if self._push is not None:
@@ -210,8 +169,9 @@ class Club:
                 while await self._is_wanted():
                     clients.new_pass()
                     result = await self._run_pass(bridge)
-                    self._wake.clear()  # a turn that was missed meanwhile is not made up for
-                    if result is not None and not self._stop.is_set():
+                    if result is None:
+                        self.schedule.broken_off()
+                    elif not self._stop.is_set():
                         self._settle(result, clients)
                         if messages is not None:
                             messages.pass_finished(result, list(map(str, self._rejected)))
@@ -222,7 +182,8 @@ class Club:
         if self._lock is not None:
             self._lock.check()
         self._began = monotonic()
-        self._pass = asyncio.create_task(bridge.run_pass())
+        kind, hinted = self.schedule.begin()
+        self._pass = asyncio.create_task(bridge.run_pass(kind=kind, hinted=hinted))
         try:
             result = await self._pass
         except asyncio.CancelledError:
@@ -246,12 +207,8 @@ class Club:
         if not self._is_state_busy:
             log.error("pass_incomplete", error=str(error))
         self._is_state_busy = True
-        self._due_at = monotonic() + self.interval_seconds
+        self.schedule.due_at = monotonic() + self.schedule.interval_seconds
         self._standing = f"not in sync: {error}"
-
-    async def _turn(self) -> None:
-        """Have a pass. The job is a coroutine function, since others would run in a thread."""
-        self._wake.set()
 
     @property
     def _is_interrupted(self) -> bool:
@@ -260,30 +217,26 @@ class Club:
     async def _is_wanted(self) -> bool:
         """Wait for the next pass; return False when there is a stop or another configuration instead."""
         if not self._is_interrupted:
-            await self._wake.wait()
-        self._wake.clear()
+            await self.schedule.wake.wait()
+        self.schedule.wake.clear()
         return not self._is_interrupted
 
     def _settle(self, result: PassResult, clients: Clients) -> None:
-        """Plan the next pass: at the job's next turn, unless a service fails, or did so before this pass."""
-        listed = {mark.account for mark in self._ledger.watermarks() if mark.listed_ms == result.record.started_ms}
-        self._let_accounts_rest(clients, listed)
-        is_refused = result.is_refused_login and (not listed or result.is_refused_by_wingfield)
-        is_away = not listed or not self._ledger.is_adopted or clients.is_away
-        seconds = self.backoff.seconds_after(self.interval_seconds, is_refused=is_refused, is_away=is_away)
-        fails = is_refused or is_away
-        if fails or self._job.trigger.interval_length != seconds:
-            self._job.reschedule(every(seconds))
-        ended, next_pass = datetime.now(UTC), self._job.next_run_time
-        self._due_at = monotonic() + (next_pass - ended).total_seconds()
-        self._standing = in_words(result, ended, next_pass if fails else None)
+        """Plan the next passes by what this one says of the services, and say how things stand."""
+        self._let_accounts_rest(clients, result.listed)
+        is_refused = result.is_refused_login and (not result.listed or result.is_refused_by_wingfield)
+        is_away = not result.listed or not self._ledger.is_adopted or clients.is_away
+        fails = self.schedule.after(result, is_refused=is_refused, is_away=is_away)
+        self._standing = in_words(result, datetime.now(UTC), self.schedule.next_pass_at if fails else None)
         self.tell()
 
-    def _let_accounts_rest(self, clients: Clients, listed: set[str]) -> None:
+    def _let_accounts_rest(self, clients: Clients, listed: frozenset[str]) -> None:
         """Where some accounts were read and others not, those wait longer and longer, and nobody else does."""
         for session in clients.sessions if listed else ():
+            if session.is_resting:
+                continue
             backoff, key = self._accounts.setdefault(session.account.key, Backoff()), session.account.key
-            interval = self.interval_seconds
+            interval = self.schedule.interval_seconds
             seconds = backoff.seconds_after(interval, is_refused=session.is_refused, is_away=key not in listed)
             if key not in listed:
                 session.rest(seconds - interval / 2)  # the next turn may come a little early
@@ -334,11 +287,7 @@ class Club:
         if old.warnings != new.warnings:
             _warn(new)
         self._config = new
-        if _credentials(old) != _credentials(new):
-            self.backoff = Backoff()
-        self._due_at = max(monotonic(), self.backoff.refused_until)
-        soon = datetime.now(UTC) + timedelta(seconds=self._due_at - monotonic())
-        self._job.modify(trigger=every(self.interval_seconds), next_run_time=soon)
+        self.schedule.change(new.sync, forgive=_credentials(old) != _credentials(new))
         self._notifier.ready(self.status)
 
 

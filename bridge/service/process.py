@@ -134,7 +134,7 @@ class Daemon:
             loop.add_signal_handler(number, self._begin_to_stop)
         self._scheduler.start()
         self._notifier.ready(self._club.status)
-        log.info("daemon_started", interval_seconds=self._club.interval_seconds)
+        log.info("daemon_started", interval_seconds=self._club.schedule.interval_seconds)
         club, heart, stop = map(asyncio.create_task, (self._club.run(), self._heart(), self._stop.wait()))
         try:
             done, _ = await asyncio.wait({club, heart, stop}, return_when=asyncio.FIRST_COMPLETED)

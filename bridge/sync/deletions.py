@@ -5,13 +5,13 @@ The rules themselves are in ``planning/deletes.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from bridge.config.schema import SyncConfig
 from bridge.ledger.store import Ledger
-from bridge.model import Deletion, Known
+from bridge.model import CourtBooking, Deletion, Known
 from bridge.planning.deletes import (
     FROZEN,
     Fate,
@@ -78,8 +78,9 @@ class _Deletions:
         this = self.this
         this.approved = self.ledger.take_approvals(this.now_ms)
         vanished = self._vanished()
-        this.bridged = len(bridged(this.known.values(), this.reading))
-        if vanished or self._withdrawn():
+        this.bridged = len(bridged(self._in_scope(), this.reading))
+        hinted = self._hinted(vanished)
+        if vanished or hinted or self._withdrawn():
             await self.reader.look_at_status()
         self.guard = replace(self.guard, frozen=this.reading.status if this.reading.status in FROZEN else "")
         lately = {id_ for id_ in vanished if self._need_not_ask_again(this.known[id_])}
@@ -89,6 +90,7 @@ class _Deletions:
             self.gone |= lately
             waiting -= lately
         await self._look_up({id_: vanished[id_] for id_ in waiting})
+        await self._look_up_hinted(hinted)
         this.objection = self._objection(self._withdrawn().keys() | self.gone, len(self.silent))
         if is_suspicious and this.objection is None:
             self.gone -= lately
@@ -103,9 +105,10 @@ class _Deletions:
         """Return the bookings to look up, each with the accounts to ask; note those that are forgotten."""
         this = self.this
         found, waited = {}, waited_for(this.reading, this.watermarks, this.now_ms)
-        for id_, known in this.known.items():
+        for id_ in this.scope:
             if id_ in this.reading.owners:
                 continue
+            known = this.known[id_]
             becomes = fate(known, this.reading, waited, this.now_ms)
             if becomes is Fate.FORGET:
                 this.forgotten.add(id_)
@@ -130,6 +133,33 @@ class _Deletions:
         for mapped, account in answers.active.values():
             this.reading.add(mapped, account)
         for error in (*answers.errors, *this.reading.errors):
+            this.note(error)
+
+    def _hinted(self, vanished: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Return the bookings to look up only because of a hint, each with the accounts to ask."""
+        this, found = self.this, {}
+        for id_ in {*this.hinted} - this.reading.owners.keys() - {*vanished}:
+            known = this.known.get(id_)
+            if known is None:
+                found[id_] = this.reading.accounts
+            elif not is_history(known, this.reading):
+                found[id_] = accounts_to_ask(known, this.reading)
+        return found
+
+    async def _look_up_hinted(self, hinted: Mapping[str, tuple[str, ...]]) -> None:
+        """Ask, and believe only an account that has the booking; of one that is not known, only what is bridged."""
+        if not hinted:
+            return
+        this, known = self.this, self.this.known
+        answers = await self.reader.look_up(hinted, (), self.progress, patiently=False)
+        gone = {id_ for id_ in answers.cancelled & known.keys() if known[id_].is_bridged}
+        self.gone |= gone
+        active = answers.active.keys() & known.keys()
+        self.ledger.save([self._after(known[id_], answers, gone) for id_ in gone | active])
+        for mapped, account in answers.active.values():
+            if mapped.id in known or (isinstance(mapped, CourtBooking) and this.reading.has_in_window(mapped.slot)):
+                this.reading.add(mapped, account)
+        for error in answers.errors:
             this.note(error)
 
     def _believed(self, answers: LookUps, *, is_waiting: bool) -> set[str]:
@@ -161,7 +191,11 @@ class _Deletions:
     def _objection(self, ids: Iterable[str], silent: int) -> str | None:
         this = self.this
         deletes = [this.known[id_] for id_ in ids]
-        return self.guard.objection(deletes, silent, list(this.known.values()), this.reading, this.now_ms)
+        return self.guard.objection(deletes, silent, self._in_scope(), this.reading, this.now_ms)
+
+    def _in_scope(self) -> list[Known]:
+        """Return what the guard compares the deletes with: what is known in the days read, and what is deleted."""
+        return [self.this.known[id_] for id_ in self.this.scope | self.gone]
 
     def _sort_out(self) -> None:
         this, known = self.this, self.this.known

@@ -133,6 +133,7 @@ class LogNarrator(Narrator):
         (self.log.info if show else self.log.debug)(
             "pass_finished",
             outcome=record.outcome,
+            kind=record.kind,
             seen=record.seen,
             created=record.created,
             updated=record.updated,

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from bridge.config.schema import Config
 from bridge.errors import ServiceError
 from bridge.launch27.client import Absent, Session
+from bridge.launch27.listing import Page
 from bridge.launch27.wire import SourceBooking, Unreadable
 from bridge.mapping import NO_NAMES, Mapper
 from bridge.model import CourtBooking, Known, Watermark, to_ms
@@ -65,6 +66,11 @@ class Reader:
         self._stop = stop
         self._zone = ZoneInfo("UTC")
         self._names = NO_NAMES
+        self._basis: object = None
+        self._near_counts: dict[str, int] = {}
+        """By account: how many bookings its last near listing had."""
+        self._near_pages: dict[bytes, Page] = {}
+        """The pages of the last near listings, by their bytes: most come again in the next pass."""
         self._take(Reading(()), 0)
 
     def _take(self, reading: Reading, now_ms: int) -> None:
@@ -74,14 +80,26 @@ class Reader:
         self._map_anew()
 
     def _map_anew(self) -> None:
+        """See that bookings are mapped by what is believed now; what was mapped otherwise counts no more."""
+        basis = (self._reading.memory.catalogues, self._zone, self._names)
+        if basis == self._basis:
+            return
+        self._basis, self._near_pages = basis, {}
         self._mapper = Mapper(self._config.courts, self._config.mapping, self._reading.memory, self._zone, self._names)
 
     async def read(
-        self, now: datetime, watermarks: Mapping[str, Watermark], known: Mapping[str, Known], memory: Memory
+        self,
+        now: datetime,
+        watermarks: Mapping[str, Watermark],
+        known: Mapping[str, Known],
+        memory: Memory,
+        *,
+        is_near: bool = False,
     ) -> Reading:
         """Return all that could be read; what could not is in ``errors``, and its listing incomplete.
 
-        The window lies around ``now``, an aware datetime. ``memory`` is what earlier passes believed.
+        The window lies around ``now``, an aware datetime; of it, a near pass reads today and ``sync.near`` more.
+        ``memory`` is what earlier passes believed.
         """
         reading = Reading(tuple(account.key for account in self._config.launch27.accounts), memory=memory)
         self._take(reading, to_ms(now))
@@ -96,11 +114,22 @@ class Reader:
         first_day, last_day = self._window(now.astimezone(zone))
         reading.first_ms = _midnight_ms(first_day, zone)
         reading.end_ms = _midnight_ms(last_day + timedelta(days=1), zone)
+        expected = {key: mark.listed_count for key, mark in watermarks.items()}
+        if is_near:
+            first_day = now.astimezone(zone).date()
+            last_day = min(first_day + self._config.sync.near, last_day)
+            reading.days = _midnight_ms(first_day, zone), _midnight_ms(last_day + timedelta(days=1), zone)
+            expected = dict(self._near_counts)
+        pages: dict[bytes, Page] | None = {} if is_near else None
+        basis = self._basis
         listings = (
-            self._listing(session, first_day, last_day, watermarks.get(session.account.key), known)
+            self._listing(session, first_day, last_day, expected.get(session.account.key), known, pages)
             for session in self._sessions
         )
         reading.take(await asyncio.gather(*listings))
+        if pages is not None:
+            self._near_pages = pages if basis is self._basis else {}
+            self._near_counts = {each.account: each.items for each in reading.listings}
         return reading
 
     def _window(self, today: datetime) -> tuple[date, date]:
@@ -108,14 +137,23 @@ class Reader:
         return (today - sync.past).date(), (today + sync.future).date()
 
     async def _listing(
-        self, session: Session, first_day: date, last_day: date, watermark: Watermark | None, known: Mapping[str, Known]
+        self,
+        session: Session,
+        first_day: date,
+        last_day: date,
+        expected: int | None,
+        known: Mapping[str, Known],
+        pages: dict[bytes, Page] | None,
     ) -> Listing:
         listing = Listing(session.account.key)
-        expected = watermark.listed_count if watermark else None
         try:
-            async for page in self._source.listing(session, first_day, last_day, expected=expected):
-                await self._learn(page)
+            async for page in self._source.listing(
+                session, first_day, last_day, expected=expected, before={} if pages is None else self._near_pages
+            ):
+                await self._learn(page.bookings)
                 self._take_page(listing, page, known)
+                if pages is not None:
+                    pages[page.body] = page
             listing.is_complete = True
         except ServiceError as error:
             listing.error = error
@@ -126,20 +164,18 @@ class Reader:
         if await self._facts.learn(bookings):
             self._map_anew()
 
-    def _take_page(
-        self, listing: Listing, page: Sequence[SourceBooking | Unreadable], known: Mapping[str, Known]
-    ) -> None:
-        listing.items += len(page)
-        for booking in page:
-            if booking.is_forecast or not booking.is_active:
-                continue
-            mapped = self._mapper.map(booking)
-            if isinstance(mapped, CourtBooking):
-                self._note(listing, mapped, booking, known.get(mapped.id))
-            elif not mapped.id:
+    def _take_page(self, listing: Listing, page: Page, known: Mapping[str, Known]) -> None:
+        listing.items += len(page.bookings)
+        if page.mapped is None:
+            active = (each for each in page.bookings if each.is_active and not each.is_forecast)
+            page.mapped = [(each, self._mapper.map(each)) for each in active]
+        for booking, mapped in page.mapped:
+            if not mapped.id:
                 listing.unreadable.append(mapped)
                 continue
             listing.bookings[mapped.id] = mapped
+            if isinstance(mapped, CourtBooking):
+                self._note(listing, mapped, booking, known.get(mapped.id))
 
     def _note(
         self, listing: Listing, mapped: CourtBooking, booking: SourceBooking | Unreadable, known: Known | None

@@ -47,6 +47,8 @@ def finish(ledger: Ledger, this: Pass, narrator: Narrator, *, is_stopping: bool)
         tuple(sorted(this.waiting)),
         this.reading.status,
         tuple(expiry.warnings(this.reading.memory.token_ends_ms, from_ms(this.now_ms))),
+        this.reading.complete,
+        this.needs_full,
     )
 
 
@@ -91,10 +93,10 @@ def _listed(this: Pass, known: Known | None, booking: CourtBooking | None) -> Kn
 
 
 def _watermark(this: Pass, number: int, account: str) -> Watermark:
-    """Return how far the account was read; an incomplete listing leaves it where it was, and begins to fail."""
+    """Return how far the account was read, by full passes; an incomplete listing leaves that, and begins to fail."""
     before = replace(this.watermarks.get(account) or Watermark(account, number, None, None, None), number=number)
     listing = next((one for one in this.reading.listings if one.account == account), None)
-    if listing is None or (listing.error is not None and listing.error.kind == "stopping"):
+    if this.kind == "near" or listing is None or (listing.error is not None and listing.error.kind == "stopping"):
         return before
     if not listing.is_complete:
         return replace(before, failing_since_ms=min(before.failing_since_ms or this.now_ms, this.now_ms))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from time import monotonic
 
 from bridge.errors import CredentialsRefused, ExitStatus, ServiceError, Unavailable, worst
-from bridge.model import Deletion, Held, Known, PassRecord, Plan, Reason, Verb, Watermark, Write
+from bridge.model import Deletion, Held, Kind, Known, PassRecord, Plan, Reason, Verb, Watermark, Write
+from bridge.planning.near import Content
 from bridge.planning.reading import Reading
 from bridge.planning.situation import rejection_detail
 
@@ -82,6 +84,9 @@ class Pass:
     writes of the first plan. ``objection`` says why deletes are withheld; ``not_asked`` counts the bookings for
     whose look-up there was no time. ``waiting`` are those of a mass change that is not believed yet, ``approved``
     those whose delete a person has let through. ``denied`` are the users of bookings whose users Wingfield denied.
+    ``hinted`` are bookings that Launch27's events named. What is not
+    listed can have vanished where it is in ``scope``. Of what it read, a near pass leaves to a full one what is
+    ``undecided``; ``left`` has the contents of all that it leaves, ``needs_full`` says that one of them is new.
     """
 
     now_ms: int
@@ -92,6 +97,12 @@ class Pass:
     withheld_before: tuple[str, ...]
     watermarks: dict[str, Watermark]
     reading: Reading
+    kind: Kind = "full"
+    hinted: Collection[str] = ()
+    scope: AbstractSet[str] = frozenset()
+    undecided: set[str] = field(default_factory=set)
+    left: set[Content] = field(default_factory=set)
+    needs_full: bool = False
     tally: Tally = field(default_factory=Tally)
     errors: dict[tuple[str, str], ServiceError] = field(default_factory=dict)
     failed: dict[str, Unavailable] = field(default_factory=dict)
@@ -151,17 +162,20 @@ class Pass:
     @property
     def pending(self) -> set[str]:
         """The bookings that are wanted differently, and that this pass could not write."""
-        return (self.tally.pending | self.waiting) - self.silent
+        return (self.tally.pending | self.waiting | self.undecided) - self.silent
+
+    def has_found_out(self, id_: str) -> bool:
+        """Whether the pass knows what the source says of a booking: it was read, or its listing would have it."""
+        return id_ in self.reading.owners or (self.reading.is_complete and (self.kind == "full" or id_ in self.scope))
 
     def still_held(self, held: Iterable[Held]) -> list[Held]:
-        """Return what was held before and of which this pass, being incomplete, learnt nothing new."""
-        reading, pending = self.reading, self.pending
+        """Return what was held before and of which this pass, being incomplete or near, learnt nothing new."""
+        pending = self.pending
         ids = {entry.id for entry in held}
         return [
             entry
             for entry in self.held_before
-            if entry.id not in ids
-            and (entry.id in pending or (entry.id not in reading.owners and not reading.is_complete))
+            if entry.id not in ids and (entry.id in pending or not self.has_found_out(entry.id))
         ]
 
     def status(self, held: Iterable[Held], *, is_stopping: bool) -> ExitStatus:
@@ -196,6 +210,7 @@ class Pass:
             held=len(held_ids),
             pending=len(pending),
             withheld=self.withheld,
+            kind=self.kind,
         )
 
 
@@ -207,7 +222,8 @@ class PassResult:
     ``objection`` why deletes were withheld, ``bridged`` how many bookings Wingfield had from us before. ``approved``
     are deletes that a person let through since the pass before, ``waiting`` the bookings of a mass change that is not
     believed yet. ``account_status`` is what Launch27 says of the account, "" where it did not answer. ``expiring`` are
-    sentences about the tokens of accounts that end within a week.
+    sentences about the tokens of accounts that end within a week. ``listed`` are the accounts whose listing was complete. ``needs_full`` says that a near pass
+    left something to a full one.
     """
 
     record: PassRecord
@@ -221,6 +237,8 @@ class PassResult:
     waiting: tuple[str, ...] = ()
     account_status: str = ""
     expiring: tuple[str, ...] = ()
+    listed: frozenset[str] = frozenset()
+    needs_full: bool = False
 
     @property
     def error(self) -> str:

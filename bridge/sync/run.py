@@ -13,14 +13,15 @@ record    watermarks, what is held, the counts: one transaction         sync/rec
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import datetime
 from time import monotonic
 
 from bridge.config.schema import Config, mapping_fingerprint
 from bridge.ledger.store import Ledger
-from bridge.model import from_ms, to_ms
-from bridge.planning import mass
+from bridge.model import Kind, from_ms, to_ms
+from bridge.planning import mass, near
 from bridge.planning.memory import Memory
 from bridge.planning.planner import make_plan
 from bridge.planning.reading import Reading
@@ -58,14 +59,26 @@ class Synchronizer:
         self.reader = Reader(clients, self.directory, config, stop)
         self.fingerprint = mapping_fingerprint(config)
         self._clock = clock
+        self._waiting: set[str] = set()
+        """What waited, as part of a mass change, in the pass before."""
+        self._left: set[near.Content] = set()
+        """What near passes have left to full ones so far."""
 
-    async def run_pass(self, *, allow_mass_delete: bool = False, dry_run: bool = False) -> PassResult:
+    async def run_pass(
+        self,
+        *,
+        kind: Kind = "full",
+        hinted: Collection[str] = (),
+        allow_mass_delete: bool = False,
+        dry_run: bool = False,
+    ) -> PassResult:
         """Run one pass and return how it went.
 
-        With ``dry_run`` nothing is written to Wingfield (give a ledger that is a snapshot). Raises
-        StateError when the ledger cannot be used; a service's trouble is in the result.
+        A near one reads the next days only; with a new ledger every pass is full. Of the ``hinted`` ids, those that
+        are not listed are looked up. With ``dry_run`` nothing is written to Wingfield (give a ledger that is a
+        snapshot). Raises StateError when the ledger cannot be used; a service's trouble is in the result.
         """
-        this = self._begin()
+        this = self._begin(kind if self.ledger.is_adopted else "full", hinted)
         self.narrator.pass_started()
         if await self._read(this) and await adopt(this, self.clients.wingfield, self.ledger):
             limits, progress = self.config.sync, self.narrator.asking
@@ -77,17 +90,20 @@ class Synchronizer:
                 await self._execute(this)
                 self.directory.deny(this.denied, this.now_ms)
         keep_withheld(this)
+        this.needs_full |= not this.left <= self._left
+        self._left |= this.left
         result = record.finish(self.ledger, this, self.narrator, is_stopping=self.stop.is_set())
         self.narrator.pass_finished(result)
         return result
 
-    def _begin(self) -> Pass:
+    def _begin(self, kind: Kind, hinted: Collection[str]) -> Pass:
         ledger = self.ledger
         watermarks = {mark.account: mark for mark in ledger.watermarks()}
         accounts = tuple(account.key for account in self.config.launch27.accounts)
         reading = Reading(accounts, memory=Memory.loads(ledger.recall("memory")))
         known, held = ledger.known, ledger.held()
-        return Pass(self._now_ms(), monotonic(), self.fingerprint, known, held, ledger.withheld, watermarks, reading)
+        began = self._now_ms(), monotonic(), self.fingerprint
+        return Pass(*began, known, held, ledger.withheld, watermarks, reading, kind, hinted)
 
     def _now_ms(self) -> int:
         return to_ms(self._clock())
@@ -100,13 +116,17 @@ class Synchronizer:
         before = this.reading
         asking = asyncio.create_task(greet(this, self.clients.wingfield))
         try:
-            this.reading = await self.reader.read(from_ms(this.now_ms), this.watermarks, this.known, before.memory)
+            this.reading = await self.reader.read(
+                from_ms(this.now_ms), this.watermarks, this.known, before.memory, is_near=this.kind == "near"
+            )
             await asking
         finally:
             asking.cancel()
         if not clock.is_right(this, self.clients):
             this.reading = before
             return False
+        days = this.reading.days
+        this.scope = this.known.keys() if this.kind == "full" else near.in_days(this.known, days) if days else set()
         for error in this.reading.errors:
             this.note(error)
         for listing in this.reading.listings:
@@ -117,7 +137,12 @@ class Synchronizer:
     async def _plan(self, this: Pass) -> None:
         """Work out what to write, in which order; a mass change waits for its second sighting."""
         withdrawn = this.reading.no_court & this.deletions.keys()
-        this.waiting = mass.waiting(this.reading.desired, withdrawn, this.known, this.bridged, this.config, this.now_ms)
+        before = self._waiting if this.kind == "near" else ()
+        this.waiting = mass.waiting(
+            this.reading.desired, withdrawn, this.known, this.bridged, this.config, this.now_ms, before
+        )
+        self._waiting = this.waiting
+        this.needs_full = this.kind == "near" and not this.deletions.keys() >= {*this.approved}
         this.deletions = {id_: each for id_, each in this.deletions.items() if id_ not in this.waiting}
         await self._make_plan(this)
         if await settle.read_back_doubtful(this, self.clients.wingfield, self.ledger):
@@ -128,17 +153,41 @@ class Synchronizer:
     async def _make_plan(self, this: Pass) -> None:
         """Plan in a thread: thousands of bookings may take seconds. What failed in this pass stays where it is."""
         stuck = dict.fromkeys((*this.tally.rejected, *this.tally.unanswered), FOREIGN)
-        desired = {id_: booking for id_, booking in this.reading.desired.items() if id_ not in this.waiting}
+        out = this.waiting | (self._leave_unread(this) if this.kind == "near" else set())
+        desired = {id_: booking for id_, booking in this.reading.desired.items() if id_ not in out}
         situation = Situation(desired, dict(this.known), this.deletions, this.config, this.now_ms, stuck)
         this.plan = await asyncio.to_thread(make_plan, situation)
+        if this.kind == "near":
+            self._leave_blocked(this)
+
+    def _leave_unread(self, this: Pass) -> set[str]:
+        """Leave to a full pass what is unfinished and not read; return the bookings of cycles that this concerns."""
+        read = this.scope | this.reading.owners.keys()
+        in_cycles = near.of_open_cycles(this.known, this.reading.desired.keys() | this.deletions.keys())
+        unfinished = {id_ for id_, known in this.known.items() if known.unsettled and id_ not in read}
+        this.left.update(near.content_of(this.known[id_]) for id_ in unfinished | in_cycles)
+        this.undecided = in_cycles & this.reading.desired.keys()
+        return in_cycles
+
+    def _leave_blocked(self, this: Pass) -> None:
+        """Leave to a full pass what is blocked by a booking that may want to move; what stays blocked then is held."""
+        read = (this.scope | this.reading.owners.keys()) - this.undecided
+        for id_, other in near.blocked_by_unread(this.plan.blocked, read).items():
+            content = (id_, this.reading.desired[id_].fingerprint, *near.content_of(this.known[other]))
+            this.left.add(content)
+            if content not in self._left:
+                this.undecided.add(id_)
+        this.plan = replace(this.plan, held=tuple(each for each in this.plan.held if each.id not in this.undecided))
 
     async def _execute(self, this: Pass) -> None:
         """Execute the plan; where a rejection or a cycle has changed what is possible, plan again."""
+        if not this.plan.writes:
+            return
         concurrency, now_ms = self.config.wingfield.concurrency, self._now_ms
         executor = Executor(
             self.clients.wingfield, self.ledger, self.narrator, this, concurrency, self.fingerprint, now_ms, self.stop
         )
-        if this.plan.writes and this.deletions:
+        if this.deletions:
             self.ledger.save([entry for entry in this.let_through if entry.id in this.deletions])
         for _ in range(ROUNDS):
             await executor.run(this.plan)

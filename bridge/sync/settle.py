@@ -11,13 +11,14 @@ from bridge.wingfield.client import Wingfield
 
 
 async def read_back_doubtful(this: Pass, wingfield: Wingfield, ledger: Ledger) -> bool:
-    """Read back the bookings whose last answer is missing and that the plan does not write.
+    """Read back the bookings whose last answer is missing and that the plan does not write, as far as it could.
 
     Otherwise a booking that was perhaps never created would keep others from its place for as long as it is
     held. Returns whether anything was learnt.
     """
-    planned = {write.id for write in this.plan.writes}
-    doubtful = [known for id_, known in this.known.items() if known.unsettled and id_ not in planned]
+    planned, read = {write.id for write in this.plan.writes}, this.reading.owners
+    unsettled = (known for known in this.known.values() if known.unsettled)
+    doubtful = [each for each in unsettled if each.id not in planned and (each.id in this.scope or each.id in read)]
     for known in doubtful:
         try:
             stored = await wingfield.read(known.id, court=known.court_id)

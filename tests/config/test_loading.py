@@ -66,6 +66,8 @@ concurrency = 4
 connected_users = true
 [sync]
 interval = "30s"
+near = "3d"
+full_interval = "10m"
 past = "2d"
 future = "30d"
 max_delete_count = 3
@@ -237,6 +239,8 @@ def test_every_key_arrives_where_it_belongs(load: Load, folder: Path) -> None:
     expected["wingfield"]["token"] = Secret(TOKEN)
     lengths = {
         "interval": timedelta(seconds=30),
+        "near": timedelta(days=3),
+        "full_interval": timedelta(minutes=10),
         "delete_window": timedelta(hours=2),
         "past": timedelta(days=2),
         "future": timedelta(days=30),
@@ -254,6 +258,15 @@ def test_every_key_arrives_where_it_belongs(load: Load, folder: Path) -> None:
     config = load()
     assert config.model_dump(exclude_unset=True) == {**expected, **own, "warnings": ()}
     assert [account.number for account in config.launch27.accounts] == [1, 2]
+
+
+@pytest.mark.parametrize(("interval", "minutes"), [("30s", 5), ("10m", 10)])
+def test_all_is_compared_every_five_minutes_but_never_more_often_than_the_near_days(
+    load: Load, interval: str, minutes: int
+) -> None:
+    document = with_value(("sync", "interval"), interval, FULL)
+    del document["sync"]["full_interval"]
+    assert load(document).sync.full_interval == timedelta(minutes=minutes)
 
 
 def test_the_damaged_documents_below_begin_with_every_key_there_is() -> None:
@@ -429,6 +442,8 @@ BAD_VALUES: list[tuple[Steps, str, list[object]]] = [
     (("sync", "interval"), 'write it like "30s", "5m", "1h" or "2d"', ["1y"]),
     (("sync", "interval"), NO_TIME, ["-1s", "1.5h"]),
     (("sync", "interval"), f"60 is {NO_TIME}", [60]),
+    (("sync", "full_interval"), "is shorter than sync.interval", ["29s", "1s"]),
+    (("sync", "near"), 'write at most "3650d"', ["3651d"]),
     (("sync", "future"), 'write at most "3650d"', ["999999999d"]),
     (("sync", "max_delete_count"), "not between", [-1]),
     (("sync", "max_delete_fraction"), "1.5 is not between 0 and 1", [1.5]),

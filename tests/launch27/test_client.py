@@ -108,7 +108,7 @@ def connect(world: World, send: Any = None, **config: Any) -> tuple[Launch27, Se
 async def read(world: World, expected: int | None = None, **config: Any) -> list[str]:
     launch27, session = connect(world, **config)
     pages = launch27.listing(session, FIRST, LAST, expected=expected)
-    return [each.id async for page in pages for each in page]
+    return [each.id async for page in pages for each in page.bookings]
 
 
 def numbered(count: int) -> list[Any]:
@@ -474,7 +474,9 @@ async def test_against_the_simulated_service() -> None:
         config = Launch27Config(base_url=sandbox.launch27.url, accounts=(ACCOUNT,), role="staff")
         launch27, session = Launch27.connect(config), Session(ACCOUNT)
         simulated.faults.add("lose", match=lambda _method, path: path.endswith("/bookings"))
-        found = [each.id async for page in launch27.listing(session, FIRST, LAST, expected=45) for each in page]
+        found = [
+            each.id async for page in launch27.listing(session, FIRST, LAST, expected=45) for each in page.bookings
+        ]
         simulated.expire_tokens()
         one = await launch27.booking(session, found[0])
         gone = await launch27.booking(session, "999999")

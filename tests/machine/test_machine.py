@@ -1,6 +1,7 @@
 """Looks for the day the bridge fails: every source edit, fault, crash and loss, in any order.
 
-After a pass without faults Wingfield equals the mapping of the source, and a further pass writes nothing.
+Passes are near or full. After a full one without faults Wingfield equals the mapping of the source, and a further pass
+writes nothing.
 
 The long form: ``COURTBRIDGE_EXAMPLES=2000 pytest tests/machine -s``; it prints its seed.
 """
@@ -30,7 +31,7 @@ from bridge.errors import ExitStatus
 from bridge.launch27.client import Absent, Launch27
 from bridge.launch27.wire import Parser, SourceBooking
 from bridge.mapping import Mapper
-from bridge.model import CourtBooking, Held, Reason, Slot, from_ms, to_ms
+from bridge.model import CourtBooking, Held, Kind, Reason, Slot, from_ms, to_ms
 from bridge.planning.memory import Lengths, Memory
 from bridge.sync.facts import Asked
 from bridge.sync.result import PassResult
@@ -269,6 +270,13 @@ class Bridge(RuleBasedStateMachine):
     def troubled_pass(self, allow: bool) -> None:
         self.runner.run(self.club.run(allow=allow))
 
+    @rule(picks=st.lists(numbers, max_size=3), days=st.integers(0, 3))
+    def near_pass(self, picks: list[int], days: int) -> None:
+        """After any trouble, and with any hints; only tomorrow is in it, or less, or more than there is."""
+        self.club.limits["near"] = timedelta(days=days)
+        hinted = [id_ for pick in picks if (id_ := self.pick(pick)) is not None]
+        self.runner.run(self.club.run(kind="near", hinted=[*hinted, 999_999], allow=True))
+
     @rule()
     def state_backed_up(self) -> None:
         self.runner.run(self.club.close())
@@ -284,9 +292,9 @@ class Bridge(RuleBasedStateMachine):
             shutil.copy(backup, self.club.state)
             self.is_restored = True
 
-    @rule(step=st.integers(0, 40))
-    def killed_pass(self, step: int) -> None:
-        self.runner.run(self.club.run_and_die(step))
+    @rule(step=st.integers(0, 40), kind=st.sampled_from(["full", "near"]))
+    def killed_pass(self, step: int, kind: Kind) -> None:
+        self.runner.run(self.club.run_and_die(step, kind))
 
     @rule()
     def restarted(self) -> None:
@@ -316,6 +324,8 @@ class Bridge(RuleBasedStateMachine):
         conflicts = {"stale_write", "version_conflict"}
         assert not conflicts & {entry.error_type for entry in club.wingfield.log[before:]}
         writes = [entry.status for entry in club.writes].count(200)
+        self.runner.run(club.run(kind="near"))
+        assert [entry.status for entry in club.writes].count(200) == writes, "nor does a near pass"
         again = self.run_a_minute_later()
         assert [entry.status for entry in club.writes].count(200) == writes, "a further pass writes nothing"
         assert reasons(again).items() <= reasons(result).items()

@@ -23,7 +23,7 @@ from bridge.http import client as http
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
 from bridge.sandbox import Sandbox
-from bridge.service import club
+from bridge.service import club, schedule
 from bridge.service import process as daemon
 from bridge.sync import executor
 from bridge.sync.run import Synchronizer
@@ -85,11 +85,48 @@ async def test_a_turn_missed_in_a_long_pass_is_not_made_up_for(sandbox: Sandbox,
     hang = sandbox.launch27.faults.add("hang", match=is_listing)
     async with Here(config) as here:
         await here.until(lambda: hang.hits == 1)
-        await here.until(here.club._wake.is_set)
+        await here.until(here.club.schedule.wake.is_set)
         hang.release()
         await here.passes(2)
     first, second = here.records
     assert second.started_ms - first.started_ms - first.duration_ms > 300
+
+
+# --- near and full ---
+
+
+async def test_a_hint_brings_the_change_within_a_second_however_long_the_interval(
+    sandbox: Sandbox, write_config: Write
+) -> None:
+    config = write_config(more='[sync]\ninterval = "1h"\nnear = "1d"\n')
+    (near,) = book(sandbox)
+    async with Here(config) as here:
+        await here.wait("booking_created")
+        await here.passes(1)
+        here.club.schedule._began_at -= 2
+        (far,) = book(sandbox, first_hour=24 * 20)
+        began = monotonic()
+        here.club.hint(str(far))
+        here.club.hint(None)
+        await here.wait("booking_created", 2)
+        assert monotonic() - began < 1
+    assert [record.kind for record in here.records] == ["full", "near"]
+    assert set(sandbox.wingfield.bookings) == {str(near), str(far)}
+
+
+async def test_what_a_near_pass_leaves_is_done_by_a_full_one_at_once(sandbox: Sandbox, write_config: Write) -> None:
+    """The near booking wants the place that the far one is leaving."""
+    config = write_config(more='[sync]\ninterval = "5s"\nfull_interval = "1h"\n')
+    (near,), (far,) = book(sandbox), book(sandbox, first_hour=24 * 20)
+    async with Here(config) as here:
+        await here.passes(1)
+        place = sandbox.launch27.bookings[far]["service_date"]
+        sandbox.launch27.edit(far, service_date=datetime.fromisoformat(place) + timedelta(hours=2))
+        sandbox.launch27.edit(near, service_date=datetime.fromisoformat(place))
+        await here.wait("booking_updated", 2)
+    kinds = [record.kind for record in here.records]
+    assert kinds[: kinds.index("near")] == ["full"]
+    assert "full" in kinds[kinds.index("near") :]
 
 
 # --- edits ---
@@ -220,14 +257,14 @@ async def test_an_outage_is_told_when_it_begins_and_when_it_ends(sandbox: Sandbo
     book(sandbox)
     async with Here(config) as here:
         await here.wait("pass_incomplete")
-        await here.until(lambda: here.club.backoff.failures == 2)
+        await here.until(lambda: here.club.schedule.backoff.failures == 2)
         assert not here.log.of("request_retried")
         sandbox.launch27.faults.clear()
         sandbox.wingfield.faults.clear()
         here.edit('"1s"', '"2s"')  # does not wait for the end of the back-off
         await here.wait("trouble_over")
         await here.wait("booking_created")
-        await here.until(lambda: here.club.backoff.failures == 0)
+        await here.until(lambda: here.club.schedule.backoff.failures == 0)
         await here.wait("trouble_over", 2)
     told = [line["error"].partition(":")[0] for line in here.log.of("pass_incomplete")]
     assert sorted(told) == ["Launch27", "Wingfield"]
@@ -242,7 +279,7 @@ async def test_the_trouble_of_one_booking_slows_nobody_down(sandbox: Sandbox, co
     )
     async with Here(config) as here:
         await here.passes(2)
-        assert here.club.backoff.failures == 0
+        assert here.club.schedule.backoff.failures == 0
     assert len(sandbox.wingfield.bookings) == 2
     assert len(here.log.of("pass_incomplete")) == 1
 
@@ -270,7 +307,7 @@ async def test_a_refused_login_waits_until_the_password_is_another(sandbox: Sand
         here.edit('"1s"', '"2s"')
         await here.wait("config_reloaded", 2)
         assert logins(sandbox) == 1
-        assert here.club._job.next_run_time - datetime.now(UTC) > timedelta(seconds=290)
+        assert here.club.schedule.near.next_run_time - datetime.now(UTC) > timedelta(seconds=290)
         config.write_text(right)
         await here.wait("booking_created")
     assert logins(sandbox) == 2
@@ -311,9 +348,9 @@ async def test_jobs_keep_their_distance_and_no_missed_turn_is_counted(jump: time
 
     scheduler = daemon.Scheduler()
     scheduler.start()
-    quick, slow, moved = (scheduler.add_job(turn, club.every(seconds)) for seconds in (0.1, 60, 60))
+    quick, slow, moved = (scheduler.add_job(turn, schedule.every(seconds)) for seconds in (0.1, 60, 60))
     with time_machine.travel(datetime.now(UTC) + jump, tick=True):
-        moved.reschedule(club.every(100))
+        moved.reschedule(schedule.every(100))
         await asyncio.wait_for(turned.wait(), 5)
         assert seconds_to(quick) < 1
         assert 50 < seconds_to(slow) < 64

@@ -19,7 +19,7 @@ from bridge.launch27.client import Launch27 as Launch27Client
 from bridge.launch27.client import Session
 from bridge.launch27.wire import Parser
 from bridge.ledger.store import Ledger
-from bridge.model import Held, Outcome, Stored, Verb, Write, isoformat
+from bridge.model import Held, Kind, Outcome, Stored, Verb, Write, isoformat
 from bridge.sandbox import Entry, Launch27, Sandbox, Wingfield
 from bridge.sync.clients import Clients
 from bridge.sync.narrator import Narrator
@@ -178,6 +178,7 @@ class Club:
         self.narrator = narrator()
         self.services: Clients | None = None
         self._ledger: DyingLedger | None = None
+        self._synchronizer: Synchronizer | None = None
 
     def _seconds(self) -> float:
         return self.now.timestamp()
@@ -267,6 +268,7 @@ class Club:
 
     async def close(self) -> None:
         """End the bridge's process, so to speak: its connections and its database are gone."""
+        self._synchronizer = None
         if self._ledger is not None:
             self._ledger.close()
             self._ledger = None
@@ -276,16 +278,27 @@ class Club:
 
     # --- passes ---
 
-    async def run(self, *, allow: bool = False, dry_run: bool = False) -> PassResult:
+    def _bridge(self, config: Config, services: Clients, ledger: Ledger) -> Synchronizer:
+        """Return what runs passes: the same as before, as in the daemon, unless the configuration has changed."""
+        before = self._synchronizer
+        if before is None or (before.config, before.ledger) != (config, ledger):
+            self._synchronizer = Synchronizer(
+                config, services, ledger, self.narrator, clock=lambda: self.now, stop=self.stop
+            )
+        assert self._synchronizer is not None
+        return self._synchronizer
+
+    async def run(
+        self, *, kind: Kind = "full", hinted: Iterable[int] = (), allow: bool = False, dry_run: bool = False
+    ) -> PassResult:
         """Run one pass of the real bridge. Raises Crash when the fuse burns down."""
         config = self.config
         services = self._connect(config)
         try:
             with Ledger.snapshot(self.state, config.identity) if dry_run else nullcontext(self.ledger) as ledger:
-                synchronizer = Synchronizer(
-                    config, services, ledger, self.narrator, clock=lambda: self.now, stop=self.stop
-                )
-                return await synchronizer.run_pass(allow_mass_delete=allow, dry_run=dry_run)
+                bridge = self._bridge(config, services, ledger)
+                ids = list(map(str, hinted))
+                return await bridge.run_pass(kind=kind, hinted=ids, allow_mass_delete=allow, dry_run=dry_run)
         except (Crash, BridgeError):
             self.fuse.left = None
             await self.close()
@@ -297,6 +310,8 @@ class Club:
         status: ExitStatus | None = None,
         held: int | Mapping[int, str] = 0,
         withheld: int = 0,
+        kind: Kind = "full",
+        hinted: Iterable[int] = (),
         allow: bool = False,
         dry_run: bool = False,
         **wanted: int,
@@ -306,7 +321,7 @@ class Club:
         ``held`` may name the bookings and their reasons. Unless given, the status is the one that follows
         from the counts of a pass without trouble.
         """
-        result = await self.run(allow=allow, dry_run=dry_run)
+        result = await self.run(kind=kind, hinted=hinted, allow=allow, dry_run=dry_run)
         wanted |= {"held": held if isinstance(held, int) else len(held), "withheld": withheld}
         assert counts(result) == {name: count for name, count in wanted.items() if count}
         if not isinstance(held, int):
@@ -322,12 +337,12 @@ class Club:
         assert result.status is ExitStatus.TRY_LATER
         return result
 
-    async def run_and_die(self, step: int) -> bool:
+    async def run_and_die(self, step: int, kind: Kind = "full") -> bool:
         """Run a pass whose process dies at its ``step``-th step; return whether it did."""
         self.fuse.left = step
         try:
             with suppress(BridgeError):
-                await self.run(allow=True)
+                await self.run(kind=kind, allow=True)
         except Crash:
             return True
         self.fuse.left = None

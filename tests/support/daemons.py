@@ -160,7 +160,8 @@ class Here:
         """Read the configuration; an interval is a fifth of what is configured."""
         self.loads += 1
         config = load_config(*arguments)
-        sync = config.sync.model_copy(update={"interval": config.sync.interval / 5})
+        lengths = {name: getattr(config.sync, name) / 5 for name in ("interval", "full_interval")}
+        sync = config.sync.model_copy(update=lengths)
         return config.model_copy(update={"sync": sync})
 
     async def __aexit__(self, *_: object) -> None:

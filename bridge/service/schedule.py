@@ -1,0 +1,179 @@
+"""When a club's next pass is due, and which one.
+
+    near    every sync.interval          a near pass, or a full one where that is due
+    full    every sync.full_interval     a full pass
+
+Each is a job of APScheduler's. A job only wakes the task that runs the passes, so that they never overlap; a pass
+that somebody asks for is the same job, run now. Further jobs of a club find their place beside these.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Any
+
+from apscheduler.schedulers.base import BaseScheduler  # type: ignore[import-untyped]
+from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]
+
+from bridge.config.schema import SyncConfig
+from bridge.model import Kind
+from bridge.sync.result import PassResult
+
+LONGEST_BACKOFF_SECONDS = 15 * 60.0
+AFTER_REFUSAL_SECONDS = 5 * 60.0
+"""Five refused logins within a minute lock an account for five. Source: Launch27, ``POST /login``."""
+HINT_SECONDS = 0.2
+"""How long after a hint its pass begins: what comes meanwhile goes with it."""
+HINTED_PASSES_SECONDS = 2.0
+"""Passes that hints ask for begin so far apart."""
+MOST_HINTED = 20
+"""So many bookings are looked up in one pass because of hints; for more there is the full pass."""
+NEARLY_SECONDS = 5.0
+"""A full pass that is due within this time takes the place of a near one: jobs come late by as much, at most."""
+MASS_CHANGE_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Backoff:
+    """When a service that fails is asked again: the one place that decides it."""
+
+    failures: int = 0
+    until: float = 0.0
+    """In seconds of the monotonic clock: no pass before, but for an edit of the configuration."""
+    refused_until: float = 0.0
+    """The same: no pass before with the same credentials, whoever asks for one."""
+
+    def seconds_after(self, interval_seconds: float, *, is_refused: bool, is_away: bool) -> float:
+        """Return how long to wait after a pass that has just ended, by what it says of the services."""
+        if is_refused:
+            self.failures = 0
+            self.until = self.refused_until = monotonic() + AFTER_REFUSAL_SECONDS
+            return max(interval_seconds, AFTER_REFUSAL_SECONDS)
+        self.failures = self.failures + 1 if is_away else 0
+        doublings = min(max(self.failures - 1, 0), 30)  # a month of failures would be more than a float can hold
+        seconds = min(interval_seconds * 2.0**doublings, max(LONGEST_BACKOFF_SECONDS, interval_seconds))
+        self.until = monotonic() + seconds if is_away else 0.0
+        return seconds
+
+
+def every(length: timedelta | float) -> IntervalTrigger:
+    """Return a trigger for every so many seconds (or every ``length``), for the first time after as many.
+
+    A little jitter, only ever later, keeps several clubs on one machine from asking at the same moments.
+    """
+    seconds = length.total_seconds() if isinstance(length, timedelta) else length
+    return IntervalTrigger(seconds=seconds, timezone=UTC, jitter=min(seconds * 0.05, 5.0))
+
+
+class Schedule:
+    """The jobs of one club, what wakes its passes, and what these were asked for."""
+
+    def __init__(self, scheduler: BaseScheduler, sync: SyncConfig) -> None:
+        self.backoff = Backoff()
+        self.wake = asyncio.Event()
+        self.wake.set()
+        self.due_at = monotonic()
+        """When the next pass is due, in seconds of the monotonic clock."""
+        self._sync = sync
+        self._is_full_due = True
+        self._hinted: set[str] = set()
+        self._has_hint = False
+        self._is_running = False
+        self._began_at = 0.0
+        self.near = scheduler.add_job(self._near_turn, every(sync.interval))
+        self.full = scheduler.add_job(self._full_turn, every(sync.full_interval))
+
+    # APScheduler runs coroutine functions in the event loop, and others in a thread.
+
+    async def _near_turn(self) -> None:
+        self.wake.set()
+
+    async def _full_turn(self) -> None:
+        self._is_full_due = True
+        self.wake.set()
+
+    @property
+    def interval_seconds(self) -> float:
+        """How often a pass is wanted."""
+        return self._sync.interval.total_seconds()
+
+    @property
+    def next_pass_at(self) -> datetime | None:
+        """When the next pass begins; None before the scheduler runs."""
+        times = [getattr(job, "next_run_time", None) for job in (self.near, self.full)]
+        return min((time for time in times if time is not None), default=None)
+
+    def hint(self, booking_id: str | None) -> None:
+        """Have a near pass within a second, one every two seconds at most; a back-off is not cut short."""
+        if booking_id is not None and booking_id.isascii() and booking_id.isdigit() and len(self._hinted) < MOST_HINTED:
+            self._hinted.add(booking_id)
+        if not self._has_hint:
+            self._has_hint = True
+            self._follow_hint()
+
+    def _follow_hint(self) -> None:
+        if self._has_hint and not self._is_running:
+            last = self._began_at + HINTED_PASSES_SECONDS - monotonic()
+            self._bring_forward(self.near, max(HINT_SECONDS, last))
+
+    def _bring_forward(self, job: Any, seconds: float) -> None:  # noqa: ANN401 (APScheduler has no types)
+        """Let a job run in so many seconds, unless it does so earlier, or a back-off lasts longer."""
+        soon = datetime.now(UTC) + timedelta(seconds=max(seconds, self.backoff.until - monotonic()))
+        if soon < job.next_run_time:
+            job.modify(next_run_time=soon)
+
+    def begin(self) -> tuple[Kind, frozenset[str]]:
+        """Return the kind of the pass that begins now, and the ids of the bookings that hints have named."""
+        self._is_running, self._began_at = True, monotonic()
+        nearly = timedelta(seconds=min(NEARLY_SECONDS, self.interval_seconds / 2))
+        if not self._is_full_due and self.full.next_run_time - datetime.now(UTC) < nearly:
+            self._is_full_due = True
+            self.full.reschedule(every(self._sync.full_interval))
+        if self._is_full_due:
+            self.near.reschedule(every(self.near.trigger.interval_length))
+        hinted, self._hinted, self._has_hint = frozenset(self._hinted), set(), False
+        return "full" if self._is_full_due else "near", hinted
+
+    def broken_off(self) -> None:
+        """Take note that the pass did not get to its end: the next turn begins it anew."""
+        self._is_running = False
+        self.wake.clear()
+
+    def after(self, result: PassResult, *, is_refused: bool, is_away: bool) -> bool:
+        """Plan the next passes: at the jobs' next turns, unless a service fails, or did so before this pass.
+
+        Returns whether one fails. A full pass that failed is due again at the next turn.
+        """
+        self.broken_off()  # a turn that was missed meanwhile is not made up for
+        seconds = self.backoff.seconds_after(self.interval_seconds, is_refused=is_refused, is_away=is_away)
+        fails = is_refused or is_away
+        if fails or self.near.trigger.interval_length != seconds:
+            self.near.reschedule(every(seconds))
+        if fails:
+            self.full.modify(next_run_time=max(self.full.next_run_time, self.near.next_run_time))
+        elif result.record.kind == "full":
+            self._is_full_due = False
+        if result.needs_full:
+            self._bring_forward(self.full, 0)
+        elif result.waiting:
+            self._bring_forward(self.full, MASS_CHANGE_SECONDS)
+        self._follow_hint()
+        self._note_due()
+        return fails
+
+    def _note_due(self) -> None:
+        if (next_pass := self.next_pass_at) is not None:
+            self.due_at = monotonic() + (next_pass - datetime.now(UTC)).total_seconds()
+
+    def change(self, sync: SyncConfig, *, forgive: bool) -> None:
+        """Take another configuration, and have a full pass soon; ``forgive`` what was refused."""
+        if forgive:
+            self.backoff = Backoff()
+        self._sync, self._is_full_due = sync, True
+        self.due_at = max(monotonic(), self.backoff.refused_until)
+        soon = datetime.now(UTC) + timedelta(seconds=self.due_at - monotonic())
+        self.near.modify(trigger=every(sync.interval), next_run_time=soon)
+        self.full.modify(trigger=every(sync.full_interval), next_run_time=soon)
