@@ -77,6 +77,7 @@ class Reason(enum.StrEnum):
     AMBIGUOUS_COURT = "ambiguous_court"
     OVERLAP = "court_booking_overlap"
     NO_ANSWER = "no_answer"
+    DRIFT = "drift"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,8 @@ class Stored:
 
     ``id`` is the Launch27 id, "" for a court booking whose key is not ours. Nothing is there when ``slot`` is
     None; ``fingerprint`` is then ``ABSENT``. ``participants`` are e-mail addresses in lower case, in
-    Wingfield's order; None where they are not known, or where one is named without an address.
+    Wingfield's order; None where they are not known, or where one is named without an address. ``updated_ms`` and
+    ``created_ms`` are Wingfield's own times, in milliseconds since 1970; 0 where it did not say.
     """
 
     id: str
@@ -151,6 +153,8 @@ class Stored:
     fingerprint: bytes
     slot: Slot | None
     participants: tuple[str, ...] | None = field(default=None, repr=False)
+    updated_ms: int = field(default=0, compare=False)
+    created_ms: int = field(default=0, compare=False)
 
     def has(self, slot: Slot, participants: Iterable[str]) -> bool:
         """Whether it has this content, in whatever order the participants are named."""
@@ -161,7 +165,10 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """What Wingfield last rejected for its content: to send it again is pointless for a while."""
+    """What Wingfield last rejected for its content: to send it again is pointless for a while.
+
+    Under the reason ``drift`` it is the source's content that must change before anything is sent.
+    """
 
     fingerprint: bytes
     reason: str
@@ -254,6 +261,16 @@ class Known(NamedTuple):
         """The latest end it is known by, in milliseconds since 1970; 0 when it never had one."""
         ends = [to_ms(lost.slot.end) for lost in self.unsettled if lost.slot]
         return max([self.end_ms or 0, *ends])
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether somebody else changed it in Wingfield, and that is reported rather than repaired."""
+        return self.rejection is not None and self.rejection.reason == Reason.DRIFT
+
+    @property
+    def is_reported_extra(self) -> bool:
+        """Whether it is reported as standing in Wingfield though nobody wants it there."""
+        return self.is_reported and self.rejection is not None and self.rejection.fingerprint == ABSENT
 
     def stands_as(self, content: bytes) -> bool:
         """Whether Wingfield surely has exactly this content."""

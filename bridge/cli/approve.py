@@ -1,4 +1,4 @@
-"""``courtbridge approve``: a person lets withheld deletes through. Works beside a daemon; asks no service."""
+"""``courtbridge approve``: a person lets withheld deletes, and repairs of drift, through; asks no service."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
-from bridge.model import Known, to_ms
+from bridge.model import Known, Reason, to_ms
 
 
 def run(options: Options) -> ExitStatus:
@@ -17,6 +17,7 @@ def run(options: Options) -> ExitStatus:
     config = options.load_config(require_courts=False, require_secrets=False)
     with Ledger.snapshot(config.sync.state, config.identity) as ledger:
         withheld = ledger.passes(1)[0].withheld if ledger.passes(1) else ()
+        withheld += tuple(held.id for held in ledger.held() if held.reason == Reason.DRIFT)
         rows = [_row(id_, ledger.known.get(id_)) for id_ in withheld]
     if not options.json:
         _show(rows)
@@ -42,9 +43,9 @@ def _row(id_: str, known: Known | None) -> tuple[str, str, str]:
 
 def _show(rows: list[tuple[str, str, str]]) -> None:
     if rows:
-        output.table(f"Withheld deletes ({len(rows)})", ("booking", "court", "when"), rows)
+        output.table(f"Withheld deletes and repairs ({len(rows)})", ("booking", "court", "when"), rows)
     else:
-        output.line("The last pass withheld no delete.")
+        output.line("The last pass withheld no delete and no repair.")
 
 
 def _is_confirmed(count: int) -> bool:

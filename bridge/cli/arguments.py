@@ -18,6 +18,7 @@ LEVELS = ("debug", "info", "warning", "error")
 _COMMANDS = {
     "check": "check configuration, credentials and courts; list every problem",
     "status": "show what is in sync, what is held and why, the last passes",
+    "verify": "read Wingfield's list and show every difference from the ledger; write nothing",
     "approve": "show the withheld deletes and, once confirmed, let exactly these through",
     "courts": "show Wingfield's courts and Launch27's services, with [[courts]] to paste",
     "demo": "simulate both services on this computer, and run real passes between them",

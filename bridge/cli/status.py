@@ -19,6 +19,7 @@ from bridge.errors import ConfigError, ExitStatus
 from bridge.ledger.lock import lock_path
 from bridge.ledger.store import PASSES_KEPT, Ledger
 from bridge.model import Held, PassRecord, Watermark, from_ms, isoformat, to_ms
+from bridge.planning.drift import Mark
 
 LEAST_STALE = timedelta(minutes=15)
 """A daemon that waits for a service that is away runs a pass at least so often."""
@@ -54,6 +55,7 @@ class Status:
     now: datetime
     last_success_ms: int | None = None
     last_error: str = ""
+    verified_ms: int | None = None
     problems: Sequence[str] = ()
 
     @property
@@ -134,6 +136,7 @@ def _read(options: Options) -> Status:
             now=datetime.now(UTC),
             last_success_ms=None if complete is None else to_ms(_end(complete)),
             last_error=ledger.error,
+            verified_ms=Mark.loads(ledger.mark).verified_ms or None,
             problems=problems,
         )
 
@@ -175,7 +178,7 @@ def status_json(status: Status) -> dict[str, Any]:
         "withheld_deletes": len(status.withheld),
         "withheld": list(status.withheld),
         "last_success_at": _instant(status.last_success_ms),
-        "verified_at": None,
+        "verified_at": _instant(status.verified_ms),
         "daemon": daemon,
         "unmapped_services": [],
         "watermarks": [
@@ -214,6 +217,8 @@ def report(status: Status) -> None:
         output.line("No pass was ever complete.")
     elif not status.passes[0].is_complete:
         output.line(f"Last complete pass: {output.since(status.last_success_ms, now)}.")
+    if status.verified_ms is not None:
+        output.line(f"Wingfield's whole list was last read {output.since(status.verified_ms, now)}.")
     output.print_held(status.held, now)
     count = output.several(len(status.withheld), "delete")
     advice = "If they really are gone from Launch27, let them through: courtbridge approve"

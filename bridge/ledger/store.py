@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 from bridge.errors import StateError
@@ -229,11 +230,18 @@ class Ledger:
         """Whether Wingfield's list was taken over once, so that the ledger knows all that is there."""
         return "adopted" in self._meta()
 
+    @property
+    def mark(self) -> str:
+        """How far Wingfield's list was known after the last pass; "" for a new state."""
+        return self._meta().get("mark", "")
+
     # --- writing ---
 
-    def adopt(self, bookings: Iterable[Stored]) -> None:
-        """Take over what Wingfield has, as acknowledged and as if just sent."""
-        changes = [entry.adopted(stored, stored.slot) for stored in bookings if stored.slot is not None]
+    def adopt(self, bookings: Iterable[Stored], reported: Mapping[str, Rejection] = MappingProxyType({})) -> None:
+        """Take over what Wingfield has: what is new as if just sent. ``reported`` are kept as they are, by id."""
+        found = (entry.found(self.known.get(each.id), each, reported.get(each.id)) for each in bookings)
+        changed = {known.id: known for known in found if known is not None}
+        changes = [*changed.values(), *self._finished_cycles(changed)]
         with self._transaction() as execute:
             execute("INSERT OR REPLACE INTO meta VALUES ('adopted', '1')")
             self._store(changes)
@@ -277,18 +285,18 @@ class Ledger:
         self._believe(entries)
 
     def approve(self, ids: Iterable[str], at_ms: int) -> None:
-        """Note that a person lets these deletes through; a pass of this process or another takes it."""
+        """Note that a person lets these deletes and repairs through; a pass of this process or another takes it."""
         with self._transaction():
             rows = [(id_, at_ms) for id_ in ids]
             self._connection.executemany("INSERT OR REPLACE INTO approvals (booking_id, at_ms) VALUES (?, ?)", rows)
 
     def take_approvals(self, now_ms: int) -> tuple[str, ...]:
-        """Let through the deletes that a person approved within 24 hours; return their ids."""
+        """Let through the deletes and repairs that a person approved within 24 hours; return their ids."""
         rows = self._rows("SELECT booking_id, at_ms FROM approvals")
         if not rows:
             return ()
         fresh = [(self.known[id_], at_ms) for id_, at_ms in rows if id_ in self.known and now_ms - at_ms < DAY_MS]
-        entries = [known._replace(allowed_ms=at_ms, is_approved=1) for known, at_ms in fresh]
+        entries = [entry.approved(known, at_ms) for known, at_ms in fresh]
         with self._transaction() as execute:
             self._store(entries)
             execute("DELETE FROM approvals")
@@ -302,6 +310,7 @@ class Ledger:
         watermarks: Iterable[Watermark],
         *,
         memory: str = "",
+        mark: str = "",
         error: str = "",
         entries: Collection[Known] = (),
         forgotten: Collection[str] = (),
@@ -313,7 +322,7 @@ class Ledger:
             for table, key in _TABLES_OF_BOOKINGS:
                 many(f"DELETE FROM {table} WHERE {key} = ?", [(id_,) for id_ in forgotten])  # noqa: S608
             self._store_held(held, record.started_ms)
-            many("INSERT OR REPLACE INTO meta VALUES (?, ?)", [("memory", memory), ("error", error)])
+            many("INSERT OR REPLACE INTO meta VALUES (?, ?)", [("memory", memory), ("mark", mark), ("error", error)])
             execute("DELETE FROM accounts")
             many(_insert("accounts", _WATERMARK), map(_row, watermarks))
             execute(_insert("passes", _COUNTS), (*_row(record)[:-1], json.dumps(record.withheld)))

@@ -19,7 +19,7 @@ from bridge.errors import ConfigError, Problem, StateBusy
 from bridge.launch27.client import Session
 from bridge.ledger.lock import Lock
 from bridge.ledger.store import Ledger
-from bridge.model import STOP_SECONDS, isoformat
+from bridge.model import STOP_SECONDS, isoformat, to_ms
 from bridge.service.systemd import Notifier
 from bridge.service.watch import Watch
 from bridge.sync.clients import Clients, connected
@@ -115,6 +115,7 @@ class Club:
         self._wake = asyncio.Event()
         self._wake.set()
         self._due_at = monotonic()
+        self._since_ms = to_ms(datetime.now(UTC))
         self._pending: Config | None = None
         self._rejected: tuple[Problem, ...] = ()
         self._clients: Clients | None = None
@@ -198,7 +199,7 @@ class Club:
         if self._lock is not None:
             self._lock.check()
         self._began = monotonic()
-        self._pass = asyncio.create_task(bridge.run_pass())
+        self._pass = asyncio.create_task(bridge.run_pass(since_ms=self._since_ms))
         try:
             result = await self._pass
         except asyncio.CancelledError:

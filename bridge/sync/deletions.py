@@ -40,7 +40,7 @@ async def decide_deletes(
     ``is_allowed`` is a person's word for all of them. ``progress`` is told how many look-ups were answered.
     """
     if this.reading.listings:
-        window_ms = limits.delete_window // timedelta(milliseconds=1)
+        window_ms = max(limits.delete_window // timedelta(milliseconds=1), 1)  # at least the deletes of this very pass
         frozen = this.reading.status if this.reading.status in FROZEN else ""
         guard = Guard(limits.max_delete_count, limits.max_delete_fraction, window_ms, is_allowed, frozen)
         await _Deletions(this, reader, ledger, guard, progress).decide()
@@ -60,7 +60,8 @@ class _Deletions:
 
     async def decide(self) -> None:
         this = self.this
-        this.approved = self.ledger.take_approvals(this.now_ms)
+        this.approved += self.ledger.take_approvals(this.now_ms)
+        this.left_over = {id_ for id_, known in this.known.items() if self._is_left_over(known)}
         vanished = self._vanished()
         this.bridged = len(bridged(this.known.values(), this.reading))
         lately = {id_ for id_ in vanished if self._need_not_ask_again(this.known[id_])}
@@ -80,12 +81,16 @@ class _Deletions:
         now_ms = self.this.now_ms
         return was_found_gone_lately(known, now_ms) and not decided_before(known, now_ms)
 
+    def _is_left_over(self, known: Known) -> bool:
+        """Whether it stays as it is since drift is only reported; what the source wants is the planner's."""
+        return known.is_reported_extra and known.is_bridged and known.id not in self.this.reading.desired
+
     def _vanished(self) -> dict[str, tuple[str, ...]]:
         """Return the bookings to look up, each with the accounts to ask; note those that are forgotten."""
         this = self.this
         found = {}
         for id_, known in this.known.items():
-            if id_ in this.reading.owners:
+            if id_ in this.reading.owners or id_ in this.left_over:
                 continue
             becomes = fate(known, this.reading, this.now_ms)
             if becomes is Fate.FORGET:
@@ -135,7 +140,7 @@ class _Deletions:
         this = self.this
         return {
             id_: this.reading.held[id_].detail
-            for id_ in this.reading.no_court
+            for id_ in this.reading.no_court - this.left_over
             if id_ in this.known and (this.known[id_].is_bridged or this.known[id_].is_temporarily_deleted)
         }
 

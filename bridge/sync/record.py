@@ -8,6 +8,7 @@ from dataclasses import replace
 from bridge.ledger import entry
 from bridge.ledger.store import Ledger
 from bridge.model import ABSENT, CourtBooking, Held, Known, Watermark
+from bridge.planning.drift import Mark
 from bridge.sync.narrator import Narrator
 from bridge.sync.result import FAILURES, Pass, PassResult
 
@@ -24,6 +25,7 @@ def finish(ledger: Ledger, this: Pass, narrator: Narrator, *, is_stopping: bool)
         [*held, *lasting],
         [_watermark(this, number, account) for number, account in enumerate(this.reading.accounts, 1)],
         memory=this.reading.memory.dumps(),
+        mark=_mark(this).dumps(),
         error="" if is_stopping else "; ".join(dict.fromkeys(map(str, this.errors.values()))),
         entries=list(_entries(this)),
         forgotten=this.forgotten,
@@ -45,7 +47,14 @@ def finish(ledger: Ledger, this: Pass, narrator: Narrator, *, is_stopping: bool)
         this.approved,
         tuple(sorted(this.waiting)),
         this.reading.status,
+        None if this.drift is None else tuple(this.drift),
     )
+
+
+def _mark(this: Pass) -> Mark:
+    """Return how far Wingfield's list is known; what the ledger forgets is still in it."""
+    forgotten = sum(bool(this.known[id_].acked_fingerprint) for id_ in this.forgotten)
+    return replace(this.mark, others=this.mark.others + forgotten)
 
 
 def _keys(held: Sequence[Held]) -> set[tuple[str, str]]:

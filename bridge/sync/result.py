@@ -8,8 +8,9 @@ from time import monotonic
 
 from bridge.errors import CredentialsRefused, ExitStatus, ServiceError, Unavailable, worst
 from bridge.model import Deletion, Held, Known, PassRecord, Plan, Reason, Verb, Watermark, Write
+from bridge.planning.drift import Finding, Mark
 from bridge.planning.reading import Reading
-from bridge.planning.situation import rejection_detail
+from bridge.planning.situation import rejection_detail, reported
 
 FAILURES = 3
 """After so many passes in a row without an answer, a booking is held."""
@@ -81,7 +82,9 @@ class Pass:
     changes with what is recorded. ``failed`` has, by booking, the requests that got no answer. ``planned`` are the
     writes of the first plan. ``objection`` says why deletes are withheld; ``not_asked`` counts the bookings for
     whose look-up there was no time. ``waiting`` are those of a mass change that is not believed yet, ``approved``
-    those whose delete a person has let through.
+    those whose delete a person has let through. ``mark`` is how far Wingfield's list is known, ``does_list_fit``
+    whether it was as long as it should be, ``drift`` what was found in it (None where nobody looked), and ``left_over``
+    what is only reported of bookings that nobody wants.
     """
 
     now_ms: int
@@ -106,6 +109,10 @@ class Pass:
     not_asked: int = 0
     plan: Plan = field(default_factory=Plan)
     planned: tuple[Write, ...] = ()
+    mark: Mark = field(default_factory=Mark)
+    does_list_fit: bool = True
+    drift: list[Finding] | None = None
+    left_over: set[str] = field(default_factory=set)
 
     def note(self, error: ServiceError, booking: str = "") -> None:
         """Take note of what keeps the pass from being complete: all of it, or only one booking's part."""
@@ -134,6 +141,8 @@ class Pass:
                 held[id_] = Held(id_, reason, detail)
             elif id_ not in held or reason != Reason.OVERLAP:
                 held[id_] = Held(id_, reason, rejection_detail(reason, booking.slot))
+        for id_ in self.left_over:
+            held[id_] = reported(id_, "put into Wingfield")
         for id_ in self.silent:
             held[id_] = Held(id_, Reason.NO_ANSWER, _NO_ANSWER)
         return [*reading.unreadable, *held.values()]
@@ -203,7 +212,8 @@ class PassResult:
     ``errors`` are what kept it from being complete, ``planned`` what it wanted to write at first,
     ``objection`` why deletes were withheld, ``bridged`` how many bookings Wingfield had from us before. ``approved``
     are deletes that a person let through since the pass before, ``waiting`` the bookings of a mass change that is not
-    believed yet. ``account_status`` is what Launch27 says of the account, "" where it did not answer.
+    believed yet. ``account_status`` is what Launch27 says of the account, "" where it did not answer. ``drift`` is what
+    somebody else changed in Wingfield, None where the pass did not look.
     """
 
     record: PassRecord
@@ -216,6 +226,7 @@ class PassResult:
     approved: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
     account_status: str = ""
+    drift: tuple[Finding, ...] | None = None
 
     @property
     def error(self) -> str:

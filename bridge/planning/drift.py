@@ -1,0 +1,206 @@
+"""Drift, pure: how what Wingfield has differs from what the ledger says, and how far its list is known.
+
+One merge serves a new ledger, a lost or restored state, a hand's edit and another bridge's mistake:
+
+    what the ledger says        what Wingfield has              it is     what becomes of it
+    --------------------------  ------------------------------  --------  -----------------------------------
+    a write has no answer yet   anything                        no drift  it is settled by reading it back
+    acknowledged                nothing                         missing   created again
+    acknowledged                another slot, other people, or  changed   adopted if the source wants just this,
+                                another version                           else updated, 1 ms above what is there
+    deleted, or never heard of  a booking under a key of ours   extra     adopted, or looked up and deleted
+    deleted, or never heard of  one that was over before the    no drift  left alone
+                                window's first day
+
+What is found is taken over into the ledger, and planning does the rest. Wingfield may name the participants in
+another order, or as users: where slot and version are as acknowledged, that is no drift, since Wingfield takes no
+other content under the same version. A hand could all the same: it shows where the source's addresses are known.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+
+from bridge.model import MINUTE_MS, CourtBooking, Known, Slot, Stored, isoformat, to_ms
+
+OVERLAP_MS = MINUTE_MS
+"""Wingfield's own clocks may differ by so much: what is listed behind the last look's newest may be newer."""
+FOREIGN_MS = 10 * MINUTE_MS
+"""A total that somebody else's bookings explain has the whole list read at most so often."""
+
+
+class Kind(enum.StrEnum):
+    """What somebody else did."""
+
+    MISSING = "missing"
+    CHANGED = "changed"
+    EXTRA = "extra"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One booking that is not as the ledger says: ``before`` is its entry, ``stored`` what Wingfield has."""
+
+    kind: Kind
+    before: Known | None
+    stored: Stored
+
+    @property
+    def id(self) -> str:
+        """The Launch27 id."""
+        return self.stored.id
+
+    def in_words(self, name: Callable[[str], str] = str) -> str:
+        """Return what differs; ``name`` is what people call a court id."""
+        before = self.before and self.before.last_slot
+        if self.stored.slot is None or before is None or self.kind is Kind.EXTRA:
+            return "deleted in Wingfield" if self.kind is Kind.MISSING else "in Wingfield, and not known here"
+        has_others = (
+            before == self.stored.slot and self.before and self.before.acked_fingerprint != self.stored.fingerprint
+        )
+        return differences(before, self.stored.slot, has_others=bool(has_others), name=name)
+
+
+def differences(before: Slot, now: Slot, *, has_others: bool, name: Callable[[str], str] = str) -> str:
+    """Return in words what was changed in Wingfield; ``has_others`` when other people are named, never who."""
+    parts = []
+    if before.court_id != now.court_id:
+        parts.append(f"court changed from {name(before.court_id)} to {name(now.court_id)}")
+    for what in ("start", "end"):
+        old, new = getattr(before, what), getattr(now, what)
+        if old != new:
+            parts.append(f"{what} changed from {isoformat(old)} to {isoformat(new)}")
+    if has_others:
+        parts.append("people changed")
+    return f"{', '.join(parts) or 'written again under another version'} in Wingfield"
+
+
+@dataclass(slots=True)
+class Look:
+    """What was read of Wingfield's list: ``ours`` by id, ``foreign`` by key; ``total`` is how long the list is.
+
+    When ``is_whole``, one of ours that the ledger has and the list has not was asked for by its id: it has no slot.
+    """
+
+    is_whole: bool
+    total: int = 0
+    ours: dict[str, Stored] = field(default_factory=dict)
+    foreign: dict[str, Stored] = field(default_factory=dict)
+
+    def unlisted(self, known: Mapping[str, Known]) -> list[Known]:
+        """Return what the ledger says is there, and this look did not see."""
+        return [entry for id_, entry in known.items() if id_ not in self.ours and _is_there(entry)]
+
+    def compare(self, known: Mapping[str, Known], desired: Mapping[str, CourtBooking], first_ms: int) -> list[Finding]:
+        """Return what differs; ``first_ms`` is when the window begins, ``desired`` what the source wants.
+
+        What equals the source's booking, in whatever order its participants are named, has its fingerprint.
+        """
+        findings = []
+        for id_, stored in self.ours.items():
+            before, wanted = known.get(id_), desired.get(id_)
+            if is_as_known(before, stored) or (before is not None and before.unsettled):
+                continue
+            if wanted is not None and stored.has(wanted.slot, wanted.participants):
+                stored = replace(stored, fingerprint=wanted.fingerprint)  # noqa: PLW2901
+            if (kind := _kind(before, stored, wanted, first_ms)) is not None:
+                findings.append(Finding(kind, before, stored))
+        return findings
+
+
+def is_as_known(known: Known | None, stored: Stored) -> bool:
+    """Whether a court booking is exactly what was acknowledged."""
+    if known is None:
+        return False
+    return known.acked_fingerprint == stored.fingerprint and known.acked_version_ms == stored.version_ms
+
+
+def _is_there(known: Known) -> bool:
+    return bool(known.acked_fingerprint) and not known.unsettled
+
+
+def _kind(before: Known | None, stored: Stored, wanted: CourtBooking | None, first_ms: int) -> Kind | None:
+    if before is None or not before.acked_fingerprint:
+        is_left = stored.slot is not None and to_ms(stored.slot.end) > first_ms
+        return Kind.EXTRA if is_left else None
+    if stored.slot is None:
+        return Kind.MISSING
+    if stored.version_ms != before.acked_version_ms or stored.slot != before.slot:
+        return Kind.CHANGED
+    is_in_sync = wanted is not None and wanted.fingerprint == before.acked_fingerprint
+    has_others = stored.participants is not None and stored.fingerprint != before.acked_fingerprint
+    return Kind.CHANGED if is_in_sync and has_others else None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far Wingfield's list is known.
+
+    ``newest_ms`` is the newest change seen in it (Wingfield's time), ``others`` how many bookings it has beside those
+    of the ledger, ``verified_ms`` when all of it was last read, and ``foreign_ms`` when that was only because of
+    somebody else's bookings (this machine's time). All in milliseconds since 1970.
+    """
+
+    newest_ms: int = 0
+    others: int = 0
+    verified_ms: int = 0
+    foreign_ms: int = 0
+
+    def goes_on(self, page: Collection[Stored], oldest_ms: int, known: Mapping[str, Known]) -> bool:
+        """Whether a look reads on behind ``page``, whose oldest change is ``oldest_ms``.
+
+        It does while all is newer than the last look and, because of clocks, a little further while there is news.
+        """
+        if not self.verified_ms or not oldest_ms:
+            return False
+        if oldest_ms > self.newest_ms:
+            return True
+        has_news = any(not is_as_known(known.get(stored.id), stored) for stored in page)
+        return has_news and oldest_ms > self.newest_ms - OVERLAP_MS
+
+    def after(self, look: Look, known: Mapping[str, Known], now_ms: int) -> Mark:
+        """Return the mark after ``look`` was taken over into ``known``."""
+        both = (*look.ours.values(), *look.foreign.values())
+        newest_ms = max((stored.updated_ms for stored in both), default=0)
+        if look.is_whole:
+            unknown = sum(bool(each.slot) and not _may_be_there(known.get(id_)) for id_, each in look.ours.items())
+            return replace(self, newest_ms=newest_ms, others=len(look.foreign) + unknown, verified_ms=now_ms)
+        new = sum(stored.created_ms > self.newest_ms for stored in look.foreign.values())
+        return replace(self, newest_ms=max(newest_ms, self.newest_ms), others=self.others + new)
+
+    def fits(self, total: int, known: Mapping[str, Known]) -> bool:
+        """Whether the list is as long as it should be; writes without an answer may have changed it or not."""
+        surely = sum(map(_is_there, known.values()))
+        perhaps = sum(bool(entry.unsettled) for entry in known.values())
+        return 0 <= total - self.others - surely <= perhaps
+
+    def is_due(self, now_ms: int, interval_ms: int, since_ms: int, *, fits: bool) -> bool:
+        """Whether the whole list is to be read: every ``interval_ms``, once after ``since_ms``, and where in doubt."""
+        if self.verified_ms < since_ms or not 0 <= now_ms - self.verified_ms < interval_ms:
+            return True
+        return not fits and not 0 <= now_ms - self.foreign_ms < FOREIGN_MS
+
+    def dumps(self) -> str:
+        """Return the mark as JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def loads(cls, text: str) -> Mark:
+        """Return the mark that ``dumps`` wrote; one of nothing known for anything else."""
+        try:
+            return cls(**json.loads(text))
+        except (ValueError, TypeError):
+            return cls()
+
+
+def _may_be_there(known: Known | None) -> bool:
+    return known is not None and bool(known.acked_fingerprint or known.unsettled)
+
+
+def counts(findings: Iterable[Finding]) -> dict[str, int]:
+    """Return how many there are of each kind."""
+    found = [finding.kind for finding in findings]
+    return {kind.value: found.count(kind) for kind in Kind}
