@@ -165,10 +165,11 @@ class Mark:
         """Return the mark after ``look`` was taken over into ``known``."""
         both = (*look.ours.values(), *look.foreign.values())
         newest_ms = max((stored.updated_ms for stored in both), default=0)
+        unknown = (each for id_, each in look.ours.items() if each.slot and not _may_be_there(known.get(id_)))
+        others = (*look.foreign.values(), *unknown)
         if look.is_whole:
-            unknown = sum(bool(each.slot) and not _may_be_there(known.get(id_)) for id_, each in look.ours.items())
-            return replace(self, newest_ms=newest_ms, others=len(look.foreign) + unknown, verified_ms=now_ms)
-        new = sum(stored.created_ms > self.newest_ms for stored in look.foreign.values())
+            return replace(self, newest_ms=newest_ms, others=len(others), verified_ms=now_ms)
+        new = sum(stored.created_ms > self.newest_ms for stored in others)
         return replace(self, newest_ms=max(newest_ms, self.newest_ms), others=self.others + new)
 
     def fits(self, total: int, known: Mapping[str, Known]) -> bool:

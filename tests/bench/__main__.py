@@ -143,10 +143,14 @@ class Bench:
         self.once("10 % swapped", sandbox)
 
     def _inside(self, sandbox: World) -> None:
-        ours, theirs, transactions = apart(quiet_passes, self.config, self.job(sandbox), self.rounds)
+        ours, theirs, look, verification, transactions = apart(
+            quiet_passes, self.config, self.job(sandbox), self.rounds
+        )
         self.figure("quiet pass in a long-lived process, CPU", ours * 1000, "ms")
         self.figure("the floor's, in the same process", theirs * 1000, "ms")
         self.figure("ledger transactions in a quiet pass", transactions, "", 1)
+        self.figure("of a quiet pass: its one request to Wingfield, and comparing, CPU", look * 1000, "ms", 8)
+        self.figure(f"verification of {self.bookings} bookings, CPU", verification, "s", 0.3)
 
     def delayed(self) -> None:
         """A first pass with a delay before every answer, and a listing with a longer one."""

@@ -131,6 +131,7 @@ async def test_the_list_is_read_again_only_where_it_does_not_fit(club: Club) -> 
     club.wingfield.log.clear()
     await club.run()
     assert lists(club) == 2, "what is new is seen, and a look goes a little further while there is news"
+    club.tick(minutes=10)
     for key, pages in (("theirs", 1 + 2), ("theirs too", 1)):
         club.wingfield.remove(key)
         club.wingfield.log.clear()
