@@ -1,8 +1,7 @@
 """The words of the domain. Everything here is frozen, and nothing here does I/O or asks for the time.
 
-Instants are timezone-aware :class:`~datetime.datetime` in UTC. A *version* is what Wingfield calls
-``externalUpdatedAt``; it is kept as whole milliseconds since 1970 (``…_ms``), because the rule about
-versions is counted in milliseconds.
+Instants are timezone-aware datetimes in UTC. A *version* is what Wingfield calls ``externalUpdatedAt``; it is kept as
+whole milliseconds since 1970 (``…_ms``), because the rule about versions is counted in milliseconds.
 """
 
 from __future__ import annotations
@@ -31,8 +30,6 @@ _ADDRESS = re.compile(
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-
-
 _LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 
 
@@ -110,8 +107,7 @@ def fingerprint(slot: Slot, participants: Iterable[str]) -> bytes:
 class CourtBooking:
     """What Wingfield should have for one Launch27 booking.
 
-    ``id`` is the Launch27 id; ``participants`` are one to four e-mail addresses;
-    ``source_updated_at`` is the source's modification time in UTC, where it has one.
+    ``participants`` are one to four e-mail addresses; ``source_updated_at`` is the source's modification time in UTC.
     """
 
     id: str
@@ -144,8 +140,8 @@ class Stored:
 
     ``id`` is the Launch27 id, "" for a court booking whose key is not ours. Nothing is there when ``slot`` is
     None; ``fingerprint`` is then ``ABSENT``. ``participants`` are e-mail addresses in lower case, in
-    Wingfield's order; None where they are not known, or where one is named without an address. ``updated_ms`` and
-    ``created_ms`` are Wingfield's own times, in milliseconds since 1970; 0 where it did not say.
+    Wingfield's order; None where they are not known, or where one is named without an address. The last two are
+    Wingfield's own times, 0 where it did not say.
     """
 
     id: str
@@ -165,10 +161,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """What Wingfield last rejected for its content: to send it again is pointless for a while.
-
-    Under the reason ``drift`` it is the source's content that must change before anything is sent.
-    """
+    """Content that is not sent: Wingfield rejected it lately, or (``drift``) what is there instead is only reported."""
 
     fingerprint: bytes
     reason: str
@@ -263,14 +256,9 @@ class Known(NamedTuple):
         return max([self.end_ms or 0, *ends])
 
     @property
-    def is_reported(self) -> bool:
-        """Whether somebody else changed it in Wingfield, and that is reported rather than repaired."""
-        return self.rejection is not None and self.rejection.reason == Reason.DRIFT
-
-    @property
-    def is_reported_extra(self) -> bool:
-        """Whether it is reported as standing in Wingfield though nobody wants it there."""
-        return self.is_reported and self.rejection is not None and self.rejection.fingerprint == ABSENT
+    def drift(self) -> Rejection | None:
+        """What somebody else changed in Wingfield, where that is reported and not repaired."""
+        return self.rejection if self.rejection and self.rejection.reason == Reason.DRIFT else None
 
     def stands_as(self, content: bytes) -> bool:
         """Whether Wingfield surely has exactly this content."""

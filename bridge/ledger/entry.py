@@ -39,12 +39,10 @@ def found(known: Known | None, stored: Stored, reported: Rejection | None) -> Kn
 
 def approved(known: Known, at_ms: int) -> Known:
     """Return the entry after a person let its delete through, or the repair of what somebody else changed."""
-    if known.is_reported:
-        is_extra = known.is_reported_extra
-        known = known._replace(rejection=None)
-        if not is_extra:
-            return known
-    return known._replace(allowed_ms=at_ms, is_approved=1)
+    if known.drift is None:
+        return known._replace(allowed_ms=at_ms, is_approved=1)
+    is_extra = known.drift.fingerprint == ABSENT
+    return known._replace(rejection=None, allowed_ms=at_ms * is_extra, is_approved=int(is_extra))
 
 
 def intended(known: Known | None, write: Write) -> Known:

@@ -213,7 +213,7 @@ class Ledger:
     def passes(self, limit: int = 10) -> list[PassRecord]:
         """Return the last ``limit`` passes, newest first."""
         rows = self._rows(f"SELECT {_COUNTS} FROM passes ORDER BY id DESC LIMIT ?", (limit,))  # noqa: S608
-        return [_pass_record(list(row)) for row in rows]
+        return [PassRecord(*row[:-1], tuple(json.loads(row[-1]))) for row in rows]
 
     @property
     def memory(self) -> str:
@@ -375,11 +375,6 @@ _TABLES_OF_BOOKINGS = (
     ("bookings", "id"),
 )
 _NOTHING = Known("", "", None, b"", None, None, None, None, b"", b"", 0)
-
-
-def _pass_record(row: list[Any]) -> PassRecord:
-    row[-1] = tuple(json.loads(row[-1]))
-    return PassRecord(*row)
 
 
 def _row(record: Any) -> tuple[Any, ...]:  # noqa: ANN401 (any of the slotted dataclasses of the model)

@@ -23,8 +23,9 @@ import enum
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from operator import attrgetter
 
-from bridge.model import MINUTE_MS, CourtBooking, Known, Slot, Stored, isoformat, to_ms
+from bridge.model import ABSENT, MINUTE_MS, CourtBooking, Known, Slot, Stored, isoformat, to_ms
 
 OVERLAP_MS = MINUTE_MS
 """Wingfield's own clocks may differ by so much: what is listed behind the last look's newest may be newer."""
@@ -158,8 +159,8 @@ class Mark:
             return False
         if oldest_ms > self.newest_ms:
             return True
-        has_news = any(not is_as_known(known.get(stored.id), stored) for stored in page)
-        return has_news and oldest_ms > self.newest_ms - OVERLAP_MS
+        is_near = oldest_ms > self.newest_ms - OVERLAP_MS
+        return is_near and any(not is_as_known(known.get(stored.id), stored) for stored in page)
 
     def after(self, look: Look, known: Mapping[str, Known], now_ms: int) -> Mark:
         """Return the mark after ``look`` was taken over into ``known``."""
@@ -174,9 +175,10 @@ class Mark:
 
     def fits(self, total: int, known: Mapping[str, Known]) -> bool:
         """Whether the list is as long as it should be; writes without an answer may have changed it or not."""
-        surely = sum(map(_is_there, known.values()))
-        perhaps = sum(bool(entry.unsettled) for entry in known.values())
-        return 0 <= total - self.others - surely <= perhaps
+        acked = list(map(attrgetter("acked_fingerprint"), known.values()))
+        perhaps = [entry.acked_fingerprint for entry in known.values() if entry.unsettled]
+        surely = len(acked) - acked.count(ABSENT) - (len(perhaps) - perhaps.count(ABSENT))
+        return 0 <= total - self.others - surely <= len(perhaps)
 
     def is_due(self, now_ms: int, interval_ms: int, since_ms: int, *, fits: bool) -> bool:
         """Whether the whole list is to be read: every ``interval_ms``, once after ``since_ms``, and where in doubt."""

@@ -57,8 +57,8 @@ class Situation:
     def lasting_rejection(self, booking: CourtBooking) -> Held | None:
         """Return why this content need not be sent again yet; an overlap may be over at any time."""
         known = self.known[booking.id]
-        if known.is_reported:
-            return _reported(known, booking)
+        if known.drift is not None:
+            return _reported(known, booking) if known.drift.fingerprint == booking.fingerprint else None
         if known.rejection is None or known.rejection.reason in _TRIED_EVERY_PASS or known.unsettled:
             return None
         if not self.was_rejected(booking):
@@ -67,15 +67,12 @@ class Situation:
         return Held(booking.id, reason, rejection_detail(reason, booking.slot))
 
 
-def _reported(known: Known, booking: CourtBooking) -> Held | None:
-    """Return what somebody else changed in Wingfield, for as long as the source wants what it wanted then."""
-    if known.rejection is None or known.rejection.fingerprint != booking.fingerprint:
-        return None
-    words = "deleted in Wingfield"
-    if known.slot is not None:
-        has_others = known.acked_fingerprint != fingerprint(known.slot, booking.participants)
-        words = differences(booking.slot, known.slot, has_others=has_others)
-    return reported(booking.id, words)
+def _reported(known: Known, booking: CourtBooking) -> Held:
+    """Return what somebody else changed in Wingfield."""
+    if known.slot is None:
+        return reported(known.id, "deleted in Wingfield")
+    has_others = known.acked_fingerprint != fingerprint(known.slot, booking.participants)
+    return reported(known.id, differences(booking.slot, known.slot, has_others=has_others))
 
 
 def reported(id_: str, words: str) -> Held:

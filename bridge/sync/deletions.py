@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from bridge.config.schema import SyncConfig
 from bridge.ledger.store import Ledger
-from bridge.model import Deletion, Known
+from bridge.model import ABSENT, Deletion, Known
 from bridge.planning.deletes import (
     FROZEN,
     Fate,
@@ -61,7 +61,9 @@ class _Deletions:
     async def decide(self) -> None:
         this = self.this
         this.approved += self.ledger.take_approvals(this.now_ms)
-        this.left_over = {id_ for id_, known in this.known.items() if self._is_left_over(known)}
+        reported = [each for each in this.known.values() if each.rejection and each.drift and each.is_bridged]
+        extra = {each.id for each in reported if each.drift and each.drift.fingerprint == ABSENT}
+        this.left_over = extra - this.reading.desired.keys()
         vanished = self._vanished()
         this.bridged = len(bridged(this.known.values(), this.reading))
         lately = {id_ for id_ in vanished if self._need_not_ask_again(this.known[id_])}
@@ -80,10 +82,6 @@ class _Deletions:
     def _need_not_ask_again(self, known: Known) -> bool:
         now_ms = self.this.now_ms
         return was_found_gone_lately(known, now_ms) and not decided_before(known, now_ms)
-
-    def _is_left_over(self, known: Known) -> bool:
-        """Whether it stays as it is since drift is only reported; what the source wants is the planner's."""
-        return known.is_reported_extra and known.is_bridged and known.id not in self.this.reading.desired
 
     def _vanished(self) -> dict[str, tuple[str, ...]]:
         """Return the bookings to look up, each with the accounts to ask; note those that are forgotten."""

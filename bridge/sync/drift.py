@@ -88,7 +88,7 @@ def take(this: Pass, found: Look, ledger: Ledger, limits: SyncConfig, narrator: 
     findings = found.compare(this.known, reading.desired, 0 if is_new else reading.first_ms)
     if findings or is_new:
         is_held = limits.drift == "report" and not is_new
-        reported = {each.id: _reported(this, each) for each in findings if is_held and not _is_right(this, each)}
+        reported = {each.id: held for each in findings if is_held and (held := _reported(this, each))}
         ledger.adopt([each.stored for each in findings], reported)
     mark = this.mark.after(found, this.known, this.now_ms)
     if found.is_whole and not this.does_list_fit and not findings:
@@ -102,17 +102,16 @@ def take(this: Pass, found: Look, ledger: Ledger, limits: SyncConfig, narrator: 
     return bool(findings)
 
 
-def _is_right(this: Pass, finding: Finding) -> bool:
-    """Whether what Wingfield has is what the source wants: there is nothing to repair."""
-    wanted = this.reading.desired.get(finding.id)
-    return wanted is not None and wanted.fingerprint == finding.stored.fingerprint
+def _reported(this: Pass, finding: Finding) -> Rejection | None:
+    """Return what keeps the booking as it is: what the source wanted, until it wants something else.
 
-
-def _reported(this: Pass, finding: Finding) -> Rejection:
-    """Return what keeps the booking as it is: the content that the source had, until it has another one."""
+    None where Wingfield has just what the source wants.
+    """
     before, wanted = finding.before, this.reading.desired.get(finding.id)
-    if before is not None and before.is_reported and before.rejection is not None:
-        return before.rejection
+    if wanted is not None and wanted.fingerprint == finding.stored.fingerprint:
+        return None
+    if before is not None and before.drift is not None:
+        return before.drift
     content = (before and before.acked_fingerprint) or (wanted.fingerprint if wanted else ABSENT)
     return Rejection(content, Reason.DRIFT, this.config, this.now_ms)
 
@@ -120,4 +119,4 @@ def _reported(this: Pass, finding: Finding) -> Rejection:
 def _release(this: Pass, ledger: Ledger, limits: SyncConfig) -> None:
     """Repair what was only reported, now that the configuration says so."""
     if limits.drift == "repair" and any(held.reason == Reason.DRIFT for held in this.held_before):
-        ledger.save([known._replace(rejection=None) for known in this.known.values() if known.is_reported])
+        ledger.save([known._replace(rejection=None) for known in this.known.values() if known.drift])

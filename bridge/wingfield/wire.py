@@ -73,7 +73,8 @@ class WireBooking(Wire):
         # No content has a participant without an "@": nothing equals a booking that names a user.
         content = fingerprint(slot, ("named user",) if participants is None else participants)
         version_ms = to_ms(self.external_updated_at)
-        updated_ms, created_ms = (to_ms(each) if each else 0 for each in (self.updated_at, self.created_at))
+        updated_ms = to_ms(self.updated_at) if self.updated_at else 0
+        created_ms = to_ms(self.created_at) if self.created_at else 0
         return Stored(id_, version_ms, content, slot, participants, updated_ms, created_ms)
 
 

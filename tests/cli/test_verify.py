@@ -12,6 +12,7 @@ import pytest
 from bridge.cli import verify
 from bridge.ledger.store import Ledger
 from bridge.sandbox import Sandbox
+from bridge.sync import drift
 from bridge.wingfield.client import Wingfield
 from tests.cli.calls import COURT_1, COURT_2, SLOT, Run, WriteConfig, book, writes
 
@@ -61,7 +62,7 @@ def test_what_a_daemon_writes_meanwhile_is_no_difference(
 ) -> None:
     number, other = book(sandbox), book(sandbox, 1)
     run("--once", "--config", config_file)
-    real = verify.read
+    real = drift.read
 
     async def read(wingfield: Wingfield, known: object) -> object:
         put(sandbox, number, COURT_2, 0)
@@ -101,4 +102,4 @@ def test_reported_drift_is_approved_like_a_withheld_delete(
     assert run("--once", "--config", config).code == 0
     assert sandbox.wingfield.bookings[str(number)]["courtId"] == COURT_1
     with Ledger.snapshot(config.parent / "courtbridge.db", None) as ledger:
-        assert not ledger.known[str(number)].is_reported
+        assert ledger.known[str(number)].drift is None
