@@ -139,9 +139,8 @@ class Stored:
     """One state of a booking in Wingfield: as it was read there, or as a lost write may have left it.
 
     ``id`` is the Launch27 id, "" for a court booking whose key is not ours. Nothing is there when ``slot`` is
-    None; ``fingerprint`` is then ``ABSENT``. ``participants`` are e-mail addresses in lower case, in
-    Wingfield's order; None where they are not known, or where one is named without an address. The last two are
-    Wingfield's own times, 0 where it did not say.
+    None; ``fingerprint`` is then ``ABSENT``. ``participants`` are e-mail addresses in lower case, in Wingfield's order;
+    None where one of them is not known. The last two are Wingfield's own times, 0 where it did not say.
     """
 
     id: str
