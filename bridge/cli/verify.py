@@ -29,7 +29,7 @@ def run(options: Options) -> ExitStatus:
     # What a daemon wrote meanwhile is no difference: neither moment is that of the list.
     look.ours = {id_: stored for id_, stored in look.ours.items() if before.get(id_) == known.get(id_)}
     findings = look.compare(known, {}, first_ms)
-    checked = sum(id_ in known for id_ in look.ours) + sum(found.before is None for found in findings)
+    checked = len(look.same) + sum(id_ in known for id_ in look.ours) + sum(found.before is None for found in findings)
     if options.json:
         ids = {kind.value: [found.id for found in findings if found.kind is kind] for kind in Kind}
         output.show_json({**ids, "checked": checked})

@@ -81,19 +81,33 @@ def differences(before: Slot, now: Slot, *, has_others: bool, name: Callable[[st
 
 @dataclass(slots=True)
 class Look:
-    """What was read of Wingfield's list: ``ours`` by id, ``foreign`` by key; ``total`` is how long the list is.
+    """What was read of Wingfield's list: ``foreign`` by key, ``ours`` by id; ``total`` is how long the list is.
 
-    When ``is_whole``, one of ours that the ledger has and the list has not was asked for by its id: it has no slot.
+    Of those in ``same`` nothing is kept, since they are as the ledger says. One of ours that is not there has no slot.
     """
 
     is_whole: bool
     total: int = 0
+    newest_ms: int = 0
+    same: set[str] = field(default_factory=set)
     ours: dict[str, Stored] = field(default_factory=dict)
     foreign: dict[str, Stored] = field(default_factory=dict)
 
+    def take(self, key: str, stored: Stored, known: Mapping[str, Known]) -> None:
+        """Take in one court booking; what was read of it later counts."""
+        self.newest_ms = max(self.newest_ms, stored.updated_ms)
+        if not stored.id:
+            self.foreign[key] = stored
+        elif is_as_known(known.get(stored.id), stored):
+            self.same.add(stored.id)
+            self.ours.pop(stored.id, None)
+        else:
+            self.ours[stored.id] = stored
+
     def unlisted(self, known: Mapping[str, Known]) -> list[Known]:
         """Return what the ledger says is there, and this look did not see."""
-        return [entry for id_, entry in known.items() if id_ not in self.ours and _is_there(entry)]
+        seen = self.same | self.ours.keys()
+        return [entry for id_, entry in known.items() if id_ not in seen and _is_there(entry)]
 
     def compare(self, known: Mapping[str, Known], desired: Mapping[str, CourtBooking], first_ms: int) -> list[Finding]:
         """Return what differs; ``first_ms`` is when the window begins, ``desired`` what the source wants.
@@ -103,7 +117,7 @@ class Look:
         findings = []
         for id_, stored in self.ours.items():
             before, wanted = known.get(id_), desired.get(id_)
-            if is_as_known(before, stored) or (before is not None and before.unsettled):
+            if before is not None and before.unsettled:
                 continue
             if wanted is not None and stored.has(wanted.slot, wanted.participants):
                 stored = replace(stored, fingerprint=wanted.fingerprint)  # noqa: PLW2901
@@ -117,6 +131,10 @@ def is_as_known(known: Known | None, stored: Stored) -> bool:
     if known is None:
         return False
     return known.acked_fingerprint == stored.fingerprint and known.acked_version_ms == stored.version_ms
+
+
+def _is_news(known: Known | None, stored: Stored) -> bool:
+    return known is None or known.acked_version_ms != stored.version_ms
 
 
 def _is_there(known: Known) -> bool:
@@ -160,18 +178,16 @@ class Mark:
         if oldest_ms > self.newest_ms:
             return True
         is_near = oldest_ms > self.newest_ms - OVERLAP_MS
-        return is_near and any(not is_as_known(known.get(stored.id), stored) for stored in page)
+        return is_near and any(_is_news(known.get(stored.id), stored) for stored in page if stored.id)
 
     def after(self, look: Look, known: Mapping[str, Known], now_ms: int) -> Mark:
         """Return the mark after ``look`` was taken over into ``known``."""
-        both = (*look.ours.values(), *look.foreign.values())
-        newest_ms = max((stored.updated_ms for stored in both), default=0)
         unknown = (each for id_, each in look.ours.items() if each.slot and not _may_be_there(known.get(id_)))
         others = (*look.foreign.values(), *unknown)
         if look.is_whole:
-            return replace(self, newest_ms=newest_ms, others=len(others), verified_ms=now_ms)
+            return replace(self, newest_ms=look.newest_ms, others=len(others), verified_ms=now_ms)
         new = sum(stored.created_ms > self.newest_ms for stored in others)
-        return replace(self, newest_ms=max(newest_ms, self.newest_ms), others=self.others + new)
+        return replace(self, newest_ms=max(look.newest_ms, self.newest_ms), others=self.others + new)
 
     def fits(self, total: int, known: Mapping[str, Known]) -> bool:
         """Whether the list is as long as it should be; writes without an answer may have changed it or not."""

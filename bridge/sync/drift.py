@@ -33,10 +33,7 @@ async def read(wingfield: Wingfield, known: Mapping[str, Known], mark: Mark | No
     async with aclosing(wingfield.list_bookings()) as pages:
         async for page, look.total in pages:
             for key, stored in page:
-                if stored.id:
-                    look.ours[stored.id] = stored
-                else:
-                    look.foreign[key] = stored
+                look.take(key, stored, known)
             if mark is not None and not mark.goes_on([each.stored for each in page], oldest_ms(page), known):
                 break
     if look.is_whole:
@@ -70,7 +67,7 @@ async def look_after_writes(
     """
     interval_ms = limits.verify_interval // timedelta(milliseconds=1)
     is_due = this.mark.is_due(this.now_ms, interval_ms, since_ms, fits=this.does_list_fit)
-    if not this.reading.first_ms or not (is_due or this.tally.planned):
+    if not (this.has_wingfield_answered and this.reading.first_ms) or not (is_due or this.tally.planned):
         return False
     found = await look(this, wingfield, whole=is_due)
     return found is not None and take(this, found, ledger, limits, narrator)
