@@ -59,10 +59,8 @@ class Finding:
         before = self.before and self.before.last_slot
         if self.stored.slot is None or before is None or self.kind is Kind.EXTRA:
             return "deleted in Wingfield" if self.kind is Kind.MISSING else "in Wingfield, and not known here"
-        has_others = (
-            before == self.stored.slot and self.before and self.before.acked_fingerprint != self.stored.fingerprint
-        )
-        return differences(before, self.stored.slot, has_others=bool(has_others), name=name)
+        is_other = self.before is not None and self.before.acked_fingerprint != self.stored.fingerprint
+        return differences(before, self.stored.slot, has_others=is_other and before == self.stored.slot, name=name)
 
 
 def differences(before: Slot, now: Slot, *, has_others: bool, name: Callable[[str], str] = str) -> str:

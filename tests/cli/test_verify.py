@@ -52,7 +52,10 @@ def test_each_difference_is_said_in_words_and_nothing_is_written(run: Run, sandb
         assert words in ran.out
     assert "4 bookings compared. 3 differences found." in ran.out
     assert (config_file.parent.joinpath("courtbridge.db").read_bytes(), writes(sandbox)) == (before, sent)
-    assert run("--once", "--json", "--config", config_file).json["drift"] == {"missing": 1, "changed": 1, "extra": 1}
+    ran = run("--once", "--json", "--config", config_file)
+    assert ran.json["drift"] == {"missing": 1, "changed": 1, "extra": 1}
+    told = {(line["kind"], line["id"]) for line in ran.events("drift_found")}
+    assert told == {("missing", str(gone)), ("changed", str(moved)), ("extra", "5000")}
     assert run("verify", "--config", config_file).code == 0
     assert run("status", "--json", "--config", config_file).json["verified_at"] is not None
 
