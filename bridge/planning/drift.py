@@ -94,18 +94,19 @@ class Look:
     def take(self, key: str, stored: Stored, known: Mapping[str, Known]) -> None:
         """Take in one court booking; what was read of it later counts."""
         self.newest_ms = max(self.newest_ms, stored.updated_ms)
+        before = known.get(stored.id)
         if not stored.id:
             self.foreign[key] = stored
-        elif is_as_known(known.get(stored.id), stored):
-            self.same.add(stored.id)
-            self.ours.pop(stored.id, None)
+        elif before and (before.acked_fingerprint, before.acked_version_ms) == (stored.fingerprint, stored.version_ms):
+            self.same.add(before.id)
+            self.ours.pop(before.id, None)
         else:
             self.ours[stored.id] = stored
 
     def unlisted(self, known: Mapping[str, Known]) -> list[Known]:
         """Return what the ledger says is there, and this look did not see."""
-        seen = self.same | self.ours.keys()
-        return [entry for id_, entry in known.items() if id_ not in seen and _is_there(entry)]
+        others = (entry for id_, entry in known.items() if id_ not in self.same and id_ not in self.ours)
+        return [entry for entry in others if entry.acked_fingerprint and not entry.unsettled]
 
     def compare(self, known: Mapping[str, Known], desired: Mapping[str, CourtBooking], first_ms: int) -> list[Finding]:
         """Return what differs; ``first_ms`` is when the window begins, ``desired`` what the source wants.
@@ -124,19 +125,8 @@ class Look:
         return findings
 
 
-def is_as_known(known: Known | None, stored: Stored) -> bool:
-    """Whether a court booking is exactly what was acknowledged."""
-    if known is None:
-        return False
-    return known.acked_fingerprint == stored.fingerprint and known.acked_version_ms == stored.version_ms
-
-
 def _is_news(known: Known | None, stored: Stored) -> bool:
     return known is None or known.acked_version_ms != stored.version_ms
-
-
-def _is_there(known: Known) -> bool:
-    return bool(known.acked_fingerprint) and not known.unsettled
 
 
 def _kind(before: Known | None, stored: Stored, wanted: CourtBooking | None, first_ms: int) -> Kind | None:
