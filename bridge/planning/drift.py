@@ -81,7 +81,8 @@ def differences(before: Slot, now: Slot, *, has_others: bool, name: Callable[[st
 class Look:
     """What was read of Wingfield's list: ``foreign`` by key, ``ours`` by id; ``total`` is how long the list is.
 
-    Of those in ``same`` nothing is kept, since they are as the ledger says. One of ours that is not there has no slot.
+    Of what is as the ledger says nothing is kept; when all ``is_whole``, ``same`` has the ids. One of ours that is not
+    there has no slot.
     """
 
     is_whole: bool
@@ -98,8 +99,9 @@ class Look:
         if not stored.id:
             self.foreign[key] = stored
         elif before and (before.acked_fingerprint, before.acked_version_ms) == (stored.fingerprint, stored.version_ms):
-            self.same.add(before.id)
             self.ours.pop(before.id, None)
+            if self.is_whole:
+                self.same.add(before.id)
         else:
             self.ours[stored.id] = stored
 

@@ -67,6 +67,8 @@ future = "30d"
 max_delete_count = 3
 max_delete_fraction = 0.5
 delete_window = "2h"
+verify_interval = "12h"
+drift = "report"
 state = "state/ledger.db"
 [mapping]
 default_minutes = 45
@@ -225,6 +227,7 @@ def test_every_key_arrives_where_it_belongs(load: Load, folder: Path) -> None:
     lengths = {
         "interval": timedelta(seconds=30),
         "delete_window": timedelta(hours=2),
+        "verify_interval": timedelta(hours=12),
         "past": timedelta(days=2),
         "future": timedelta(days=30),
     }
