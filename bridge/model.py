@@ -1,8 +1,7 @@
 """The words of the domain. Everything here is frozen, and nothing here does I/O or asks for the time.
 
-Instants are timezone-aware :class:`~datetime.datetime` in UTC. A *version* is what Wingfield calls
-``externalUpdatedAt``; it is kept as whole milliseconds since 1970 (``…_ms``), because the rule about
-versions is counted in milliseconds.
+Instants are timezone-aware datetimes in UTC. A *version* is what Wingfield calls ``externalUpdatedAt``; it is kept as
+whole milliseconds since 1970 (``…_ms``), because the rule about versions is counted in milliseconds.
 """
 
 from __future__ import annotations
@@ -149,7 +148,7 @@ class Stored:
     ``id`` is the Launch27 id, "" for a court booking whose key is not ours. Nothing is there when ``slot`` is
     None; ``fingerprint`` is then ``ABSENT``. ``participants`` are named as in a ``CourtBooking``, in Wingfield's
     order, by both names where there are two (with a space between); None where they are not known. ``why`` is that of
-    the lost write.
+    the lost write. The last two are Wingfield's own times, 0 where it did not say.
     """
 
     id: str
@@ -158,6 +157,8 @@ class Stored:
     slot: Slot | None
     participants: tuple[str, ...] | None = field(default=None, repr=False)
     why: str = ""
+    updated_ms: int = field(default=0, compare=False)
+    created_ms: int = field(default=0, compare=False)
 
     def has(self, slot: Slot, participants: Iterable[str]) -> bool:
         """Whether it has this content, in whatever order the participants are named."""
@@ -169,7 +170,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """What Wingfield last rejected for its content: to send it again is pointless for a while."""
+    """Content that is not sent: Wingfield rejected it lately, or (``drift``) what is there instead is only reported."""
 
     fingerprint: bytes
     reason: str
@@ -264,6 +265,11 @@ class Known(NamedTuple):
             return self.end_ms or 0
         ends = [to_ms(lost.slot.end) for lost in self.unsettled if lost.slot]
         return max([self.end_ms or 0, *ends])
+
+    @property
+    def drift(self) -> Rejection | None:
+        """What somebody else changed in Wingfield, where that is reported and not repaired."""
+        return self.rejection if self.rejection and self.rejection.reason == Reason.DRIFT else None
 
     def stands_as(self, content: bytes) -> bool:
         """Whether Wingfield surely has exactly this content."""

@@ -1,4 +1,4 @@
-"""``courtbridge approve``: a person lets withheld deletes through. Works beside a daemon; asks no service."""
+"""``courtbridge approve``: a person lets withheld deletes, and repairs of drift, through; asks no service."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from bridge.cli.arguments import Options
 from bridge.cli.places import Places
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
-from bridge.model import to_ms
+from bridge.model import Reason, to_ms
 
 
 def run(options: Options) -> ExitStatus:
     """Show what is withheld and, once that is confirmed, approve exactly this; return 1 otherwise."""
     config = options.load_config(require_secrets=False)
     with Ledger.snapshot(config.sync.state, config.identity) as ledger:
-        withheld, known, places = ledger.withheld, ledger.known, Places.of(config, ledger)
+        reported = (held.id for held in ledger.held() if held.reason == Reason.DRIFT)
+        withheld, known, places = (*ledger.withheld, *reported), ledger.known, Places.of(config, ledger)
         rows = [(id_, *places.cells(known[id_].last_slot if id_ in known else None)) for id_ in withheld]
     if not options.json:
         _show(rows)
@@ -39,6 +40,6 @@ def run(options: Options) -> ExitStatus:
 
 def _show(rows: list[tuple[str, str, str]]) -> None:
     if rows:
-        output.table(f"Withheld deletes ({len(rows)})", ("booking", "court", "when"), rows)
+        output.table(f"Withheld deletes and repairs ({len(rows)})", ("booking", "court", "when"), rows)
     else:
-        output.line("No delete is withheld.")
+        output.line("No delete and no repair is withheld.")

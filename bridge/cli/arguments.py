@@ -20,6 +20,7 @@ LEVELS = ("debug", "info", "warning", "error")
 _COMMANDS = {
     "check": "check configuration, credentials and courts; list every problem",
     "status": "show what is in sync, what is held and why, the last passes",
+    "verify": "read Wingfield's list and show every difference from the ledger; write nothing",
     "approve": "show the withheld deletes and, once confirmed, let exactly these through",
     "day": "show the courts of a day: which bookings are on them, and how they stand",
     "history": "show what was written when and why, newest first",

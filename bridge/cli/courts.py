@@ -63,8 +63,8 @@ async def _look_at_courts(sides: Sides, services: Clients, facility: str | None)
             sides.courts = await services.wingfield.facility_courts(facility)
             return
         ids = {mapping.court_id for mapping in await services.wingfield.court_mappings()}
-        async for page in services.wingfield.list_bookings():
-            ids.update(stored.slot.court_id for stored in page if stored.slot)
+        async for page, _ in services.wingfield.list_bookings():
+            ids.update(each.stored.slot.court_id for each in page if each.stored.slot)
         found = await asyncio.gather(*(_court(services, id_) for id_ in sorted(ids)))
         sides.courts = [court for court in found if court is not None]
     except ServiceError as error:

@@ -24,6 +24,7 @@ from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
 from bridge.model import STOP_SECONDS, Write
 from bridge.notify.notifier import messenger
+from bridge.planning.drift import counts
 from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator, withheld_advice
 from bridge.sync.result import PassResult
@@ -118,9 +119,10 @@ def end_at_once(number: int, _frame: object) -> None:
 def pass_json(result: PassResult, *, dry_run: bool) -> dict[str, Any]:
     """Return a pass as ``--once --json`` prints it."""
     lists = {"held": output.held_json(result.held), "withheld": list(result.record.withheld)}
+    drift = {"drift": None if result.drift is None else counts(result.drift)}
     actions = {"actions": [_action_json(write) for write in result.planned]} if dry_run else {}
     error = {"error": result.error} if result.error else {}
-    return {**output.record_json(result.record), **error, **lists, **actions}
+    return {**output.record_json(result.record), **error, **lists, **drift, **actions}
 
 
 def _action_json(write: Write) -> dict[str, str | None]:
@@ -141,6 +143,9 @@ def report(result: PassResult, places: Places, now: datetime, *, dry_run: bool) 
     if dry_run and result.planned:
         rows = [(write.verb, write.id, *places.cells(write.slot), write.why) for write in result.planned]
         output.table("A pass would", ("do", "booking", "court", "when", "why"), rows, output.SHOWN)
+    found = result.drift or ()
+    drift = [(each.kind, each.id, each.in_words(lambda court: places.courts.get(court, court))) for each in found]
+    output.print_drift("Changed in Wingfield by somebody else", drift)
     output.print_held(result.held, places, now)
     output.print_withheld("Deletes withheld", record.withheld, withheld_advice(result))
     if result.errors:

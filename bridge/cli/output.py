@@ -191,6 +191,12 @@ def print_held(held: Iterable[Held], places: Places, now: datetime) -> None:
         table(f"Held: {len(group)} × {reason}", columns, rows, SHOWN)
 
 
+def print_drift(title: str, rows: Sequence[tuple[str, str, str]]) -> None:
+    """Print the table of what differs in Wingfield: kind, booking, and how; nothing where nothing does."""
+    if rows:
+        table(f"{title} ({len(rows)})", ("what", "booking", "how"), rows, SHOWN)
+
+
 def print_withheld(words: str, withheld: Sequence[str], advice: str) -> None:
     """Print which deletes are withheld, and how they are let through; nothing where none is."""
     if withheld:

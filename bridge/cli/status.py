@@ -21,6 +21,7 @@ from bridge.launch27.expiry import warnings
 from bridge.ledger.lock import lock_path
 from bridge.ledger.store import Ledger
 from bridge.model import Held, PassRecord, Watermark, from_ms, isoformat
+from bridge.planning.drift import Mark
 from bridge.planning.memory import Memory
 
 LEAST_STALE = timedelta(minutes=15)
@@ -60,6 +61,7 @@ class Status:
     now: datetime
     last_success_ms: int | None = None
     last_error: str = ""
+    verified_ms: int | None = None
     problems: Sequence[str] = ()
     expiring: Sequence[str] = ()
 
@@ -146,6 +148,7 @@ def _read(options: Options) -> tuple[Status, Places]:
             now=datetime.now(UTC),
             last_success_ms=ledger.last_success_ms,
             last_error=ledger.error,
+            verified_ms=Mark.loads(ledger.recall("mark")).verified_ms or None,
             problems=problems,
             expiring=warnings(Memory.loads(ledger.recall("memory")).token_ends_ms, datetime.now(UTC)),
         )
@@ -189,7 +192,7 @@ def status_json(status: Status) -> dict[str, Any]:
         "withheld_deletes": len(status.withheld),
         "withheld": list(status.withheld),
         "last_success_at": _instant(status.last_success_ms),
-        "verified_at": None,
+        "verified_at": _instant(status.verified_ms),
         "daemon": daemon,
         "unmapped_services": [],
         "watermarks": [
@@ -233,6 +236,8 @@ def report(status: Status, places: Places) -> None:
         output.line("No full pass was ever complete.")
     elif status.decisive and not status.decisive.is_complete:
         output.line(f"Last complete full pass: {output.since(status.last_success_ms, now)}.")
+    if status.verified_ms is not None:
+        output.line(f"Wingfield's whole list was last read {output.since(status.verified_ms, now)}.")
     output.print_held(status.held, places, now)
     count = output.several(len(status.withheld), "delete")
     advice = "If they really are gone from Launch27, let them through: courtbridge approve"

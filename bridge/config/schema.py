@@ -103,6 +103,8 @@ class SyncConfig(Table):
     full_interval: values.FullInterval = Field(default_factory=values.full_interval)
     past: values.Window = timedelta(days=1)
     future: values.Window = timedelta(days=60)
+    verify_interval: values.Interval = timedelta(days=1)
+    drift: Literal["repair", "report"] = "repair"
     max_delete_count: Annotated[int, values.between(0, 1_000_000)] = 5
     max_delete_fraction: Annotated[float, values.between(0, 1)] = 0.2
     delete_window: values.Window = timedelta(hours=1)

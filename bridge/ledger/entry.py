@@ -27,6 +27,26 @@ def adopted(stored: Stored, slot: Slot) -> Known:
     return Known(stored.id, "", version_ms, content, *place, version_ms, content, content, version_ms)
 
 
+def found(known: Known | None, stored: Stored, reported: Rejection | None) -> Known | None:
+    """Return the entry after Wingfield's list showed ``stored``; None for what is neither there nor known.
+
+    It is looked up anew where it is no longer listed. ``reported`` holds it as it is.
+    """
+    if known is None:
+        known = None if stored.slot is None else adopted(stored, stored.slot)
+    else:
+        known = read_back(known, stored)._replace(looked_up_ms=None)
+    return known and known._replace(rejection=reported)
+
+
+def approved(known: Known, at_ms: int) -> Known:
+    """Return the entry after a person let its delete through, or the repair of what somebody else changed."""
+    if known.drift is None:
+        return known._replace(allowed_ms=at_ms, is_approved=1)
+    is_extra = known.drift.fingerprint == ABSENT
+    return known._replace(rejection=None, allowed_ms=at_ms * is_extra, is_approved=int(is_extra))
+
+
 def intended(known: Known | None, write: Write) -> Known:
     """Return the entry with ``write`` about to be sent."""
     if known is None:

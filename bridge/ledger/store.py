@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 from bridge.errors import StateError
@@ -249,12 +250,16 @@ class Ledger:
         with self._transaction() as execute:
             execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, text))
 
-    def adopt(self, bookings: Iterable[Stored], at_ms: int = 0) -> None:
-        """Take over what Wingfield has, as acknowledged and as if just sent; ``at_ms`` is now, for the history."""
-        found = [(stored, stored.slot) for stored in bookings if stored.slot is not None]
-        changes = [entry.adopted(*each) for each in found]
-        why = "Wingfield had it when this state was new"
-        happened = [Event(at_ms, stored.id, "adopt", stored.version_ms, why, slot) for stored, slot in found]
+    def adopt(
+        self,
+        bookings: Iterable[Stored],
+        happened: Sequence[Event] = (),
+        reported: Mapping[str, Rejection] = MappingProxyType({}),
+    ) -> None:
+        """Take over what Wingfield has: what is new as if just sent. ``reported`` are kept as they are, by id."""
+        found = (entry.found(self.known.get(each.id), each, reported.get(each.id)) for each in bookings)
+        changed = {known.id: known for known in found if known is not None}
+        changes = [*changed.values(), *self._finished_cycles(changed)]
         with self._transaction() as execute:
             execute("INSERT OR REPLACE INTO meta VALUES ('adopted', '1')")
             self._store(changes, happened)
@@ -306,7 +311,7 @@ class Ledger:
     def approve(self, ids: Iterable[str], at_ms: int) -> None:
         """Note that a person lets these deletes through; a pass of this process or another takes it."""
         slots = {id_: known.last_slot if (known := self.known.get(id_)) else None for id_ in ids}
-        why = "a person let its delete through"
+        why = "a person let its delete or its repair through"
         with self._transaction():
             given = [(id_, at_ms) for id_ in slots]
             self._connection.executemany(insert("approvals", "booking_id, at_ms"), given)
@@ -314,13 +319,13 @@ class Ledger:
             history.store(self._connection, events)
 
     def take_approvals(self, now_ms: int) -> tuple[str, ...]:
-        """Let through the deletes that a person approved within 24 hours; return their ids."""
+        """Let through the deletes and repairs that a person approved within 24 hours; return their ids."""
         taken = self._rows("SELECT booking_id, at_ms FROM approvals")
         if not taken:
             return ()
         fresh = [(self.known[id_], at_ms) for id_, at_ms in taken if id_ in self.known and now_ms - at_ms < DAY_MS]
         # One that was given since the pass began counts from then: a moment to come would count for nothing.
-        entries = [known._replace(allowed_ms=min(at_ms, now_ms), is_approved=1) for known, at_ms in fresh]
+        entries = [entry.approved(known, min(at_ms, now_ms)) for known, at_ms in fresh]
         with self._transaction():
             self._store(entries)
             # Only these: another may have been given meanwhile.
@@ -334,20 +339,19 @@ class Ledger:
         held: Sequence[Held],
         watermarks: Iterable[Watermark],
         *,
-        memory: str = "",
-        error: str = "",
+        remembered: Mapping[str, str] = MappingProxyType({}),
         entries: Collection[Known] = (),
         forgotten: Collection[str] = (),
         happened: Sequence[Event] = (),
     ) -> None:
-        """Store the end of a pass in one transaction."""
+        """Store the end of a pass in one transaction; ``remembered`` are texts, by the names they are kept under."""
         with self._transaction() as execute:
             many = self._connection.executemany
             self._store(entries, happened)
             for table, key in _TABLES_OF_BOOKINGS:
                 many(f"DELETE FROM {table} WHERE {key} = ?", [(id_,) for id_ in forgotten])  # noqa: S608
             self._store_held(held, record.started_ms)
-            many("INSERT OR REPLACE INTO meta VALUES (?, ?)", [("memory", memory), ("error", error)])
+            many("INSERT OR REPLACE INTO meta VALUES (?, ?)", remembered.items())
             execute("DELETE FROM accounts")
             many(insert("accounts", _WATERMARK), map(rows.of_record, watermarks))
             execute(insert("passes", _COUNTS), (*rows.of_record(record)[:-2], json.dumps(record.withheld), record.kind))

@@ -20,9 +20,9 @@ Content = tuple[str | bytes, ...]
 """Tells apart what was left to a full pass: ids, and the contents that they have or want."""
 
 
-def in_days(known: Mapping[str, Known], days: tuple[int, int]) -> set[str]:
+def in_days(known: Mapping[str, Known], days: tuple[int, int] | None) -> set[str]:
     """Return the bookings that stand, or may stand, nowhere but in ``days``: a listing of these would have them."""
-    first_ms, end_ms = days
+    first_ms, end_ms = days or (0, 0)
     return {
         id_
         for id_, each in known.items()

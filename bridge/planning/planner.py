@@ -24,6 +24,8 @@ from bridge.planning.settlement import settle, waits
 from bridge.planning.situation import FOREIGN, Situation, overlap
 from bridge.planning.versions import booking_version, deletion_version, first_sight_ms, next_version
 
+DRIFTED = "somebody else changed it in Wingfield"
+
 
 def make_plan(situation: Situation) -> Plan:
     """Return the writes of one pass, in an order that Wingfield never has to reject."""
@@ -196,6 +198,7 @@ class _Arrangement:
         booking, known = self.moving[id_], self.situation.known.get(id_)
         now_ms = self.situation.now_ms
         is_wanted = booking is self.situation.desired[id_]
+        why = DRIFTED if id_ in self.situation.drifted else _why(known, booking)
         return Write(
             verb=Verb.UPDATE if known and (known.slot or known.cycle) else Verb.CREATE,
             id=id_,
@@ -203,7 +206,7 @@ class _Arrangement:
             participants=booking.participants,
             fingerprint=booking.fingerprint,
             version_ms=booking_version(known, booking, now_ms),
-            why=_why(known, booking) if is_wanted else "back to its old place: its cycle could not finish",
+            why=why if is_wanted else "back to its old place: its cycle could not finish",
             sighted_ms=first_sight_ms(known, booking.fingerprint, now_ms) if is_wanted else 0,
         )
 

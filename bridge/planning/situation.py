@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from bridge.model import CourtBooking, Deletion, Held, Known, Reason, Slot, isoformat
+from bridge.model import CourtBooking, Deletion, Held, Known, Reason, Slot, fingerprint, isoformat
+from bridge.planning.drift import differences
 from bridge.planning.refusals import MEANINGS
 
 REJECTION_LASTS_MS = 3_600_000
@@ -24,7 +25,7 @@ class Situation:
 
     A known booking in neither ``desired`` nor ``deletions`` stays as it is. ``config`` is the fingerprint of
     the configuration. ``stuck`` are bookings that cannot have what they want now, each with the id of what is
-    in the way.
+    in the way. ``drifted`` are those that somebody else changed in Wingfield.
     """
 
     desired: Mapping[str, CourtBooking]
@@ -33,6 +34,7 @@ class Situation:
     config: str
     now_ms: int
     stuck: Mapping[str, str] = field(default_factory=dict)
+    drifted: Collection[str] = ()
 
     def was_rejected(self, booking: CourtBooking) -> bool:
         """Whether Wingfield rejected this very content within the last hour."""
@@ -48,12 +50,27 @@ class Situation:
     def lasting_rejection(self, booking: CourtBooking) -> Held | None:
         """Return why this content need not be sent again yet; an overlap may be over at any time."""
         known = self.known[booking.id]
+        if known.drift is not None:
+            return _reported(known, booking) if known.drift.fingerprint == booking.fingerprint else None
         if known.rejection is None or known.rejection.reason in _TRIED_EVERY_PASS or known.unsettled:
             return None
         if not self.was_rejected(booking):
             return None
         reason = known.rejection.reason
         return Held(booking.id, reason, rejection_detail(reason, booking.slot), slot=booking.slot)
+
+
+def _reported(known: Known, booking: CourtBooking) -> Held:
+    """Return what somebody else changed in Wingfield."""
+    if known.slot is None:
+        return reported(known.id, "deleted in Wingfield")
+    has_others = known.acked_fingerprint != fingerprint(known.slot, booking.participants)
+    return reported(known.id, differences(booking.slot, known.slot, has_others=has_others))
+
+
+def reported(id_: str, words: str) -> Held:
+    """Return that drift is only reported; ``words`` say what differs."""
+    return Held(id_, Reason.DRIFT, f"{words} by somebody else; courtbridge approve puts it right")
 
 
 def rejection_detail(reason: str, slot: Slot) -> str:

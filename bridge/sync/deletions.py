@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from bridge.config.schema import SyncConfig
 from bridge.ledger.store import Ledger
-from bridge.model import CourtBooking, Deletion, Known
+from bridge.model import ABSENT, CourtBooking, Deletion, Known
 from bridge.planning.deletes import (
     FROZEN,
     Fate,
@@ -42,7 +42,7 @@ async def decide_deletes(
     ``is_allowed`` is a person's word for all of them. ``progress`` is told how many look-ups were answered.
     """
     if this.reading.listings:
-        window_ms = limits.delete_window // timedelta(milliseconds=1)
+        window_ms = max(limits.delete_window // timedelta(milliseconds=1), 1)  # at least the deletes of this very pass
         guard = Guard(limits.max_delete_count, limits.max_delete_fraction, window_ms, is_allowed)
         await _Deletions(this, reader, ledger, guard, progress).decide()
 
@@ -76,7 +76,10 @@ class _Deletions:
 
     async def decide(self) -> None:
         this = self.this
-        this.approved = self.ledger.take_approvals(this.now_ms)
+        this.approved += self.ledger.take_approvals(this.now_ms)
+        reported = [each for each in this.known.values() if each.rejection and each.drift and each.is_bridged]
+        extra = {each.id for each in reported if each.drift and each.drift.fingerprint == ABSENT}
+        this.left_over = extra - this.reading.desired.keys()
         vanished = self._vanished()
         this.bridged = len(bridged(self._in_scope(), this.reading))
         hinted = self._hinted(vanished)
@@ -106,7 +109,7 @@ class _Deletions:
         this = self.this
         found, waited = {}, waited_for(this.reading, this.watermarks, this.now_ms)
         for id_ in this.scope:
-            if id_ in this.reading.owners:
+            if id_ in this.reading.owners or id_ in this.left_over:
                 continue
             known = this.known[id_]
             becomes = fate(known, this.reading, waited, this.now_ms)
@@ -184,7 +187,7 @@ class _Deletions:
         this = self.this
         return {
             id_: this.reading.held[id_].detail
-            for id_ in this.reading.no_court
+            for id_ in this.reading.no_court - this.left_over
             if id_ in this.known and (this.known[id_].is_bridged or this.known[id_].is_temporarily_deleted)
         }
 

@@ -13,6 +13,7 @@ from bridge.errors import ClockWrong, ServiceError
 from bridge.log import Aside
 from bridge.model import DAY_MS, HOUR_MS, Held, Verb, Write, isoformat
 from bridge.planning.deletes import FROZEN
+from bridge.planning.drift import Finding
 from bridge.sync.result import PassResult
 
 _EVENTS = {Verb.CREATE: "booking_created", Verb.UPDATE: "booking_updated", Verb.DELETE: "booking_deleted"}
@@ -36,6 +37,9 @@ class Narrator:
 
     def participants_skipped(self, id_: str, count: int) -> None:
         """Hear how many of a new booking's addresses cannot be used."""
+
+    def drift_found(self, finding: Finding) -> None:
+        """Hear what somebody else changed in Wingfield."""
 
     def held_changed(self, began: Sequence[Held], ended: Sequence[Held]) -> None:
         """Hear which bookings are held from now on, and which no longer."""
@@ -103,6 +107,10 @@ class LogNarrator(Narrator):
     def participants_skipped(self, id_: str, count: int) -> None:
         """Warn that some of a new booking's addresses cannot be used."""
         self.log.warning("participants_skipped", id=id_, count=count, detail="no usable e-mail addresses")
+
+    def drift_found(self, finding: Finding) -> None:
+        """Say what somebody else changed in Wingfield."""
+        self.log.warning("drift_found", id=finding.id, kind=finding.kind.value, detail=finding.in_words())
 
     def held_changed(self, began: Sequence[Held], ended: Sequence[Held]) -> None:
         """Say what is held from now on, and what no longer."""

@@ -24,8 +24,7 @@ def finish(ledger: Ledger, this: Pass, narrator: Narrator, *, is_stopping: bool)
         record,
         [*held, *lasting],
         [_watermark(this, number, account) for number, account in enumerate(this.reading.accounts, 1)],
-        memory=this.reading.memory.dumps(),
-        error="" if is_stopping else "; ".join(dict.fromkeys(map(str, this.errors.values()))),
+        remembered=_remembered(this, is_stopping=is_stopping),
         entries=list(_entries(this)),
         forgotten=this.forgotten,
     )
@@ -49,7 +48,16 @@ def finish(ledger: Ledger, this: Pass, narrator: Narrator, *, is_stopping: bool)
         tuple(expiry.warnings(this.reading.memory.token_ends_ms, from_ms(this.now_ms))),
         this.reading.complete,
         this.needs_full,
+        None if this.drift is None else tuple(this.drift),
     )
+
+
+def _remembered(this: Pass, *, is_stopping: bool) -> dict[str, str]:
+    """Return what is kept from pass to pass; what the ledger forgets is still in Wingfield's list."""
+    forgotten = sum(bool(this.known[id_].acked_fingerprint) for id_ in this.forgotten)
+    mark = replace(this.mark, others=this.mark.others + forgotten)
+    error = "" if is_stopping else "; ".join(dict.fromkeys(map(str, this.errors.values())))
+    return {"memory": this.reading.memory.dumps(), "mark": mark.dumps(), "error": error}
 
 
 def _keys(held: Sequence[Held]) -> set[tuple[str, str]]:

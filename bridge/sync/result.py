@@ -9,9 +9,10 @@ from time import monotonic
 
 from bridge.errors import CredentialsRefused, ExitStatus, ServiceError, Unavailable, worst
 from bridge.model import Deletion, Held, Kind, Known, PassRecord, Plan, Reason, Verb, Watermark, Write
+from bridge.planning.drift import Finding, Mark
 from bridge.planning.near import Content
 from bridge.planning.reading import Reading
-from bridge.planning.situation import rejection_detail
+from bridge.planning.situation import rejection_detail, reported
 
 FAILURES = 3
 """After so many passes in a row without an answer, a booking is held."""
@@ -84,9 +85,11 @@ class Pass:
     writes of the first plan. ``objection`` says why deletes are withheld; ``not_asked`` counts the bookings for
     whose look-up there was no time. ``waiting`` are those of a mass change that is not believed yet, ``approved``
     those whose delete a person has let through. ``denied`` are the users of bookings whose users Wingfield denied.
-    ``hinted`` are bookings that Launch27's events named. What is not
-    listed can have vanished where it is in ``scope``. Of what it read, a near pass leaves to a full one what is
-    ``undecided``; ``left`` has the contents of all that it leaves, ``needs_full`` says that one of them is new.
+    ``hinted`` are bookings that Launch27's events named. What is not listed can have vanished where it is in
+    ``scope``. Of what it read, a near pass leaves to a full one what is ``undecided``; ``left`` has the contents of
+    all that it leaves, ``needs_full`` says that one of them is new. ``mark`` is how far Wingfield's list is known,
+    ``does_list_fit`` whether it was as long as it should be, ``drift`` what was found in it (None where nobody
+    looked), and ``left_over`` what is only reported of bookings that nobody wants.
     """
 
     now_ms: int
@@ -119,6 +122,10 @@ class Pass:
     not_asked: int = 0
     plan: Plan = field(default_factory=Plan)
     planned: tuple[Write, ...] = ()
+    mark: Mark = field(default_factory=Mark)
+    does_list_fit: bool = True
+    drift: list[Finding] | None = None
+    left_over: set[str] = field(default_factory=set)
 
     def note(self, error: ServiceError, booking: str = "") -> None:
         """Take note of what keeps the pass from being complete: all of it, or only one booking's part."""
@@ -147,6 +154,8 @@ class Pass:
                 held[id_] = Held(id_, reason, detail, slot=self.known[id_].last_slot)
             elif id_ not in held or reason != Reason.OVERLAP:
                 held[id_] = Held(id_, reason, rejection_detail(reason, booking.slot), slot=booking.slot)
+        for id_ in self.left_over:
+            held[id_] = reported(id_, "put into Wingfield")
         for id_ in self.silent:
             slot = booking.slot if (booking := reading.desired.get(id_)) else self.known[id_].last_slot
             held[id_] = Held(id_, Reason.NO_ANSWER, _NO_ANSWER, slot=slot)
@@ -222,8 +231,9 @@ class PassResult:
     ``objection`` why deletes were withheld, ``bridged`` how many bookings Wingfield had from us before. ``approved``
     are deletes that a person let through since the pass before, ``waiting`` the bookings of a mass change that is not
     believed yet. ``account_status`` is what Launch27 says of the account, "" where it did not answer. ``expiring`` are
-    sentences about the tokens of accounts that end within a week. ``listed`` are the accounts whose listing was complete. ``needs_full`` says that a near pass
-    left something to a full one.
+    sentences about the tokens of accounts that end within a week. ``listed`` are the accounts whose listing was
+    complete. ``needs_full`` says that a near pass left something to a full one. ``drift`` is what somebody else changed
+    in Wingfield, None where the pass did not look.
     """
 
     record: PassRecord
@@ -239,6 +249,7 @@ class PassResult:
     expiring: tuple[str, ...] = ()
     listed: frozenset[str] = frozenset()
     needs_full: bool = False
+    drift: tuple[Finding, ...] | None = None
 
     @property
     def error(self) -> str:

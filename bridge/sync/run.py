@@ -1,12 +1,13 @@
 """One pass, from the listings of Launch27 to the courts of Wingfield: the whole story on one page.
 
 read      every account's listing, mapped as it comes                   sync/reader.py, directory.py, mapping.py
-adopt     with a new ledger only: what Wingfield already has            sync/adoption.py
+drift     what somebody else did in Wingfield; at first, all it has     sync/drift.py, planning/drift.py
 look up   whatever is bridged and no longer listed, by its id           sync/deletions.py
 guard     too many deletes are withheld, mass changes wait              planning/deletes.py, planning/mass.py
-plan      what to write, in which order                                 planning/
+plan      what to write, in which order                                 sync/plan.py, planning/
 execute   intent, request, outcome                                      sync/executor.py
 settle    what was rejected, or lost its answer, is planned again       sync/settle.py
+drift     a look past the writes, or at all; what it finds goes round   sync/drift.py
 record    watermarks, what is held, the counts: one transaction         sync/record.py, ledger/
 """
 
@@ -14,25 +15,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from datetime import datetime
 from time import monotonic
 
 from bridge.config.schema import Config, mapping_fingerprint
 from bridge.ledger.store import Ledger
 from bridge.model import Kind, from_ms, to_ms
-from bridge.planning import mass, near
+from bridge.planning import near
+from bridge.planning.drift import Mark
 from bridge.planning.memory import Memory
-from bridge.planning.planner import make_plan
 from bridge.planning.reading import Reading
-from bridge.planning.situation import FOREIGN, Situation
-from bridge.sync import clock, record, settle
-from bridge.sync.adoption import adopt, greet
+from bridge.sync import clock, drift, record, settle
 from bridge.sync.clients import Clients
 from bridge.sync.deletions import decide_deletes, keep_withheld
 from bridge.sync.directory import Directory
 from bridge.sync.executor import Executor
 from bridge.sync.narrator import Narrator
+from bridge.sync.plan import Plans
 from bridge.sync.reader import Reader
 from bridge.sync.result import Pass, PassResult
 
@@ -59,10 +58,7 @@ class Synchronizer:
         self.reader = Reader(clients, self.directory, config, stop)
         self.fingerprint = mapping_fingerprint(config)
         self._clock = clock
-        self._waiting: set[str] = set()
-        """What waited, as part of a mass change, in the pass before."""
-        self._left: set[near.Content] = set()
-        """What near passes have left to full ones so far."""
+        self._plans = Plans(clients.wingfield, ledger)
 
     async def run_pass(
         self,
@@ -71,27 +67,26 @@ class Synchronizer:
         hinted: Collection[str] = (),
         allow_mass_delete: bool = False,
         dry_run: bool = False,
+        since_ms: int = 0,
     ) -> PassResult:
         """Run one pass and return how it went.
 
         A near one reads the next days only; with a new ledger every pass is full. Of the ``hinted`` ids, those that
         are not listed are looked up. With ``dry_run`` nothing is written to Wingfield (give a ledger that is a
-        snapshot). Raises StateError when the ledger cannot be used; a service's trouble is in the result.
+        snapshot). All of Wingfield's list is read where that was last done before ``since_ms`` (since 1970). Raises
+        StateError when the ledger cannot be used; a service's trouble is in the result.
         """
         this = self._begin(kind if self.ledger.is_adopted else "full", hinted)
         self.narrator.pass_started()
-        if await self._read(this) and await adopt(this, self.clients.wingfield, self.ledger):
-            limits, progress = self.config.sync, self.narrator.asking
-            await decide_deletes(this, self.reader, self.ledger, limits, progress, is_allowed=allow_mass_delete)
-            await self._plan(this)
-            if dry_run:
-                this.tally.pretend(this.plan.writes)
-            else:
-                await self._execute(this)
-                self.directory.deny(this.denied, this.now_ms)
+        if await self._read(this):
+            await self._write(this, is_allowed=allow_mass_delete, dry_run=dry_run)
+            limits, narrator = self.config.sync, self.narrator
+            if not self.stop.is_set() and await drift.look_after_writes(
+                this, self.clients.wingfield, self.ledger, limits, narrator, since_ms
+            ):
+                await self._write(this, is_allowed=allow_mass_delete, dry_run=dry_run)
         keep_withheld(this)
-        this.needs_full |= not this.left <= self._left
-        self._left |= this.left
+        self._plans.end(this)
         result = record.finish(self.ledger, this, self.narrator, is_stopping=self.stop.is_set())
         self.narrator.pass_finished(result)
         return result
@@ -103,90 +98,56 @@ class Synchronizer:
         reading = Reading(accounts, memory=Memory.loads(ledger.recall("memory")))
         known, held = ledger.known, ledger.held()
         began = self._now_ms(), monotonic(), self.fingerprint
-        return Pass(*began, known, held, ledger.withheld, watermarks, reading, kind, hinted)
+        mark = Mark.loads(ledger.recall("mark"))
+        return Pass(*began, known, held, ledger.withheld, watermarks, reading, kind, hinted, mark=mark)
 
     def _now_ms(self) -> int:
         return to_ms(self._clock())
 
     async def _read(self, this: Pass) -> bool:
-        """Read every account's listing, mapped as it comes; meanwhile, see whether Wingfield lets us in.
+        """Read every account's listing, mapped as it comes; a full pass meanwhile looks at what Wingfield has.
 
         Returns whether the pass may go on. Where this machine's clock is wrong, nothing that was read counts.
         """
-        before = this.reading
-        asking = asyncio.create_task(greet(this, self.clients.wingfield))
+        before, is_near = this.reading, this.kind == "near"
+        looking = asyncio.create_task(drift.look(this, self.clients.wingfield, whole=not self.ledger.is_adopted))
         try:
-            this.reading = await self.reader.read(
-                from_ms(this.now_ms), this.watermarks, this.known, before.memory, is_near=this.kind == "near"
-            )
-            await asking
+            now = from_ms(this.now_ms)
+            this.reading = await self.reader.read(now, this.watermarks, this.known, before.memory, is_near=is_near)
+            look = await looking
         finally:
-            asking.cancel()
+            looking.cancel()
         if not clock.is_right(this, self.clients):
             this.reading = before
             return False
-        days = this.reading.days
-        this.scope = this.known.keys() if this.kind == "full" else near.in_days(this.known, days) if days else set()
+        this.scope = near.in_days(this.known, this.reading.days) if is_near else this.known.keys()
         for error in this.reading.errors:
             this.note(error)
         for listing in this.reading.listings:
             for id_, count in listing.skipped.items():
                 self.narrator.participants_skipped(id_, count)
-        return True
+        if look is not None:
+            drift.take(this, look, self.ledger, self.config.sync, self.narrator)
+        return self.ledger.is_adopted
 
-    async def _plan(self, this: Pass) -> None:
-        """Work out what to write, in which order; a mass change waits for its second sighting."""
-        withdrawn = this.reading.no_court & this.deletions.keys()
-        before = self._waiting if this.kind == "near" else ()
-        this.waiting = mass.waiting(
-            this.reading.desired, withdrawn, this.known, this.bridged, this.config, this.now_ms, before
-        )
-        self._waiting = this.waiting
-        this.needs_full = this.kind == "near" and not this.deletions.keys() >= {*this.approved}
-        this.deletions = {id_: each for id_, each in this.deletions.items() if id_ not in this.waiting}
-        await self._make_plan(this)
-        if await settle.read_back_doubtful(this, self.clients.wingfield, self.ledger):
-            await self._make_plan(this)
-        this.planned = this.plan.writes
+    async def _write(self, this: Pass, *, is_allowed: bool, dry_run: bool) -> None:
+        """Find out what is to be written, and write it."""
+        limits, progress = self.config.sync, self.narrator.asking
+        await decide_deletes(this, self.reader, self.ledger, limits, progress, is_allowed=is_allowed)
+        await self._plans.make(this)
         self.narrator.planned(len(this.planned))
-
-    async def _make_plan(self, this: Pass) -> None:
-        """Plan in a thread: thousands of bookings may take seconds. What failed in this pass stays where it is."""
-        stuck = dict.fromkeys((*this.tally.rejected, *this.tally.unanswered), FOREIGN)
-        out = this.waiting | (self._leave_unread(this) if this.kind == "near" else set())
-        desired = {id_: booking for id_, booking in this.reading.desired.items() if id_ not in out}
-        situation = Situation(desired, dict(this.known), this.deletions, this.config, this.now_ms, stuck)
-        this.plan = await asyncio.to_thread(make_plan, situation)
-        if this.kind == "near":
-            self._leave_blocked(this)
-
-    def _leave_unread(self, this: Pass) -> set[str]:
-        """Leave to a full pass what is unfinished and not read; return the bookings of cycles that this concerns."""
-        read = this.scope | this.reading.owners.keys()
-        in_cycles = near.of_open_cycles(this.known, this.reading.desired.keys() | this.deletions.keys())
-        unfinished = {id_ for id_, known in this.known.items() if known.unsettled and id_ not in read}
-        this.left.update(near.content_of(this.known[id_]) for id_ in unfinished | in_cycles)
-        this.undecided = in_cycles & this.reading.desired.keys()
-        return in_cycles
-
-    def _leave_blocked(self, this: Pass) -> None:
-        """Leave to a full pass what is blocked by a booking that may want to move; what stays blocked then is held."""
-        read = (this.scope | this.reading.owners.keys()) - this.undecided
-        for id_, other in near.blocked_by_unread(this.plan.blocked, read).items():
-            content = (id_, this.reading.desired[id_].fingerprint, *near.content_of(this.known[other]))
-            this.left.add(content)
-            if content not in self._left:
-                this.undecided.add(id_)
-        this.plan = replace(this.plan, held=tuple(each for each in this.plan.held if each.id not in this.undecided))
+        if dry_run:
+            this.tally.pretend(this.plan.writes)
+        else:
+            await self._execute(this)
+            self.directory.deny(this.denied, this.now_ms)
 
     async def _execute(self, this: Pass) -> None:
         """Execute the plan; where a rejection or a cycle has changed what is possible, plan again."""
         if not this.plan.writes:
             return
-        concurrency, now_ms = self.config.wingfield.concurrency, self._now_ms
-        executor = Executor(
-            self.clients.wingfield, self.ledger, self.narrator, this, concurrency, self.fingerprint, now_ms, self.stop
-        )
+        how = self.config.wingfield.concurrency, self.fingerprint, self._now_ms, self.stop
+        executor = Executor(self.clients.wingfield, self.ledger, self.narrator, this, *how)
         if this.deletions:
             self.ledger.save([entry for entry in this.let_through if entry.id in this.deletions])
         for _ in range(ROUNDS):
@@ -195,6 +156,6 @@ class Synchronizer:
                 return
             this.deletions = {}
             this.tally.not_sent = set()
-            await self._make_plan(this)
+            await self._plans.make_again(this)
             if not this.plan.writes:
                 return

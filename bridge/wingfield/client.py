@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
@@ -17,12 +18,12 @@ from bridge.http.client import Call, Http, Params, Response
 from bridge.model import Stored, Verb, Write, from_ms, isoformat
 from bridge.planning.refusals import MEANINGS, OF_THE_TOKEN
 from bridge.wingfield import wire
-from bridge.wingfield.wire import Court, CourtMapping, Page, UserRelation, W, put_body
+from bridge.wingfield.wire import Court, CourtMapping, Listed, Page, UserRelation, W, oldest_ms, put_body
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Court", "Wingfield"]
+__all__ = ["Court", "Listed", "Wingfield", "oldest_ms"]
 
 T = TypeVar("T")
 
@@ -133,36 +134,32 @@ class Wingfield:
 
         return await self.http.request(self._booking("GET", key, finishing, part=court), check)
 
-    async def list_bookings(self) -> AsyncGenerator[list[Stored], None]:
-        """Yield all bookings of the external service, page by page; one can come twice.
+    async def list_bookings(self) -> AsyncGenerator[tuple[list[Listed], int], None]:
+        """Yield all bookings of the external service, page by page, each with how many there are in all.
 
-        The ``id`` is "" where the key is not ours. The list is complete when it ends without an exception:
-        raises Unavailable when fewer different bookings came than Wingfield's ``totalCount`` names. One of
+        One can come twice. The ``id`` is "" where the key is not ours. The list is complete when it ends without an
+        exception: raises Unavailable when fewer different bookings came than Wingfield's ``totalCount`` names. One of
         ours out of shape is an answer out of shape (Unavailable): what is there would be guessed wrong. A foreign
         one that cannot be read has no slot.
 
-        Source: Wingfield, List court bookings (newest ``updatedAt`` first, so that writes meanwhile repeat
-        bookings rather than skip them).
+        Source: Wingfield, List court bookings (newest ``updatedAt`` first: what is written meanwhile moves to the
+        front, and is found there when the front is read once more).
         """
+        path, read = "/court-bookings", partial(wire.read_listed, id_prefix=self._id_prefix)
         seen: set[str] = set()
-        total = 0
-        read = partial(wire.read_listed, id_prefix=self._id_prefix)
-        async for page, total in self._pages("/court-bookings", read):  # noqa: B007
-            seen.update(each.key for each in page)
-            if page:
-                yield [each.stored for each in page]
-        if len(seen) < total:
-            words = f"listed {len(seen)} of {total} bookings; the list changed meanwhile"
-            raise Unavailable(SERVICE, words, kind="incomplete list")
-
-    async def count(self) -> int:
-        """Return how many bookings the external service has: the smallest question that needs the token.
-
-        Source: Wingfield, List court bookings (``totalCount``).
-        """
-        path = "/court-bookings"
-        call = self._get(self._service + path, path, {"limit": 1})
-        return (await self.http.request(call, lambda response: _read(response, wire.Total))).total_count
+        newest_ms = total = 0
+        for is_front in (False, True):
+            async with aclosing(self._pages(path, read)) as pages:
+                async for page, total in pages:
+                    newest_ms = newest_ms or max((each.stored.updated_ms for each in page), default=0)
+                    seen.update(each.key for each in page)
+                    yield page, total
+                    if is_front and (len(seen) >= total or oldest_ms(page) < newest_ms):
+                        break
+            if len(seen) >= total:
+                return
+        words = f"listed {len(seen)} of {total} bookings; the list changed meanwhile"
+        raise Unavailable(SERVICE, words, kind="incomplete list")
 
     async def court(self, id: str) -> Court:  # noqa: A002  # Wingfield's word
         """Return a court; raises NotFound. Source: Wingfield, Get court."""

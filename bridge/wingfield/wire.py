@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar, cast
 
 from pydantic import (
     AfterValidator,
@@ -13,8 +14,9 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    NonNegativeInt,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
 from pydantic.alias_generators import to_camel
 
@@ -31,7 +33,16 @@ def _utc(instant: datetime) -> datetime:
         raise ValueError("beyond the years there are") from None
 
 
+def _or_none(value: object, check: ValidatorFunctionWrapHandler) -> datetime | None:
+    try:
+        return cast(datetime, check(value))
+    except ValidationError:
+        return None
+
+
 _Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+_Moment = Annotated[_Instant | None, WrapValidator(_or_none)]
+"""A time that only helps to read less: None where it is missing or odd."""
 _Id = Annotated[str, AfterValidator(str.lower)]
 """A UUID, in lower case as the configuration has it."""
 _Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
@@ -58,6 +69,8 @@ class WireBooking(Wire):
     start_date: _Instant
     end_date: _Instant
     external_updated_at: _Instant
+    created_at: _Moment = None
+    updated_at: _Moment = None
     participants: Any = Field(default=None, repr=False)
 
     def stored(self, id_prefix: str) -> Stored:
@@ -68,7 +81,9 @@ class WireBooking(Wire):
         # No content has a participant without a name: nothing equals a booking that cannot be read.
         content = fingerprint(slot, ("",) if participants is None else participants)
         version_ms = to_ms(self.external_updated_at)
-        return Stored(id_, version_ms, content, slot, participants)
+        updated_ms = to_ms(self.updated_at) if self.updated_at else 0
+        created_ms = to_ms(self.created_at) if self.created_at else 0
+        return Stored(id_, version_ms, content, slot, participants, updated_ms=updated_ms, created_ms=created_ms)
 
 
 class Court(Wire):
@@ -133,17 +148,16 @@ class Page(Wire, Generic[W]):
     total_count: int
 
 
-class Total(Wire):
-    """How long a list is, whatever is in it."""
-
-    total_count: NonNegativeInt
-
-
 class Listed(NamedTuple):
     """An item of the list of court bookings: its key, or whatever tells it from others; and what it is."""
 
     key: str
     stored: Stored
+
+
+def oldest_ms(page: Iterable[Listed]) -> int:
+    """Return the oldest of Wingfield's own times of change on a page, in milliseconds since 1970; 0 for none."""
+    return min((each.stored.updated_ms for each in page if each.stored.updated_ms), default=0)
 
 
 class _Items(Wire):

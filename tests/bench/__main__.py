@@ -138,15 +138,20 @@ class Bench:
         self.floor("quiet floor", sandbox)
         self.once("quiet pass", sandbox)
         self.floor("1 % floor", sandbox, puts=sandbox.tell("change", 0.01))
+        sandbox.tell("change", 0.01)  # the floor wrote the others, which the bridge would find there
         self.once("1 % changed", sandbox)
         self.floor("10 % floor", sandbox, swaps=sandbox.tell("swap", 0.1))
+        sandbox.tell("swap", 0.1)
         self.once("10 % swapped", sandbox)
 
     def _inside(self, sandbox: World) -> None:
-        ours, theirs, transactions = apart(quiet_passes, self.config, self.job(sandbox), self.rounds)
+        figures = apart(quiet_passes, self.config, self.job(sandbox), self.rounds)
+        ours, theirs, look, verification, transactions = figures
         self.figure("quiet pass in a long-lived process, CPU", ours * 1000, "ms")
         self.figure("the floor's, in the same process", theirs * 1000, "ms")
         self.figure("ledger transactions in a quiet pass", transactions, "", 1)
+        self.figure("of a quiet pass: its one request to Wingfield, and comparing, CPU", look * 1000, "ms", 5)
+        self.figure(f"verification of {self.bookings} bookings, CPU", verification, "s", 0.3)
 
     def relations(self) -> None:
         """As many players as bookings are users: a first pass beside one by address, and a quiet one's requests."""

@@ -14,25 +14,29 @@ from bridge import log as logs
 from bridge.config.loading import load_config
 from bridge.config.schema import Config
 from bridge.ledger.store import Ledger
+from bridge.planning.drift import Mark
+from bridge.sync import drift
 from bridge.sync.clients import connected
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.run import Synchronizer
 from tests.bench.floor import Json, floor
 
 
-def quiet_passes(config: Path, job: Path, passes: int) -> tuple[float, float, float]:
-    """Return the CPU seconds of the median pass and of the floor's, and the transactions of a pass.
+def quiet_passes(config: Path, job: Path, passes: int) -> tuple[float, ...]:
+    """Return the CPU seconds of the median pass, the floor's, a look at Wingfield, and a verification of its list.
 
-    The state of ``config`` must be in sync.
+    After them the transactions of a pass. The state of ``config`` must be in sync.
     """
     logs.configure("warning")
     return asyncio.run(_measured(load_config(config, {}), json.loads(job.read_text()), passes))
 
 
-async def _measured(config: Config, job: Json, passes: int) -> tuple[float, float, float]:
+async def _measured(config: Config, job: Json, passes: int) -> tuple[float, ...]:
     commits: list[str] = []
     ours: list[float] = []
     theirs: list[float] = []
+    looks: list[float] = []
+    verifications: list[float] = []
     with Ledger.open(config.sync.state, config.identity) as ledger:
         ledger._connection.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
         async with connected(config) as services, floor(job) as floor_pass:
@@ -44,8 +48,17 @@ async def _measured(config: Config, job: Json, passes: int) -> tuple[float, floa
                 result = await bridge.run_pass()
                 assert result.record.outcome == "in_sync", result
 
-            for run, costs in ((run_pass, ours), (floor_pass, theirs)) * (passes + 1):
+            async def look(*, whole: bool) -> None:
+                mark, known = Mark.loads(ledger.recall("mark")), ledger.known
+                found = await drift.read(services.wingfield, known, None if whole else mark)
+                assert found.compare(known, {}, 0) == []
+                assert mark.after(found, known, mark.verified_ms).fits(found.total, known)
+
+            cheap, whole = partial(look, whole=False), partial(look, whole=True)
+            runs = (run_pass, ours), (floor_pass, theirs), (cheap, looks), (whole, verifications)
+            for run, costs in runs * (passes + 1):
                 before = time.process_time()
                 await run()
                 costs.append(time.process_time() - before)
-    return median(ours[1:]), median(theirs[1:]), len(commits) / len(ours)
+    medians = (median(costs[1:]) for costs in (ours, theirs, looks, verifications))
+    return *medians, len(commits) / len(ours)

@@ -63,6 +63,7 @@ def test_a_pass_in_sync_exits_0_and_prints_one_object(run: Run, sandbox: Sandbox
         "held": [],
         "withheld_deletes": 0,
         "withheld": [],
+        "drift": {"missing": 0, "changed": 0, "extra": 0},
     }
     assert [line["event"] for line in ran.log] == ["pass_started", "booking_created", "pass_finished"]
 

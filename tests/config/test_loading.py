@@ -73,6 +73,8 @@ future = "30d"
 max_delete_count = 3
 max_delete_fraction = 0.5
 delete_window = "2h"
+verify_interval = "12h"
+drift = "report"
 state = "state/ledger.db"
 [mapping]
 default_minutes = 45
@@ -242,6 +244,7 @@ def test_every_key_arrives_where_it_belongs(load: Load, folder: Path) -> None:
         "near": timedelta(days=3),
         "full_interval": timedelta(minutes=10),
         "delete_window": timedelta(hours=2),
+        "verify_interval": timedelta(hours=12),
         "past": timedelta(days=2),
         "future": timedelta(days=30),
     }

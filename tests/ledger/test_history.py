@@ -84,7 +84,8 @@ def test_what_somebody_else_wrote_is_adopted_and_what_we_had_sent_is_told_once(l
 
 
 def test_adoption_approval_and_what_others_note_are_history(ledger: Ledger) -> None:
-    ledger.adopt([Stored("7", 1, b"x", slot()), Stored("8", 1, b"", None)], 5)
+    adopted = Event(5, "7", "adopt", 1, "Wingfield had it when this state was new", slot())
+    ledger.adopt([Stored("7", 1, b"x", slot()), Stored("8", 1, b"", None)], [adopted])
     ledger.approve(["7", "9"], 6)
     drift = Event(7, "7", "drift", 1, "missing in Wingfield", slot())
     ledger.save([], [drift])
@@ -92,8 +93,8 @@ def test_adoption_approval_and_what_others_note_are_history(ledger: Ledger) -> N
     assert ledger.history(9, "7") == [
         drift._replace(at_ms=8),
         drift,
-        Event(6, "7", "approve", None, "a person let its delete through", slot()),
-        Event(5, "7", "adopt", 1, "Wingfield had it when this state was new", slot()),
+        Event(6, "7", "approve", None, "a person let its delete or its repair through", slot()),
+        adopted,
     ]
     assert [event.id for event in ledger.history(2)] == ["7", "7"]
     assert [event.slot for event in ledger.history(9, "9")] == [None]

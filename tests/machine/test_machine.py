@@ -76,7 +76,8 @@ class Bridge(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="courtbridge-"))
         self.runner = asyncio.Runner()
         self.strangers: list[str] = []
-        self.is_restored = False
+        self.foreign: dict[str, Any] = {}
+        self.is_tampered = False
         self.has_doubted = False
 
     @initialize(times=st.booleans(), accounts=st.integers(1, 2))
@@ -215,9 +216,68 @@ class Bridge(RuleBasedStateMachine):
     def stranger_leaves(self, number: int) -> None:
         self.club.wingfield.remove_stranger(self.strangers.pop(number % len(self.strangers)))
 
+    # --- hands in Wingfield ---
+
+    def some_of_ours(self, number: int) -> str | None:
+        ids = sorted(self.club.wingfield.bookings.keys() - self.foreign.keys())
+        return ids[number % len(ids)] if ids else None
+
+    @rule(number=numbers, tombstone=st.booleans())
+    def deleted_by_hand(self, number: int, tombstone: bool) -> None:
+        if (key := self.some_of_ours(number)) is not None:
+            self.is_tampered = True
+            self.club.wingfield.remove(key, tombstone=tombstone)
+
+    @rule(number=numbers, court=courts, hour=hours, minutes=lengths, later=st.sampled_from([0, 0, 1, 3_600_000]))
+    def moved_by_hand(self, number: int, court: int, hour: int, minutes: int, later: int) -> None:
+        if (key := self.some_of_ours(number)) is not None:
+            start = NOON + hour * HOUR
+            self.by_hand(key, later, court_id=COURT_IDS[court - 1], start=start, end=start + timedelta(minutes=minutes))
+
+    @rule(number=numbers, later=st.sampled_from([0, 0, 1, 3_600_000]))
+    def other_people_by_hand(self, number: int, later: int) -> None:
+        if (key := self.some_of_ours(number)) is not None:
+            slot, _ = self.stored(key)
+            place = {"court_id": slot.court_id, "start": slot.start, "end": slot.end}
+            self.by_hand(key, later, **place, emails=["eve@example.com"])
+
+    def by_hand(self, key: str, later: int, **content: Any) -> None:
+        version = from_ms(self.club.wingfield._stored[key].wanted.version_ms + later)
+        with suppress(ValueError):  # somebody else has it
+            self.club.wingfield.store(key, updated_at=version, **content)
+            self.is_tampered = True
+
+    @rule(name=st.integers(1, 3), court=courts, hour=hours)
+    def foreign_key_written(self, name: int, court: int, hour: int) -> None:
+        key = f"theirs-{name}"
+        with suppress(ValueError):  # somebody else has it
+            self.club.overwrite(key, COURT_IDS[court - 1], hour, at=self.club.now)
+            self.foreign[key] = self.club.wingfield.bookings[key]
+
+    @precondition(lambda self: self.foreign)
+    @rule(number=numbers)
+    def foreign_key_removed(self, number: int) -> None:
+        key = sorted(self.foreign)[number % len(self.foreign)]
+        self.foreign.pop(key)
+        self.club.wingfield.remove(key)
+
+    @rule(passes=st.integers(1, 2))
+    def second_bridge_for_a_while(self, passes: int) -> None:
+        """Another machine, with a ledger of its own."""
+        ours, theirs, aside = (self.club.state.with_suffix(end) for end in (".db", ".second", ".aside"))
+        for count in (passes, 0):
+            self.runner.run(self.club.close())
+            for source, target in ((ours, aside), (theirs, ours), (aside, theirs)):
+                if source.exists():
+                    source.replace(target)
+            for _ in range(count):
+                self.runner.run(self.club.run(allow=True))
+        self.is_tampered = True
+
     @rule(on_target=st.booleans(), kind=kinds, after=st.integers(0, 12), times=st.integers(1, 6))
     def fault(self, on_target: bool, kind: str, after: int, times: int) -> None:
         world = self.club.wingfield if on_target else self.club.launch27
+        self.is_tampered |= on_target and kind == "shift"
         details: dict[str, Any] = {"location": "http://127.0.0.1:9/"} if kind == "redirect" else {}
         world.faults.add(kind, after=after, times=times, **details)
 
@@ -290,7 +350,7 @@ class Bridge(RuleBasedStateMachine):
         backup = self.club.state.with_suffix(".backup")
         if backup.exists():
             shutil.copy(backup, self.club.state)
-            self.is_restored = True
+            self.is_tampered = True
 
     @rule(step=st.integers(0, 40), kind=st.sampled_from(["full", "near"]))
     def killed_pass(self, step: int, kind: Kind) -> None:
@@ -302,7 +362,6 @@ class Bridge(RuleBasedStateMachine):
 
     @rule()
     def state_lost(self) -> None:
-        self.is_restored = False
         self.runner.run(self.club.lose_state())
 
     @rule()
@@ -315,9 +374,10 @@ class Bridge(RuleBasedStateMachine):
         club.launch27.date_skew_seconds = club.wingfield.date_skew_seconds = 0.0
         if club.services is not None:
             club.services.asked = Asked()  # settings and catalogues are due again, as an hour later
-        if self.is_restored:
+        if self.is_tampered:
+            self.club.tick(minutes=10)  # somebody else's traffic has all of the list read so often
             self.converged()
-            self.state_lost()
+            self.is_tampered = False
         before = len(club.wingfield.log)
         result = self.converged()
         self.is_right(result)
@@ -347,7 +407,10 @@ class Bridge(RuleBasedStateMachine):
         assert result.status in (ExitStatus.OK, ExitStatus.ATTENTION), result.errors
         counts(result)  # seen is their sum
         wanted, frozen = self.mapped()
-        there = {id_: self.stored(id_) for id_ in self.club.wingfield.bookings}
+        there = {id_: self.stored(id_) for id_ in self.club.wingfield.bookings.keys() - self.foreign.keys()}
+        for key, booking in self.foreign.items():
+            assert self.club.wingfield.bookings.get(key, booking) == booking, "what is not ours was touched"
+        assert not {entry.id for entry in self.club.writes} & {"theirs-1", "theirs-2", "theirs-3"}
         held = reasons(result)
         for id_, booking in wanted.items():
             if held.get(id_) == "court_booking_overlap":

@@ -82,7 +82,7 @@ async def test_a_persons_word_is_history(club: Club) -> None:
     club.ledger.approve([str(first)], to_ms(club.now))
     await club.expect(deleted=1, withheld=1)
     assert happened(club, first)[1:] == [
-        ("approve", "a person let its delete through"),
+        ("approve", "a person let its delete or its repair through"),
         ("delete", "cancelled or gone in Launch27"),
     ]
 

@@ -38,5 +38,5 @@ async def test_while_a_pass_plans_the_loop_goes_on(club: Club, monkeypatch: pyte
         assert has_turned.wait(5), "the event loop waits for the plan"
         return make_plan(situation)
 
-    monkeypatch.setattr("bridge.sync.run.make_plan", plan)
+    monkeypatch.setattr("bridge.sync.plan.make_plan", plan)
     await club.one()

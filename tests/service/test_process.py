@@ -22,6 +22,7 @@ from bridge.errors import StateError
 from bridge.http import client as http
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
+from bridge.planning.drift import Mark
 from bridge.sandbox import Sandbox
 from bridge.service import club, schedule
 from bridge.service import process as daemon
@@ -78,6 +79,16 @@ async def test_passes_keep_coming_never_overlap_and_quiet_ones_are_not_told(sand
     read = Counter(entry.path.rpartition("/")[2] for entry in sandbox.launch27.log)
     assert (read["settings"], read["services"]) == (1, 1)
     assert read["bookings"] >= 2 * len(here.records)
+
+
+async def test_each_daemon_reads_all_of_wingfields_list_in_its_first_pass(sandbox: Sandbox, config: Path) -> None:
+    book(sandbox, 2)
+    verified = []
+    for passes in (2, 5):
+        async with Here(config) as here:
+            await here.passes(passes)
+            verified.append(Mark.loads(here.ledger.recall("mark")).verified_ms)
+    assert verified[0] < verified[1] < here.records[-1].started_ms, "once for each daemon"
 
 
 async def test_a_turn_missed_in_a_long_pass_is_not_made_up_for(sandbox: Sandbox, write_config: Write) -> None:

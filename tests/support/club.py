@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import aclosing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,11 +20,13 @@ from bridge.launch27.client import Session
 from bridge.launch27.wire import Parser
 from bridge.ledger.store import Ledger
 from bridge.model import Held, Kind, Outcome, Stored, Verb, Write, isoformat
+from bridge.planning.drift import Finding
 from bridge.sandbox import Entry, Launch27, Sandbox, Wingfield
 from bridge.sync.clients import Clients
 from bridge.sync.narrator import Narrator
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
+from bridge.wingfield.client import Listed
 from bridge.wingfield.client import Wingfield as WingfieldClient
 from tests.support.builders import COURT_IDS, COURTS, EMAIL, HOUR, NOON, PASSWORD, SECOND, TOKEN
 
@@ -97,10 +99,11 @@ class DyingWingfield(WingfieldClient):
         with self.fuse.around():
             return await super().read(*args, **more)
 
-    async def list_bookings(self) -> AsyncGenerator[list[Stored], None]:
-        async for page in super().list_bookings():
-            self.fuse.step()
-            yield page
+    async def list_bookings(self) -> AsyncGenerator[tuple[list[Listed], int], None]:
+        async with aclosing(super().list_bookings()) as pages:
+            async for page in pages:
+                self.fuse.step()
+                yield page
 
 
 @dataclass
@@ -111,6 +114,7 @@ class Recorder(Narrator):
     began: list[Held] = field(default_factory=list)
     ended: list[Held] = field(default_factory=list)
     skipped: list[tuple[str, int]] = field(default_factory=list)
+    drift: list[tuple[str, str, str]] = field(default_factory=list)
     results: list[PassResult] = field(default_factory=list)
 
     def wrote(self, write: Write) -> None:
@@ -118,6 +122,9 @@ class Recorder(Narrator):
 
     def participants_skipped(self, id_: str, count: int) -> None:
         self.skipped.append((id_, count))
+
+    def drift_found(self, finding: Finding) -> None:
+        self.drift.append((finding.kind.value, finding.id, finding.in_words()))
 
     def held_changed(self, began: Sequence[Held], ended: Sequence[Held]) -> None:
         self.began += began
@@ -289,7 +296,13 @@ class Club:
         return self._synchronizer
 
     async def run(
-        self, *, kind: Kind = "full", hinted: Iterable[int] = (), allow: bool = False, dry_run: bool = False
+        self,
+        *,
+        kind: Kind = "full",
+        hinted: Iterable[int] = (),
+        allow: bool = False,
+        dry_run: bool = False,
+        since_ms: int = 0,
     ) -> PassResult:
         """Run one pass of the real bridge. Raises Crash when the fuse burns down."""
         config = self.config
@@ -297,8 +310,13 @@ class Club:
         try:
             with Ledger.snapshot(self.state, config.identity) if dry_run else nullcontext(self.ledger) as ledger:
                 bridge = self._bridge(config, services, ledger)
-                ids = list(map(str, hinted))
-                return await bridge.run_pass(kind=kind, hinted=ids, allow_mass_delete=allow, dry_run=dry_run)
+                return await bridge.run_pass(
+                    kind=kind,
+                    hinted=list(map(str, hinted)),
+                    allow_mass_delete=allow,
+                    dry_run=dry_run,
+                    since_ms=since_ms,
+                )
         except (Crash, BridgeError):
             self.fuse.left = None
             await self.close()
@@ -399,6 +417,13 @@ class Club:
     def move(self, number: int, court: int, hour: float, minutes: int = 60) -> None:
         place = {"service_date": NOON + hour * HOUR, "services": [service(court, minutes)]}
         self.launch27.edit(number, **place)
+
+    def by_hand(self, number: int, place: Place, *, emails: Iterable[str] = ("player@example.com",)) -> None:
+        """Let somebody change a court booking in Wingfield; its version stays."""
+        key = self.mapping.id_prefix + str(number)
+        (court, start), version = at(place), self.version(number)
+        end = isoformat(datetime.fromisoformat(start) + timedelta(minutes=place[2] if len(place) == 3 else 60))
+        self.wingfield.store(key, court_id=court, start=start, end=end, updated_at=version, emails=emails)
 
     def vanish(self, *numbers: int) -> None:
         for number in numbers:

@@ -19,7 +19,7 @@ from bridge.http.client import Backoff, Http
 from bridge.planning.refusals import MEANINGS
 from bridge.wingfield import client as wingfield
 from bridge.wingfield.client import Wingfield
-from bridge.wingfield.wire import Court
+from bridge.wingfield.wire import Court, Listed
 from tests.support.answers import Server
 
 SERVICE_ID = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
@@ -63,8 +63,8 @@ def page(*items: Any, total: int | None = None) -> dict[str, Any]:
     return {"items": list(items), "totalCount": len(items) if total is None else total}
 
 
-async def everything(pages: AsyncIterator[list[model.Stored]]) -> list[model.Stored]:
-    return [booking async for page in pages for booking in page]
+async def everything(pages: AsyncIterator[tuple[list[Listed], int]]) -> list[model.Stored]:
+    return [each.stored async for page, _ in pages for each in page]
 
 
 async def test_an_upsert_sends_the_documented_body() -> None:
@@ -308,6 +308,32 @@ async def test_only_keys_of_the_prefix_and_digits_are_ours() -> None:
     assert [booking.id for booking in found] == ["7", "007", "", "", "", "", ""]
 
 
+async def test_what_moves_to_the_front_while_the_list_is_read_is_found_there() -> None:
+    """Newest first: what is written meanwhile is nowhere behind."""
+    items = [
+        {**STORED, "externalCourtBookingId": str(n), "updatedAt": f"2026-11-20T09:{59 - n // 5}:00Z"}
+        for n in range(250)
+    ]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        offset = int(request.url.params["offset"])
+        if offset == 100:
+            items.insert(0, {**items.pop(240), "updatedAt": "2026-11-20T10:00:00Z"})
+        asked.append(offset)
+        return httpx.Response(200, json=page(*items[offset : offset + 100], total=250))
+
+    asked: list[int] = []
+    found = await everything(client(answer).list_bookings())
+    assert {booking.id for booking in found} == {str(number) for number in range(250)}
+    assert asked == [0, 100, 200, 0]
+
+
+@pytest.mark.parametrize("odd", [None, "soon", [], "2026-11-20T09:00:00"])
+async def test_wingfields_own_times_may_be_odd(odd: Any) -> None:
+    (found,) = await everything(client(Server(page({**STORED, "updatedAt": odd, "createdAt": odd}))).list_bookings())
+    assert (found, found.updated_ms, found.created_ms) == (BOOKING, 0, 0)
+
+
 async def test_an_empty_list_is_complete() -> None:
     server = Server(page())
     assert await everything(client(server).list_bookings()) == []
@@ -355,19 +381,6 @@ async def test_the_last_version_there_is_can_be_read_and_nothing_is_sent_above_i
     with pytest.raises(Rejected):
         await client(server).write(dataclasses.replace(PUT, version_ms=found.version_ms + 1))
     assert json.loads(server.asked[0].content)["externalUpdatedAt"] == last
-
-
-@pytest.mark.hurt(19)
-async def test_bookings_are_counted_with_one_small_request() -> None:
-    server = Server(page(7, total=250))
-    assert await client(server).count() == 250
-    assert dict(server.asked[0].url.params) == {"limit": "1"}
-
-
-@pytest.mark.parametrize("odd", [{}, {"items": [], "totalCount": -1}, httpx.Response(404, html="<p>")])
-async def test_a_count_that_cannot_be_read_is_no_answer(odd: Any) -> None:
-    with pytest.raises(Unavailable):
-        await client(Server(odd)).count()
 
 
 @pytest.mark.parametrize("odd", ODD[:-1])
