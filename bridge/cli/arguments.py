@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,7 @@ class Options(argparse.Namespace):
     allow_mass_delete: bool
     facility: str | None = None
     yes: bool = False
+    max_age: timedelta | None = None
 
     def find_config(self) -> Path:
         """Return the configuration file. Raises ConfigError where there is none."""
@@ -95,9 +97,21 @@ def _parser() -> argparse.ArgumentParser:
         _add_common(command)
         if name == "approve":
             command.add_argument("--yes", action="store_true", help="do not ask")
+        if name == "status":
+            told = "exit 1 when the last complete full pass is older, as in 10m or 1h"
+            command.add_argument("--max-age", metavar="LENGTH", type=_length, help=told)
         if name == "courts":
             command.add_argument("--facility", metavar="ID", help="show all courts of this facility")
     return parser
+
+
+def _length(text: str) -> timedelta:
+    from bridge.config.values import length
+
+    try:
+        return length(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

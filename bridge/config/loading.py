@@ -42,6 +42,7 @@ def load_config(
     for index, account in enumerate(_list_at(reading.document, ("launch27", "accounts"))):
         resolve(account, ("launch27", "accounts", index), "password", reading, fetch=require_secrets)
     resolve(reading.document.get("wingfield"), ("wingfield",), "token", reading, fetch=require_secrets)
+    resolve(reading.document.get("web"), ("web",), "password", reading, fetch=require_secrets)
     tables = reading.validate()
     reading.check_accounts()
     if require_courts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from apscheduler.schedulers.base import BaseScheduler  # type: ignore[import-unt
 from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]
 
 from bridge.config.loading import load_config
-from bridge.config.schema import Config, changed_keys
+from bridge.config.schema import Config, WebConfig, changed_keys
 from bridge.errors import ConfigError, Problem, StateBusy
 from bridge.launch27.client import Session
 from bridge.ledger.lock import Lock
@@ -26,6 +27,8 @@ from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
+from bridge.sync.status import Running
+from bridge.sync.view import View, Viewer
 
 LONGEST_BACKOFF_SECONDS = 15 * 60.0
 AFTER_REFUSAL_SECONDS = 5 * 60.0
@@ -37,6 +40,8 @@ takes four minutes at Launch27's rate, and half an hour where every page takes a
 
 LONG_SECONDS = 2.0
 """A pass that takes longer is shown while it is under way."""
+MOST_TROUBLE = 200
+"""Characters of it in the lock file's note, which has 512 bytes in all."""
 
 _OTHER_STATE = (
     "would make this another bridge, with another state; to have that, set sync.state to another file as well, "
@@ -106,6 +111,10 @@ class Club:
         self._watch = Watch()
         self._watch.take(config.files)
         self._lock = lock
+        self.trouble = ""
+        """What is wrong beside the passes, in a sentence."""
+        self._viewer = Viewer(config, ledger, narrator.figures)
+        self._began_at = datetime.now(UTC)
         self._stop = asyncio.Event()
         self._over = asyncio.Event()
         """Set when the configuration in force is over: there is a stop, or another one."""
@@ -135,6 +144,8 @@ class Club:
     def status(self) -> str:
         """How things stand, in words for ``systemctl status``; what is wrong, and what is under way, comes first."""
         words = [f"the edited configuration is wrong: {self._rejected[0]}"] if self._rejected else []
+        if self.trouble:
+            words.append(self.trouble)
         if doing := self.doing:
             words.append(f"pass under way: {doing}")
         return "; ".join([*words, self._standing])
@@ -147,13 +158,31 @@ class Club:
         written, total = self._narrator.written, self._narrator.to_write
         return f"{min(written, total)} of {total} written" if self._narrator.is_writing else "reading"
 
+    @property
+    def name(self) -> str:
+        """The stem of its configuration file."""
+        return self._config.path.stem
+
+    @property
+    def web(self) -> WebConfig | None:
+        """Where the page is to be served, under the configuration in force."""
+        return self._config.web
+
+    def view(self) -> View:
+        """Return how things stand now, from memory."""
+        next_pass = getattr(self._job, "next_run_time", None)
+        running = Running(os.getpid(), self._began_at, next_pass, self.doing, self.trouble)
+        return self._viewer.view(self._config, running, list(map(str, self._rejected)))
+
     def tell(self) -> None:
         """Tell systemd and ``courtbridge status`` how things stand, where that has changed."""
         words, next_pass = self.status, getattr(self._job, "next_run_time", None)
         if words != self._told:
             self._notifier.status(words)
         if self._lock is not None and (words, next_pass) != (self._told, self._told_next):
-            self._lock.note(doing=self.doing, next_pass_at=next_pass and isoformat(next_pass))
+            self._lock.note(
+                doing=self.doing, next_pass_at=next_pass and isoformat(next_pass), trouble=self.trouble[:MOST_TROUBLE]
+            )
         self._told, self._told_next = words, next_pass
 
     def stop(self) -> None:
@@ -182,7 +211,7 @@ class Club:
             self._narrator.stopping, self._over = False, asyncio.Event()
             self._swap()
             config, clock = self._config, partial(datetime.now, UTC)
-            async with connected(config, sessions) as clients:
+            async with connected(config, sessions, self._narrator.figures.requests) as clients:
                 self._clients = clients
                 bridge = Synchronizer(config, clients, self._ledger, self._narrator, clock=clock, stop=self._over)
                 while await self._is_wanted():
@@ -201,6 +230,7 @@ class Club:
         self._pass = asyncio.create_task(bridge.run_pass())
         try:
             result = await self._pass
+            self._viewer.refresh(self._config)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self._pending is None or (task is not None and task.cancelling()):

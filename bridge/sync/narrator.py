@@ -13,6 +13,7 @@ from bridge.errors import ClockWrong, ServiceError
 from bridge.log import Aside
 from bridge.model import Held, Verb, Write, isoformat
 from bridge.planning.deletes import FROZEN
+from bridge.sync.figures import Figures
 from bridge.sync.result import PassResult
 
 _EVENTS = {Verb.CREATE: "booking_created", Verb.UPDATE: "booking_updated", Verb.DELETE: "booking_deleted"}
@@ -35,6 +36,9 @@ class Narrator:
     def wrote(self, write: Write) -> None:
         """Hear that Wingfield acknowledged a write."""
 
+    def failed(self, write: Write, result: str) -> None:
+        """Hear that a write was "rejected", or got no answer ("failed")."""
+
     def participants_skipped(self, id_: str, count: int) -> None:
         """Hear how many of a new booking's addresses cannot be used."""
 
@@ -51,13 +55,14 @@ class LogNarrator(Narrator):
 
     As the daemon's (``lasting``), it says what lasts when it begins, when it changes and when it ends, and
     shows a pass in which nothing happened at debug level, but for one an hour. By hand it says everything.
-    ``aside`` has what the clients wanted to log. Once ``stopping``, what a pass could not do is no trouble.
-    ``heard_at`` is when it last heard of a pass, in seconds of ``clock``, which is monotonic. ``written`` of the
-    ``to_write`` requests that the pass has planned are done.
+    ``aside`` has what the clients wanted to log, ``figures`` what is counted. Once ``stopping``, what a pass could not
+    do is no trouble. ``heard_at`` is when it last heard of a pass, in seconds of ``clock``, which is monotonic.
+    ``written`` of the ``to_write`` requests that the pass has planned are done.
     """
 
     lasting: bool = False
     aside: Aside = field(default_factory=Aside)
+    figures: Figures = field(default_factory=Figures)
     stopping: bool = False
     log: Any = field(default_factory=structlog.get_logger)
     clock: Callable[[], float] = monotonic
@@ -92,6 +97,7 @@ class LogNarrator(Narrator):
         """Say that Wingfield acknowledged a write."""
         self.heard_at = self.clock()
         self.written += 1
+        self.figures.wrote(write, "ok")
         if write.is_temporary:
             self.log.debug("booking_temporarily_deleted", id=write.id, why=write.why)
             return
@@ -99,6 +105,10 @@ class LogNarrator(Narrator):
         if (slot := write.slot) is not None:
             where = {"court": slot.court_id, "start": isoformat(slot.start), "end": isoformat(slot.end)}
         self.log.info(_EVENTS[write.verb], id=write.id, **where, why=write.why)
+
+    def failed(self, write: Write, result: str) -> None:
+        """Count a write that was rejected, or got no answer."""
+        self.figures.wrote(write, result)
 
     def participants_skipped(self, id_: str, count: int) -> None:
         """Warn that some of a new booking's addresses cannot be used."""
@@ -114,6 +124,7 @@ class LogNarrator(Narrator):
     def pass_finished(self, result: PassResult) -> None:
         """Say how the pass went, and what keeps it from being in sync."""
         self.heard_at = self.clock()
+        self.figures.passed(result.record)
         if not self.stopping:
             self._tell_troubles(result)
         if result.approved:

@@ -13,6 +13,8 @@ from bridge.cli import output
 from bridge.cli.main import main
 from bridge.errors import BridgeError
 from bridge.model import Held, to_ms
+from bridge.sync.status import held_json
+from bridge.sync.words import age
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -83,7 +85,7 @@ def test_a_reader_that_has_gone_is_no_error_and_a_full_disk_is(monkeypatch: pyte
 
 
 def test_json_is_one_line_of_ascii(capsys: pytest.CaptureFixture[str]) -> None:
-    output.show_json({"held": output.held_json([Held("", "invalid_booking", "Plätze\x9b", 0)])})
+    output.show_json({"held": held_json([Held("", "invalid_booking", "Plätze\x9b", 0)])})
     entry = r'{"id": "", "reason": "invalid_booking", "detail": "Pl\u00e4tze\u009b", "since": "1970-01-01T00:00:00Z"}'
     assert capsys.readouterr().out == f'{{"held": [{entry}]}}\n'
 
@@ -96,4 +98,4 @@ def test_json_is_one_line_of_ascii(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_an_age_is_told_in_its_largest_unit(seconds: int, words: str) -> None:
-    assert output.age(to_ms(NOW) - seconds * 1000, NOW) == words
+    assert age(to_ms(NOW) - seconds * 1000, NOW) == words
