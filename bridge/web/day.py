@@ -14,7 +14,7 @@ from bridge.sync.view import View
 FIRST_HOUR, LAST_HOUR = 8, 22
 """The hours that are shown of an empty day; bookings outside them widen it."""
 _MOST_DAYS = 3650
-_PIXELS = {"small": 3.0, "medium": 6.0, "large": 10.0}
+_PIXELS = {"small": 2.9, "medium": 5.3, "large": 10.0}
 """How wide a hundredth of the picture is at least: on a phone, a tablet, a desk. The style sheet knows the same."""
 _HOUR = timedelta(hours=1)
 
@@ -39,7 +39,7 @@ class Box:
     @property
     def fits(self) -> str:
         """On which screens there is room for the hours: from "small", "medium" or "large" ones on, or on "none"."""
-        needed_pixels = 6 * len(self.hours) + 12
+        needed_pixels = 5.6 * len(self.hours) + 12
         return next((size for size, pixels in _PIXELS.items() if self.width * pixels >= needed_pixels), "none")
 
 

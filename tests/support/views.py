@@ -26,7 +26,7 @@ RECORD = PassRecord(NOW_MS - 60_000, 184, "attention", 42, 1, 2, 1, 36, 2, 1)
 def at(id_: object, court_id: str, hour: float, **fields: Any) -> Known:
     """Return a booking of an hour that is in sync, so many hours after NOON."""
     start_ms = NOW_MS + round(hour * 3_600_000)
-    place = {"court_id": court_id, "start_ms": start_ms, "end_ms": start_ms + 3_600_000}
+    place: dict[str, Any] = {"court_id": court_id, "start_ms": start_ms, "end_ms": start_ms + 3_600_000}
     return known(id_, slot(), **place, **fields)
 
 

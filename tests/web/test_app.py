@@ -7,6 +7,7 @@ from datetime import timedelta
 from unittest.mock import Mock
 
 import pytest
+import structlog
 
 from bridge.sync.status import status_json
 from bridge.web import app
@@ -105,7 +106,7 @@ async def test_wrong_passwords_take_longer_and_longer_and_then_nobody_listens(mo
 
 async def test_a_bug_of_the_page_is_an_answer_and_a_line_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     log = Mock()
-    monkeypatch.setattr(app.structlog, "get_logger", lambda: log)
+    monkeypatch.setattr(structlog, "get_logger", lambda: log)
     broken = Mock(is_hung=False)
     broken.view.side_effect = ValueError("somebody@example.com")
     async with served({"config": broken}) as client:

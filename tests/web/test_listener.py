@@ -82,4 +82,4 @@ async def test_what_is_no_request_is_answered_and_ended(client: httpx.AsyncClien
 async def test_a_port_that_is_taken_is_an_error_and_no_end() -> None:
     async with served({"config": Shown(view())}) as client:
         with pytest.raises(OSError, match="in use"):
-            await listener.Listener(lambda *_: None).start(*address(client))  # type: ignore[arg-type,return-value]
+            await listener.Listener(lambda *_: None).start(*address(client))  # type: ignore[arg-type]

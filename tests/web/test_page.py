@@ -17,7 +17,7 @@ from tests.support.views import NOW, NOW_MS, RECORD, at, busy, view
 
 def text(html: str) -> str:
     """What is read on a page, in one line."""
-    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+    return re.sub(r" ([.,])", r"\1", " ".join(re.sub(r"<[^>]+>", " ", html).split()))
 
 
 @pytest.mark.parametrize(
