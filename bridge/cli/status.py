@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from bridge.cli import output
 from bridge.cli.arguments import Options
@@ -14,13 +14,13 @@ from bridge.config.paths import is_there
 from bridge.errors import ConfigError, ExitStatus
 from bridge.ledger.store import Ledger
 from bridge.model import PassRecord, Watermark
-from bridge.sync.status import SHOWN, Status, full_interval, read, running, status_json
+from bridge.sync.status import SHOWN, Status, read, running, status_json
 from bridge.sync.words import age, moment, since
 
 
 def run(options: Options) -> ExitStatus:
     """Show the status; return 1 when something needs a person, 78 under a wrong configuration."""
-    status = replace(_read(options), max_age=options.max_age)
+    status = _read(options)
     if options.json:
         output.show_json(status_json(status))
     else:
@@ -30,18 +30,16 @@ def run(options: Options) -> ExitStatus:
 
 def _read(options: Options) -> Status:
     """Return what the state says, whatever is wrong with the configuration. Raises BridgeError where there is none."""
-    path, problems, identity, intervals = options.find_config(), [], None, (timedelta(), timedelta())
+    path, config, identity, problems = options.find_config(), None, None, list[str]()
     try:
         config = options.load_config(require_secrets=False)
         state, identity = config.sync.state, config.identity
-        intervals = config.sync.interval, full_interval(config)
     except ConfigError as error:
         state, problems = find_state(path, os.environ), list(map(str, error.problems))
         if not is_there(state):
             raise
     with Ledger.snapshot(state, identity) as ledger:
-        status = read(ledger, state, *intervals, now=datetime.now(UTC))
-    return replace(status, running=running(state), problems=problems)
+        return replace(read(ledger, state, config), running=running(state), problems=problems, max_age=options.max_age)
 
 
 def report(status: Status) -> None:
@@ -51,7 +49,7 @@ def report(status: Status) -> None:
         output.line(f"The configuration is wrong: {problem}", "red")
     if status.is_stale:
         output.line(f"Nothing has run since {since(status.passes[0].started_ms, now)}.", "red")
-    if status.is_too_old:
+    if status.is_older(status.max_age):
         output.line(f"The last complete full pass is older than {status.max_age}.", "red")
     if status.running is not None and status.running.trouble:
         output.line(f"{status.running.trouble}.", "red")
@@ -60,7 +58,7 @@ def report(status: Status) -> None:
         output.line(f"Last pass {age(last.started_ms, now)}: {last.in_words(status.last_error)}.", style)
     else:
         output.line(f"No pass has finished yet (state: {status.state}).", "yellow")
-    output.line(f"{output.several(status.bookings, 'booking')} in Wingfield, {len(status.held)} held.")
+    output.line(f"{output.several(len(status.bridged), 'booking')} in Wingfield, {len(status.held)} held.")
     output.line(_activity(status))
     if not status.passes:
         return

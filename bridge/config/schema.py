@@ -134,11 +134,6 @@ class WebConfig(Table):
     listen: values.Listen = "127.0.0.1:8027"
     password: Annotated[Secret | None, Field(validate_default=True), AfterValidator(_protected)] = None
 
-    @property
-    def address(self) -> tuple[str, int]:
-        """The IP address and the port."""
-        return values.listen_address(self.listen)
-
 
 class Tables(Table):
     """All that the file may hold."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import monotonic
@@ -15,7 +15,7 @@ from apscheduler.schedulers.base import BaseScheduler  # type: ignore[import-unt
 from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]
 
 from bridge.config.loading import load_config
-from bridge.config.schema import Config, WebConfig, changed_keys
+from bridge.config.schema import Config, changed_keys
 from bridge.errors import ConfigError, Problem, StateBusy
 from bridge.launch27.client import Session
 from bridge.ledger.lock import Lock
@@ -24,11 +24,11 @@ from bridge.model import STOP_SECONDS, isoformat
 from bridge.service.systemd import Notifier
 from bridge.service.watch import Watch
 from bridge.sync.clients import Clients, connected
+from bridge.sync.figures import Figures
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
-from bridge.sync.status import Running
-from bridge.sync.view import View, Viewer
+from bridge.sync.status import Running, Status, read
 
 LONGEST_BACKOFF_SECONDS = 15 * 60.0
 AFTER_REFUSAL_SECONDS = 5 * 60.0
@@ -113,7 +113,6 @@ class Club:
         self._lock = lock
         self.trouble = ""
         """What is wrong beside the passes, in a sentence."""
-        self._viewer = Viewer(config, ledger, narrator.figures)
         self._began_at = datetime.now(UTC)
         self._stop = asyncio.Event()
         self._over = asyncio.Event()
@@ -126,6 +125,7 @@ class Club:
         self._due_at = monotonic()
         self._pending: Config | None = None
         self._rejected: tuple[Problem, ...] = ()
+        self._look()
         self._clients: Clients | None = None
         self._job = scheduler.add_job(self._turn, every(self.interval_seconds))
 
@@ -159,20 +159,24 @@ class Club:
         return f"{min(written, total)} of {total} written" if self._narrator.is_writing else "reading"
 
     @property
-    def name(self) -> str:
-        """The stem of its configuration file."""
-        return self._config.path.stem
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._config
 
     @property
-    def web(self) -> WebConfig | None:
-        """Where the page is to be served, under the configuration in force."""
-        return self._config.web
+    def figures(self) -> Figures:
+        """What is counted for the metrics."""
+        return self._narrator.figures
 
-    def view(self) -> View:
+    def look(self) -> Status:
         """Return how things stand now, from memory."""
         next_pass = getattr(self._job, "next_run_time", None)
         running = Running(os.getpid(), self._began_at, next_pass, self.doing, self.trouble)
-        return self._viewer.view(self._config, running, list(map(str, self._rejected)))
+        return replace(self._seen, now=datetime.now(UTC), running=running, problems=list(map(str, self._rejected)))
+
+    def _look(self) -> None:
+        """Read the ledger between two passes: while one runs, another thread may be writing to it."""
+        self._seen = read(self._ledger, self._config.sync.state, self._config)
 
     def tell(self) -> None:
         """Tell systemd and ``courtbridge status`` how things stand, where that has changed."""
@@ -211,8 +215,9 @@ class Club:
             self._narrator.stopping, self._over = False, asyncio.Event()
             self._swap()
             config, clock = self._config, partial(datetime.now, UTC)
-            async with connected(config, sessions, self._narrator.figures.requests) as clients:
+            async with connected(config, sessions) as clients:
                 self._clients = clients
+                clients.launch27.http.answers = clients.wingfield.http.answers = self.figures.requests
                 bridge = Synchronizer(config, clients, self._ledger, self._narrator, clock=clock, stop=self._over)
                 while await self._is_wanted():
                     clients.new_pass()
@@ -230,7 +235,7 @@ class Club:
         self._pass = asyncio.create_task(bridge.run_pass())
         try:
             result = await self._pass
-            self._viewer.refresh(self._config)
+            self._look()
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self._pending is None or (task is not None and task.cancelling()):
@@ -339,6 +344,7 @@ class Club:
         if old.warnings != new.warnings:
             _warn(new)
         self._config = new
+        self._look()
         if _credentials(old) != _credentials(new):
             self.backoff = Backoff()
         self._due_at = max(monotonic(), self.backoff.refused_until)

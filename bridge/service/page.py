@@ -35,34 +35,25 @@ class Page:
         """Listen as ``wanted``; do nothing where that is so already, or was tried just now."""
         if wanted != self._wanted:
             await self.close()
-            self._wanted, self._next_try = wanted, 0.0
-        if wanted is not None and self._listener is None and monotonic() >= self._next_try:
-            await self._listen(wanted)
-
-    async def _listen(self, wanted: WebConfig) -> None:
+            self._wanted, self._next_try, self.trouble = wanted, 0.0, ""
+        if wanted is None or self._listener is not None or monotonic() < self._next_try:
+            return
+        self._next_try = monotonic() + AGAIN_SECONDS
         # Imported here: who has no page does not pay for it.
         from bridge.web.app import make_app
         from bridge.web.listener import Listener
 
         password = wanted.password.reveal() if wanted.password else None
         listener = Listener(make_app(self._clubs, password, is_many=self._is_many))
-        try:
-            url = await listener.start(*wanted.address)
-        except OSError as error:
-            self._put_off(f"the page cannot listen on {wanted.listen}: {error.strerror}")
-        else:
-            self._listener, self.trouble = listener, ""
-            log.info("page_listening", url=url)
-
-    def _put_off(self, trouble: str) -> None:
-        """Try again later; say once why."""
-        self._next_try = monotonic() + AGAIN_SECONDS
-        if trouble != self.trouble:
-            log.error("page_unavailable", error=trouble, detail="tried again until the port is free; passes go on")
-        self.trouble = trouble
+        before, self.trouble = self.trouble, await listener.start(wanted.listen)
+        if not self.trouble:
+            self._listener = listener
+            log.info("page_listening", listen=wanted.listen)
+        elif self.trouble != before:
+            log.error("page_unavailable", error=self.trouble, detail="tried again until it works; the passes go on")
 
     async def close(self) -> None:
         """Stop listening, at once."""
-        listener, self._listener, self.trouble = self._listener, None, ""
+        listener, self._listener = self._listener, None
         if listener is not None:
             await listener.stop()

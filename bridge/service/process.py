@@ -125,7 +125,7 @@ class Daemon:
         self._club = club
         self._scheduler = scheduler
         self._notifier = notifier
-        self._page = Page({club.name: club})
+        self._page = Page({club.config.path.stem: club})
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
@@ -166,7 +166,7 @@ class Daemon:
 
     async def _show(self) -> None:
         """Serve the page as the configuration in force says."""
-        await self._page.follow(self._club.web)
+        await self._page.follow(self._club.config.web)
         self._club.trouble = self._page.trouble
 
     async def _heart(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -50,13 +49,8 @@ class Clients:
 
 
 @asynccontextmanager
-async def connected(
-    config: Config, earlier: Iterable[Session] = (), answers: Counter[tuple[str, str]] | None = None
-) -> AsyncIterator[Clients]:
-    """Yield the clients of ``config``; logins of ``earlier`` sessions to the same account are kept.
-
-    ``answers`` are counted by service and status.
-    """
+async def connected(config: Config, earlier: Iterable[Session] = ()) -> AsyncIterator[Clients]:
+    """Yield the clients of ``config``; logins of ``earlier`` sessions to the same account are kept."""
     parser = Parser(config.mapping.updated_at_field)
     clients = Clients(
         Launch27.connect(config.launch27, parser=parser),
@@ -65,8 +59,6 @@ async def connected(
             config.wingfield, config.mapping.id_prefix, courts=len({rule.court_id for rule in config.courts})
         ),
     )
-    if answers is not None:
-        clients.launch27.http.answers = clients.wingfield.http.answers = answers
     tokens = {session.account: session.token for session in earlier}
     for session in clients.sessions:
         session.token = tokens.get(session.account)

@@ -15,6 +15,7 @@ from bridge.model import Held, Verb, Write, isoformat
 from bridge.planning.deletes import FROZEN
 from bridge.sync.figures import Figures
 from bridge.sync.result import PassResult
+from bridge.sync.status import kind_of
 
 _EVENTS = {Verb.CREATE: "booking_created", Verb.UPDATE: "booking_updated", Verb.DELETE: "booking_deleted"}
 HOUR_MS = 3_600_000
@@ -97,7 +98,7 @@ class LogNarrator(Narrator):
         """Say that Wingfield acknowledged a write."""
         self.heard_at = self.clock()
         self.written += 1
-        self.figures.wrote(write, "ok")
+        self.figures.writes[write.verb, "ok"] += 1
         if write.is_temporary:
             self.log.debug("booking_temporarily_deleted", id=write.id, why=write.why)
             return
@@ -108,7 +109,7 @@ class LogNarrator(Narrator):
 
     def failed(self, write: Write, result: str) -> None:
         """Count a write that was rejected, or got no answer."""
-        self.figures.wrote(write, result)
+        self.figures.writes[write.verb, result] += 1
 
     def participants_skipped(self, id_: str, count: int) -> None:
         """Warn that some of a new booking's addresses cannot be used."""
@@ -124,7 +125,7 @@ class LogNarrator(Narrator):
     def pass_finished(self, result: PassResult) -> None:
         """Say how the pass went, and what keeps it from being in sync."""
         self.heard_at = self.clock()
-        self.figures.passed(result.record)
+        self.figures.passed(kind_of(result.record), result.record.outcome, result.record.duration_ms)
         if not self.stopping:
             self._tell_troubles(result)
         if result.approved:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.ledger.lock import lock_path
 from bridge.ledger.store import PASSES_KEPT, Ledger
-from bridge.model import Held, PassRecord, Watermark, from_ms, isoformat, to_ms
+from bridge.model import Held, Known, PassRecord, Watermark, from_ms, isoformat, to_ms
+from bridge.planning.memory import Memory
 from bridge.sync.words import since
 
 LEAST_STALE = timedelta(minutes=15)
@@ -44,23 +46,33 @@ class Running(NamedTuple):
 class Status:
     """What the state says at one moment, ``now``.
 
-    ``bookings`` counts those that Wingfield has from us; ``running`` is the process that has the lock. ``passes`` are
-    all that are kept, newest first. ``problems`` are those of the configuration, ``error`` is what kept the last pass
-    from its end. ``max_age`` is how old the last complete full pass may be, for one who asked.
+    ``running`` is the process that has the lock. ``passes`` are all that are kept, newest first. ``problems`` are those
+    of the configuration, ``error`` is what kept the last pass from its end. ``max_age`` is how old the last complete
+    full pass may be, for one who asked. ``known`` is the ledger's, and may change with it; ``courts`` are names by id,
+    ``zone`` is the account's, ``changes`` are the last writes as ``history --json`` has them.
     """
 
     state: Path
-    bookings: int
+    known: Mapping[str, Known]
     held: Sequence[Held]
     watermarks: Sequence[Watermark]
     passes: Sequence[PassRecord]
-    interval: timedelta
-    running: Running | None
     now: datetime
+    interval: timedelta = timedelta()
     full_interval: timedelta = timedelta()
+    running: Running | None = None
     last_error: str = ""
     problems: Sequence[str] = ()
     max_age: timedelta | None = None
+    courts: Mapping[str, str] = field(default_factory=dict)
+    zone: tzinfo = UTC
+    changes: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def bridged(self) -> list[Known]:
+        """The bookings that Wingfield has from us, or may have."""
+        # A copy: another thread may be writing, and then the ledger changes.
+        return [known for known in tuple(self.known.values()) if known.is_bridged]
 
     @property
     def withheld(self) -> tuple[str, ...]:
@@ -85,21 +97,18 @@ class Status:
     @property
     def last_success_ms(self) -> int | None:
         """When the last complete full pass ended, in milliseconds since 1970; None where none ever did."""
-        complete = next((each for each in self.passes if each.is_complete and kind(each) == "full"), None)
+        complete = next((each for each in self.passes if each.is_complete and kind_of(each) == "full"), None)
         return None if complete is None else to_ms(_end(complete))
 
     @property
     def is_ready(self) -> bool:
         """Whether the last complete full pass is younger than three full intervals and a minute."""
-        return not self._is_older(3 * self.full_interval + timedelta(minutes=1))
+        return not self.is_older(3 * self.full_interval + timedelta(minutes=1))
 
-    @property
-    def is_too_old(self) -> bool:
-        """Whether the last complete full pass is older than somebody asked for."""
-        return self.max_age is not None and self._is_older(self.max_age)
-
-    def _is_older(self, age: timedelta) -> bool:
-        return self.last_success_ms is None or self.now - from_ms(self.last_success_ms) > age
+    def is_older(self, age: timedelta | None) -> bool:
+        """Whether the last complete full pass is older than ``age``, if that is anything."""
+        last_ms = self.last_success_ms
+        return age is not None and (last_ms is None or self.now - from_ms(last_ms) > age)
 
     @property
     def outcome(self) -> str:
@@ -124,7 +133,7 @@ class Status:
             wrong.append("no pass has finished yet")
         if self.is_stale:
             wrong.append(f"no pass since {since(self.passes[0].started_ms, self.now)}")
-        if self.is_too_old:
+        if self.is_older(self.max_age):
             wrong.append(f"the last complete full pass is older than {self.max_age}")
         trouble = self.running.trouble if self.running else ""
         return "; ".join([*wrong, *filter(None, (self.last_error, trouble))]) or None
@@ -140,34 +149,50 @@ class Status:
         """Whether something needs a person."""
         if self.problems:
             return ExitStatus.CONFIG
-        is_well = self.outcome == "in_sync" and not (self.held or self.withheld or self.is_too_old)
+        is_well = self.outcome == "in_sync" and not (self.held or self.withheld or self.is_older(self.max_age))
         return ExitStatus.OK if is_well else ExitStatus.ATTENTION
 
 
-def kind(record: PassRecord) -> str:
+def kind_of(record: PassRecord) -> str:
     """Return whether a pass was "full" or "near"."""
     return getattr(record, "kind", "full")
 
 
-def full_interval(config: Config) -> timedelta:
-    """Return how often the whole window is compared."""
-    return getattr(config.sync, "full_interval", config.sync.interval)
-
-
-def read(ledger: Ledger, state: Path, interval: timedelta, full: timedelta, *, now: datetime) -> Status:
-    """Return what the ledger says, ``full`` being the full interval."""
-    return Status(
+def read(ledger: Ledger, state: Path, config: Config | None) -> Status:
+    """Return what the ledger says, with what ``config`` adds to it. Raises StateError."""
+    status = Status(
         state,
-        bookings=sum(known.is_bridged for known in ledger.known.values()),
-        held=ledger.held(),
-        watermarks=ledger.watermarks(),
-        passes=ledger.passes(PASSES_KEPT),
-        interval=interval,
-        running=None,
-        now=now,
-        full_interval=full,
+        ledger.known,
+        ledger.held(),
+        ledger.watermarks(),
+        ledger.passes(PASSES_KEPT),
+        now=datetime.now(UTC),
         last_error=ledger.error,
+        changes=last_changes(ledger),
     )
+    if config is None:
+        return status
+    courts = {rule.court_id: rule.name for rule in reversed(config.courts) if rule.name}
+    return replace(
+        status,
+        interval=config.sync.interval,
+        full_interval=getattr(config.sync, "full_interval", config.sync.interval),
+        courts={rule.court_id: courts.get(rule.court_id, "") for rule in config.courts},
+        zone=_zone(config.launch27.timezone or Memory.loads(ledger.memory).zone),
+    )
+
+
+def last_changes(ledger: Ledger) -> Sequence[Mapping[str, Any]]:
+    """Return the last writes, newest first."""
+    history = getattr(ledger, "history", None)
+    return history(limit=2 * SHOWN) if history else ()
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC
 
 
 def _end(record: PassRecord) -> datetime:
@@ -202,7 +227,7 @@ def status_json(status: Status) -> dict[str, Any]:
     return {
         "outcome": status.outcome,
         "error": status.error,
-        "bookings": status.bookings,
+        "bookings": len(status.bridged),
         "pending": status.pending,
         "held": held_json(status.held),
         "withheld_deletes": len(status.withheld),

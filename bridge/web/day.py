@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
 
-from bridge.ledger.day import Bar, bars
-from bridge.sync.view import View
+from bridge.ledger.day import standing, state
+from bridge.model import Slot
+from bridge.sync.status import Status
 
 FIRST_HOUR, LAST_HOUR = 8, 22
 """The hours that are shown of an empty day; bookings outside them widen it."""
-_MOST_DAYS = 3650
-_PIXELS = {"small": 2.9, "medium": 5.3, "large": 10.0}
-"""How wide a hundredth of the picture is at least: on a phone, a tablet, a desk. The style sheet knows the same."""
 _HOUR = timedelta(hours=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A booking in the picture: its place in hundredths of the width, and the lane of its row."""
+class Box(NamedTuple):
+    """A booking in the picture: its place in hundredths of the width, the lane of its row, its times in the zone."""
 
     id: str
     state: str
@@ -31,96 +26,49 @@ class Box:
     start: datetime
     end: datetime
 
-    @property
-    def hours(self) -> str:
-        """Its hours as short as they can be said: ``9–10``, ``9:30–11``."""
-        return f"{_short(self.start)}–{_short(self.end)}"
 
-    @property
-    def fits(self) -> str:
-        """On which screens there is room for the hours: from "small", "medium" or "large" ones on, or on "none"."""
-        needed_pixels = 5.6 * len(self.hours) + 12
-        return next((size for size, pixels in _PIXELS.items() if self.width * pixels >= needed_pixels), "none")
-
-
-@dataclass(slots=True)
-class Row:
-    """A court by name, and its bookings; those that overlap stand in several lanes."""
-
-    court: str
-    boxes: list[Box] = field(default_factory=list)
-
-    @property
-    def lanes(self) -> int:
-        """How many lanes there are, at least one."""
-        return max((box.lane for box in self.boxes), default=0) + 1
-
-
-@dataclass(frozen=True, slots=True)
-class Day:
-    """The picture of a day; ``hours`` are full hours with their place, ``now`` is the place of now, if it is there."""
+class Day(NamedTuple):
+    """The picture of a day: courts by name with their bookings, full hours with their places, the place of now."""
 
     date: date
-    rows: Sequence[Row]
-    hours: Sequence[tuple[float, str]]
+    rows: Sequence[tuple[str, Sequence[Box]]]
+    hours: Sequence[tuple[float, datetime]]
     now: float | None
 
 
-def chosen_day(text: str | None, today: date) -> tuple[date, bool]:
-    """Return the day that was asked for, and whether ``text`` is one; else today."""
-    if text is None:
-        return today, True
-    with suppress(ValueError):
-        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-            day = date.fromisoformat(text)
-            if abs(day - today).days < _MOST_DAYS:
-                return day, True
-    return today, False
-
-
-def draw(view: View, day: date) -> Day:
-    """Return the picture of a day; its times are in the account's zone."""
-    zone, status = view.zone, view.status
-    first, end = _midnight(day, zone), _midnight(day + timedelta(days=1), zone)
-    held = {each.id for each in status.held}
-    found = sorted(bars(view.known, held, set(status.withheld), first, end), key=lambda bar: bar.slot.start)
-    begin, until = _shown_hours(found, day, first, end, zone)
-    width = until - begin
+def draw(status: Status, day: date) -> Day:
+    """Return the picture of a day in the account's zone."""
+    # In UTC, since hours are counted with it where a clock is changed.
+    midnight, next_midnight, opening, closing = (
+        datetime.combine(day, time(), status.zone).astimezone(UTC),
+        datetime.combine(day + timedelta(days=1), time(), status.zone).astimezone(UTC),
+        datetime.combine(day, time(FIRST_HOUR), status.zone).astimezone(UTC),
+        datetime.combine(day, time(LAST_HOUR), status.zone).astimezone(UTC),
+    )
+    found = sorted(standing(status.bridged, midnight, next_midnight), key=lambda each: each[1].start)
+    begin = max(midnight, min([opening, *(slot.start for _, slot in found)]).replace(minute=0, second=0, microsecond=0))
+    hours = -(-(min(next_midnight, max([closing, *(slot.end for _, slot in found)])) - begin) // _HOUR)
 
     def place(instant: datetime) -> float:
-        return round(100 * ((min(max(instant, begin), until) - begin) / width), 3)
+        return round(100 * min(max((instant - begin) / (hours * _HOUR), 0.0), 1.0), 3)
 
-    rows = {court_id: Row(name or f"Court {court_id[:8]}…") for court_id, name in view.courts.items()}
-    for bar in found:
-        row = rows.setdefault(bar.slot.court_id, Row(f"Court {bar.slot.court_id[:8]}…"))
-        left, right, lane = place(bar.slot.start), place(bar.slot.end), _free_lane(row.boxes, bar)
-        start, stop = bar.slot.start.astimezone(zone), bar.slot.end.astimezone(zone)
-        row.boxes.append(Box(bar.id, bar.state, left, round(right - left, 3), lane, start, stop))
-    marks = [begin + n * _HOUR for n in range(int(width / _HOUR) + 1)]
-    hours = [(place(mark), f"{mark.astimezone(zone):%-H}") for mark in marks]
-    return Day(day, list(rows.values()), hours, place(status.now) if begin <= status.now <= until else None)
-
-
-def _midnight(day: date, zone: tzinfo) -> datetime:
-    """Return the first moment of a day; in UTC, since hours are counted with it where a clock is changed."""
-    return datetime.combine(day, time(), zone).astimezone(UTC)
-
-
-def _shown_hours(
-    found: Iterable[Bar], day: date, first: datetime, end: datetime, zone: tzinfo
-) -> tuple[datetime, datetime]:
-    opening, closing = (datetime.combine(day, time(hour), zone).astimezone(UTC) for hour in (FIRST_HOUR, LAST_HOUR))
-    for bar in found:
-        opening, closing = min(opening, bar.slot.start), max(closing, bar.slot.end)
-    whole = opening.replace(minute=0, second=0, microsecond=0)
-    more = -(-(closing - whole) // _HOUR) * _HOUR
-    return max(whole, first), min(whole + more, end)
+    held, withheld = {each.id for each in status.held}, set(status.withheld)
+    rows: dict[str, list[Box]] = {court_id: [] for court_id in status.courts}
+    for known, slot in found:
+        row, (left, right) = rows.setdefault(slot.court_id, []), (place(slot.start), place(slot.end))
+        start, end = slot.start.astimezone(status.zone), slot.end.astimezone(status.zone)
+        lane = _free_lane(row, slot)
+        row.append(Box(known.id, state(known, held, withheld), left, round(right - left, 3), lane, start, end))
+    marks = [begin + n * _HOUR for n in range(hours + 1)]
+    return Day(
+        day,
+        [(status.courts.get(id_) or f"Court {id_[:8]}…", row) for id_, row in rows.items()],
+        [(place(mark), mark.astimezone(status.zone)) for mark in marks],
+        place(status.now) if begin <= status.now <= marks[-1] else None,
+    )
 
 
-def _free_lane(boxes: Iterable[Box], bar: Bar) -> int:
-    taken = {box.lane for box in boxes if box.end > bar.slot.start}
+def _free_lane(row: Sequence[Box], slot: Slot) -> int:
+    """Return the first lane in which nothing stands any more: bookings that overlap are not drawn over one another."""
+    taken = {box.lane for box in row if box.end > slot.start}
     return next(lane for lane in range(len(taken) + 1) if lane not in taken)
-
-
-def _short(moment: datetime) -> str:
-    return f"{moment:%-H:%M}" if moment.minute else f"{moment:%-H}"

@@ -12,8 +12,8 @@ from prometheus_client.registry import Collector
 from bridge import __version__
 from bridge.ledger.day import state
 from bridge.model import Verb
-from bridge.sync.figures import BUCKETS
-from bridge.sync.view import View
+from bridge.sync.figures import BUCKETS, Figures
+from bridge.sync.status import Status
 
 _FAMILIES = {
     "build_info": ("gauge", "Which version of Courtbridge runs; always 1."),
@@ -30,72 +30,66 @@ _FAMILIES = {
     "drift": ("counter", "Bookings that somebody else changed in Wingfield, since the start of the process."),
     "push_connected": ("gauge", "Whether Launch27's events are listened to."),
 }
-_Sample = tuple[str, str, dict[str, str], float]
-"""A family, the ending of its sample's name, labels, value."""
+_Sample = tuple[str, dict[str, str], float]
+"""A sample's name without the product's, its labels, its value."""
 
 
-def render(views: Mapping[str, View], accept: str) -> tuple[bytes, str]:
+def render(clubs: Mapping[str, tuple[Status, Figures]], accept: str) -> tuple[bytes, str]:
     """Return the metrics of clubs by name and their media type, in the format that ``accept`` asks for.
 
     Every club but the first has the label ``club``.
     """
     encoder, media_type = choose_encoder(accept)
     registry = CollectorRegistry()
-    registry.register(_Views(views))
+    registry.register(_Clubs(clubs))
     return encoder(registry), media_type
 
 
-class _Views(Collector):
-    def __init__(self, views: Mapping[str, View]) -> None:
-        self._views = views
+class _Clubs(Collector):
+    def __init__(self, clubs: Mapping[str, tuple[Status, Figures]]) -> None:
+        self._clubs = clubs
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of all clubs."""
         families = {name: Metric(f"courtbridge_{name}", told, type_) for name, (type_, told) in _FAMILIES.items()}
         families["build_info"].add_sample("courtbridge_build_info", {"version": __version__}, 1)
-        for number, (club, view) in enumerate(self._views.items()):
+        for number, (club, (status, figures)) in enumerate(self._clubs.items()):
             label = {"club": club} if number else {}
-            for name, ending, labels, value in (*_standing(view), *_counted(view)):
-                families[name].add_sample(f"courtbridge_{name}{ending}", {**labels, **label}, value)
+            for name, labels, value in (*_standing(status), *_counted(figures)):
+                family = next(families[each] for each in families if name.startswith(each))
+                family.add_sample(f"courtbridge_{name}", {**labels, **label}, value)
         yield from families.values()
 
 
-def _standing(view: View) -> Iterator[_Sample]:
+def _standing(status: Status) -> Iterator[_Sample]:
     """Yield how things stand now."""
-    status = view.status
-    if status.last_pass_ms is not None:
-        yield "last_pass_timestamp_seconds", "", {}, status.last_pass_ms / 1000
-    if status.last_success_ms is not None:
-        yield "last_success_timestamp_seconds", "", {}, status.last_success_ms / 1000
+    for name, ms in (("pass", status.last_pass_ms), ("success", status.last_success_ms)):
+        if ms is not None:
+            yield f"last_{name}_timestamp_seconds", {}, ms / 1000
     held, withheld = {each.id for each in status.held}, set(status.withheld)
-    states = Counter(state(known, held, withheld) for known in view.known if known.is_bridged)
-    counts = {"in_sync": states["in_sync"], "pending": status.pending, "held": len(status.held)}
-    for name, count in {**counts, "withheld": len(withheld)}.items():
-        yield "bookings", "", {"state": name}, count
-    yield "push_connected", "", {}, float(view.figures.is_push_connected)
+    in_sync = Counter(state(known, held, withheld) for known in status.bridged)["in_sync"]
+    yield "bookings", {"state": "in_sync"}, in_sync
+    for name, count in (("pending", status.pending), ("held", len(status.held)), ("withheld", len(withheld))):
+        yield "bookings", {"state": name}, count
 
 
-def _counted(view: View) -> Iterator[_Sample]:
+def _counted(figures: Figures) -> Iterator[_Sample]:
     """Yield what is counted; where the labels are known beforehand, from zero on."""
-    figures = view.figures
+    yield "push_connected", {}, float(figures.is_push_connected)
     for (kind, outcome), count in figures.passes.items():
-        yield "passes", "_total", {"kind": kind, "outcome": outcome}, count
-    for kind in figures.seconds:
+        yield "passes_total", {"kind": kind, "outcome": outcome}, count
+    for kind, milliseconds in figures.milliseconds.items():
         below = 0
         for bound in BUCKETS:
             below += figures.durations[kind, bound]
-            yield (
-                "pass_duration_seconds",
-                "_bucket",
-                {"kind": kind, "le": "+Inf" if bound == BUCKETS[-1] else str(bound)},
-                below,
-            )
-        yield "pass_duration_seconds", "_count", {"kind": kind}, below
-        yield "pass_duration_seconds", "_sum", {"kind": kind}, figures.seconds[kind]
+            le = "+Inf" if bound == BUCKETS[-1] else str(bound)
+            yield "pass_duration_seconds_bucket", {"kind": kind, "le": le}, below
+        yield "pass_duration_seconds_count", {"kind": kind}, below
+        yield "pass_duration_seconds_sum", {"kind": kind}, milliseconds / 1000
     for action in Verb:
         for result in ("ok", "rejected", "failed"):
-            yield "writes", "_total", {"action": action, "result": result}, figures.writes[action, result]
+            yield "writes_total", {"action": action, "result": result}, figures.writes[action, result]
     for (service, answer), count in figures.requests.items():
-        yield "requests", "_total", {"service": service.lower(), "status": answer}, count
+        yield "requests_total", {"service": service.lower(), "status": answer}, count
     for kind in ("missing", "changed", "extra"):
-        yield "drift", "_total", {"kind": kind}, figures.drift[kind]
+        yield "drift_total", {"kind": kind}, figures.drift[kind]

@@ -100,3 +100,15 @@ def test_the_status_tells_all_the_ledger_knows(capsys: pytest.CaptureFixture[str
     for part in ("process 4711", "; next pass at ", "(3 h ago)  it names nobody", "  2        never", "in_sync"):
         assert part in text
     assert "The last pass withheld 1 delete: 7\n  If they really are gone" in text
+
+
+def test_monitoring_asks_how_old_the_last_complete_pass_may_be(run: Run, sandbox: Sandbox, config_file: Path) -> None:
+    book(sandbox)
+    assert run("status", "--max-age", "10m", "--config", config_file).code == 1
+    run("--once", "--config", config_file)
+    assert run("status", "--max-age", "10m", "--config", config_file).code == 0
+    ran = run("status", "--json", "--max-age", "0s", "--config", config_file)
+    assert (ran.code, ran.json["error"]) == (1, "the last complete full pass is older than 0:00:00")
+    assert "older than 0:00:00" in run("status", "--max-age", "0s", "--config", config_file).out
+    for wrong in ("soon", "10", "-5m", "10 m"):
+        assert run("status", f"--max-age={wrong}", "--config", config_file).code == 2

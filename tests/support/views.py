@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +14,6 @@ import httpx
 from bridge.model import Held, Known, PassRecord, to_ms
 from bridge.sync.figures import Figures
 from bridge.sync.status import Running, Status
-from bridge.sync.view import View
 from bridge.web.app import Club, make_app
 from bridge.web.listener import Listener
 from tests.support.builders import COURTS, HOUR, NOON, ONE, TWO, known, slot
@@ -30,12 +29,9 @@ def at(id_: object, court_id: str, hour: float, **fields: Any) -> Known:
     return known(id_, slot(), **place, **fields)
 
 
-def view(bookings: Iterable[Known] = (), *, figures: Figures | None = None, **changes: Any) -> View:
-    """Return a view of three courts at NOON, in Berlin; ``changes`` are the status's."""
-    bookings = tuple(bookings)
+def status(*bookings: Known, **changes: Any) -> Status:
+    """Return how three courts stand at NOON, in Berlin."""
     fields: dict[str, Any] = {
-        "state": Path("courtbridge.db"),
-        "bookings": len(bookings),
         "held": (),
         "watermarks": (),
         "passes": (RECORD,),
@@ -43,30 +39,38 @@ def view(bookings: Iterable[Known] = (), *, figures: Figures | None = None, **ch
         "full_interval": timedelta(minutes=5),
         "running": Running(4711, NOW - HOUR, NOW + timedelta(seconds=9)),
         "now": NOW,
+        "courts": COURTS,
+        "zone": ZoneInfo("Europe/Berlin"),
         **changes,
     }
-    return View(Status(**fields), bookings, COURTS, ZoneInfo("Europe/Berlin"), figures or Figures())
+    return Status(Path("courtbridge.db"), {each.id: each for each in bookings}, **fields)
 
 
-def busy() -> View:
-    """Return a view with a booking of every state, and one of a stranger's making among what is held."""
-    bookings = [at(1001, ONE, -3), at(1002, ONE, 1, seen_fingerprint=b"other"), at(1003, TWO, 0), at(1004, TWO, 2.5)]
-    held = [
+def busy(**changes: Any) -> Status:
+    """Return a status with a booking of every state, and one of a stranger's making among what is held."""
+    held = (
         Held("1003", "court_booking_overlap", "booking 1009 has its court", NOW_MS - 3_600_000),
         Held("<b>7</b>", "invalid_booking", "<script>alert(1)</script>", NOW_MS - 60_000),
-    ]
+    )
     record = PassRecord(NOW_MS - 20_000, 184, "attention", 42, 1, 2, 1, 36, 2, 2, 1, ("1004",))
-    return view(bookings, held=held, passes=(record, RECORD))
+    return status(
+        at(1001, ONE, -3),
+        at(1002, ONE, 1, seen_fingerprint=b"other"),
+        at(1003, TWO, 0),
+        at(1004, TWO, 2.5),
+        **{"held": held, "passes": (record, RECORD), **changes},
+    )
 
 
 class Shown:
     """A club that shows what it is given."""
 
-    def __init__(self, shown: View) -> None:
+    def __init__(self, shown: Status) -> None:
         self.shown = shown
         self.is_hung = False
+        self.figures = Figures()
 
-    def view(self) -> View:
+    def look(self) -> Status:
         return self.shown
 
 
@@ -76,9 +80,11 @@ async def served(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client of a listener that serves ``clubs``."""
     listener = Listener(make_app(clubs, password, is_many=is_many))
-    url = await listener.start("127.0.0.1", 0)
+    assert await listener.start("127.0.0.1:0") == ""
+    assert listener.server is not None
+    port = listener.server.sockets[0].getsockname()[1]
     try:
-        async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
             yield client
     finally:
         await listener.stop()

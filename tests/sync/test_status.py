@@ -14,19 +14,20 @@ from bridge.errors import AlreadyRunning
 from bridge.ledger.lock import lock
 from bridge.model import Held, PassRecord, Watermark, to_ms
 from bridge.sync.status import Running, Status, running, status_json
+from tests.support.builders import known
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NOW_MS, HOUR_MS = to_ms(NOW), 3_600_000
 RECORD = PassRecord(NOW_MS - 60_000, 184, "attention", 42, 1, 2, 1, 36, 2, 1)
 STATUS = Status(
     Path("/var/lib/courtbridge/courtbridge.db"),
-    39,
+    {str(n): known(n) for n in range(39)},
     (Held("1005", "no_participant", "it names nobody", NOW_MS - 3 * HOUR_MS),),
     (Watermark("k", 1, NOW_MS, 42, NOW_MS), Watermark("m", 2, None, None, None)),
     (replace(RECORD, withheld=("7",), pending=3), replace(RECORD, outcome="in_sync")),
-    timedelta(minutes=1),
-    Running(4711, NOW, NOW + timedelta(seconds=9)),
     NOW,
+    timedelta(minutes=1),
+    running=Running(4711, NOW, NOW + timedelta(seconds=9)),
 )
 
 
@@ -70,3 +71,21 @@ def test_the_status_is_json_as_the_interface_says() -> None:
 )
 def test_the_status_asks_for_a_person_when_one_is_needed(changes: dict[str, Any], code: int) -> None:
     assert replace(STATUS, **changes).exit_status == code
+
+
+@pytest.mark.parametrize(
+    ("outcome", "max_age", "code"),
+    [("in_sync", timedelta(minutes=2), 0), ("in_sync", timedelta(seconds=30), 1), ("incomplete", timedelta(days=9), 1)],
+)
+def test_a_complete_pass_may_be_asked_to_be_young(outcome: str, max_age: timedelta, code: int) -> None:
+    status = replace(STATUS, held=(), passes=(replace(RECORD, outcome=outcome),), max_age=max_age)
+    assert status.exit_status == code
+    assert ("older than 0:00:30" in str(status.error)) is (max_age.seconds == 30)
+
+
+def test_since_when_is_the_first_of_the_passes_that_came_to_the_same() -> None:
+    passes = [
+        replace(RECORD, started_ms=NOW_MS - n * 20_000, outcome="in_sync" if n < 5 else "refused") for n in range(9)
+    ]
+    assert replace(STATUS, passes=passes).since_ms == NOW_MS - 80_000
+    assert replace(STATUS, passes=()).since_ms is None

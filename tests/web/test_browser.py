@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -49,9 +48,8 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 async def test_the_page_fits_is_dark_at_night_and_shows_what_is_held(
     browser: Browser, width: int, tmp_path: Path
 ) -> None:
-    shown = replace(
-        busy(), courts={**busy().courts, "long": "Center-Court-mit-Donaudampfschifffahrtsgesellschaft " * 2}
-    )
+    long = {"long": "Center-Court-mit-Donaudampfschifffahrtsgesellschaft " * 2}
+    shown = busy(courts={**busy().courts, **long})
     async with served({"config": Shown(shown)}) as client:
         papers = []
         for scheme in SCHEMES:
@@ -101,7 +99,7 @@ async def test_a_refresh_keeps_the_place(browser: Browser, monkeypatch: pytest.M
         page = await browser.new_page(viewport={"width": 360, "height": 500})
         await page.goto(f"{client.base_url}{DAY}")
         await page.evaluate("scrollTo(0, 700)")
-        club.shown = replace(busy(), status=replace(busy().status, held=()))
+        club.shown = busy(held=())
         await page.get_by_text("Nothing is held.").wait_for()
         await page.wait_for_function("scrollY === 700")
         assert page.url.endswith(DAY)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from bridge import __version__
-from bridge.model import Verb, Write
+from bridge.model import Verb
 from bridge.sync.figures import Figures
 from bridge.web.metrics import render
-from tests.support.views import RECORD, busy, view
+from tests.support.views import RECORD, busy, status
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "prometheus"
 promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is in Debian's package prometheus")
@@ -26,8 +26,8 @@ def lines(text: bytes) -> list[str]:
 
 def counted() -> Figures:
     figures = Figures()
-    figures.passed(RECORD)
-    figures.wrote(Write(Verb.CREATE, "1", None, (), b"", 1, ""), "rejected")
+    figures.passed("full", RECORD.outcome, RECORD.duration_ms)
+    figures.writes[Verb.CREATE, "rejected"] += 1
     figures.requests.update({("Launch27", "200"): 3, ("Wingfield", "none"): 1})
     figures.drift["extra"] = 2
     figures.is_push_connected = True
@@ -35,13 +35,13 @@ def counted() -> Figures:
 
 
 def test_the_metrics_are_those_of_the_interface() -> None:
-    text, media_type = render({"config": busy()}, "")
+    text, media_type = render({"config": (busy(), Figures())}, "")
     assert media_type.startswith("text/plain; version=")
     standing = lines(text)
     for state, count in (("in_sync", 1), ("pending", 1), ("held", 2), ("withheld", 1)):
         assert f'courtbridge_bookings{{state="{state}"}} {count}.0' in standing
     assert f'courtbridge_build_info{{version="{__version__}"}} 1.0' in standing
-    found = lines(render({"config": view(figures=counted())}, "")[0])
+    found = lines(render({"config": (status(), counted())}, "")[0])
     for line in (
         "courtbridge_last_pass_timestamp_seconds 1.795175940184e+09",
         "courtbridge_last_success_timestamp_seconds 1.795175940184e+09",
@@ -62,7 +62,7 @@ def test_the_metrics_are_those_of_the_interface() -> None:
 
 
 def test_every_club_but_the_first_has_its_name() -> None:
-    found = lines(render({"one": busy(), "two": busy()}, "")[0])
+    found = lines(render({"one": (busy(), Figures()), "two": (busy(), Figures())}, "")[0])
     assert 'courtbridge_bookings{state="held"} 2.0' in found
     assert 'courtbridge_bookings{club="two",state="held"} 2.0' in found
     assert not [line for line in found if 'club="one"' in line]
@@ -70,7 +70,7 @@ def test_every_club_but_the_first_has_its_name() -> None:
 
 
 def test_openmetrics_is_there_for_who_asks_and_a_new_state_has_no_times() -> None:
-    text, media_type = render({"config": view(passes=())}, "application/openmetrics-text; version=1.0.0")
+    text, media_type = render({"config": (status(passes=()), Figures())}, "application/openmetrics-text; version=1.0.0")
     assert media_type.startswith("application/openmetrics-text")
     assert text.endswith(b"# EOF\n")
     assert b"timestamp_seconds " not in b"\n".join(line.encode() for line in lines(text))
@@ -78,7 +78,7 @@ def test_openmetrics_is_there_for_who_asks_and_a_new_state_has_no_times() -> Non
 
 @promtool
 def test_promtool_finds_nothing() -> None:
-    views = {"one": view(figures=counted()), "two": busy()}
+    views = {"one": (status(), counted()), "two": (busy(), counted())}
     checked = subprocess.run(
         ["promtool", "check", "metrics"], input=render(views, "")[0], capture_output=True, check=False
     )
@@ -93,7 +93,7 @@ def test_the_dashboard_and_the_rules_name_metrics_that_there_are() -> None:
     )
     assert json.loads(dashboard)["title"] == "Courtbridge"
     there = set(
-        re.findall(r"^(courtbridge_\w+)", "\n".join(lines(render({"a": view(figures=counted())}, "")[0])), re.MULTILINE)
+        re.findall(r"^(courtbridge_\w+)", "\n".join(lines(render({"a": (status(), counted())}, "")[0])), re.MULTILINE)
     )
     named = set(re.findall(r"courtbridge_\w+", dashboard + rules))
     assert named - there == set()
