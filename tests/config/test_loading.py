@@ -42,7 +42,7 @@ EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 PASSWORD, TOKEN, EMAIL = "hunter2-is-secret", "tok_ext_v1_is_secret", "club@example.com"
 DESK = "desk@example.com"
 PRIVATE = (PASSWORD, TOKEN, EMAIL, DESK)
-ENVIRON = {"LAUNCH27_PASSWORD": PASSWORD}
+ENVIRON = {"LAUNCH27_PASSWORD": PASSWORD, "WEB_PASSWORD": PASSWORD}
 COURT = "79ae2927-a9bc-46ed-8f9e-079af32b7616"
 
 FULL: Document = tomllib.loads(f"""
@@ -90,7 +90,7 @@ court_id = "c1b0a4d6-52b1-4a52-9d1c-3f6f0a8e2b47"
 service_ids = [3]
 [web]
 listen = "127.0.0.1:8030"
-password_env = "LAUNCH27_PASSWORD"
+password_env = "WEB_PASSWORD"
 """)
 
 
