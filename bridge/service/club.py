@@ -24,7 +24,6 @@ from bridge.model import STOP_SECONDS, isoformat
 from bridge.service.systemd import Notifier
 from bridge.service.watch import Watch
 from bridge.sync.clients import Clients, connected
-from bridge.sync.figures import Figures
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
@@ -40,8 +39,6 @@ takes four minutes at Launch27's rate, and half an hour where every page takes a
 
 LONG_SECONDS = 2.0
 """A pass that takes longer is shown while it is under way."""
-MOST_TROUBLE = 200
-"""Characters of it in the lock file's note, which has 512 bytes in all."""
 
 _OTHER_STATE = (
     "would make this another bridge, with another state; to have that, set sync.state to another file as well, "
@@ -163,16 +160,12 @@ class Club:
         """The configuration in force."""
         return self._config
 
-    @property
-    def figures(self) -> Figures:
-        """What is counted for the metrics."""
-        return self._narrator.figures
-
     def look(self) -> Status:
         """Return how things stand now, from memory."""
         next_pass = getattr(self._job, "next_run_time", None)
-        running = Running(os.getpid(), self._began_at, next_pass, self.doing, self.trouble)
-        return replace(self._seen, now=datetime.now(UTC), running=running, problems=list(map(str, self._rejected)))
+        running = Running(os.getpid(), self._began_at, next_pass, self.doing, self.trouble, self.is_hung)
+        now, problems, figures = datetime.now(UTC), list(map(str, self._rejected)), self._narrator.figures
+        return replace(self._seen, now=now, running=running, problems=problems, figures=figures)
 
     def _look(self) -> None:
         """Read the ledger between two passes: while one runs, another thread may be writing to it."""
@@ -184,9 +177,7 @@ class Club:
         if words != self._told:
             self._notifier.status(words)
         if self._lock is not None and (words, next_pass) != (self._told, self._told_next):
-            self._lock.note(
-                doing=self.doing, next_pass_at=next_pass and isoformat(next_pass), trouble=self.trouble[:MOST_TROUBLE]
-            )
+            self._lock.note(doing=self.doing, next_pass_at=next_pass and isoformat(next_pass), trouble=self.trouble)
         self._told, self._told_next = words, next_pass
 
     def stop(self) -> None:
@@ -217,7 +208,7 @@ class Club:
             config, clock = self._config, partial(datetime.now, UTC)
             async with connected(config, sessions) as clients:
                 self._clients = clients
-                clients.launch27.http.answers = clients.wingfield.http.answers = self.figures.requests
+                clients.launch27.http.answers = clients.wingfield.http.answers = self._narrator.figures.requests
                 bridge = Synchronizer(config, clients, self._ledger, self._narrator, clock=clock, stop=self._over)
                 while await self._is_wanted():
                     clients.new_pass()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import structlog
 from bridge.config.schema import WebConfig
 
 if TYPE_CHECKING:
-    from bridge.web.app import Club
+    from bridge.web.app import Clubs
     from bridge.web.listener import Listener
 
 AGAIN_SECONDS = 5.0
@@ -21,9 +20,9 @@ log = structlog.get_logger()
 
 
 class Page:
-    """Listens as ``[web]`` says, for ``clubs`` by name; ``trouble`` says why it does not, "" where all is well."""
+    """Listens as ``[web]`` says, for ``clubs``; ``trouble`` says why it does not, "" where all is well."""
 
-    def __init__(self, clubs: Mapping[str, Club | None], *, is_many: bool = False) -> None:
+    def __init__(self, clubs: Clubs, *, is_many: bool = False) -> None:
         self.trouble = ""
         self._clubs = clubs
         self._is_many = is_many

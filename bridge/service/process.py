@@ -125,7 +125,7 @@ class Daemon:
         self._club = club
         self._scheduler = scheduler
         self._notifier = notifier
-        self._page = Page({club.config.path.stem: club})
+        self._page = Page({club.config.path.stem: club.look})
         self._stop = asyncio.Event()
 
     async def run(self) -> None:

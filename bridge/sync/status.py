@@ -18,6 +18,7 @@ from bridge.ledger.lock import lock_path
 from bridge.ledger.store import PASSES_KEPT, Ledger
 from bridge.model import Held, Known, PassRecord, Watermark, from_ms, isoformat, to_ms
 from bridge.planning.memory import Memory
+from bridge.sync.figures import Figures
 from bridge.sync.words import since
 
 LEAST_STALE = timedelta(minutes=15)
@@ -29,7 +30,7 @@ SHOWN = 10
 class Running(NamedTuple):
     """The process that has the lock of a state, since when, and what a daemon says of itself.
 
-    ``trouble`` is what is wrong with it beside its passes, in a sentence.
+    ``trouble`` is what is wrong with it beside its passes, in a sentence, ``is_hung`` whether these have stopped.
     """
 
     pid: int
@@ -37,6 +38,7 @@ class Running(NamedTuple):
     next_pass: datetime | None = None
     doing: str = ""
     trouble: str = ""
+    is_hung: bool = False
 
     def __str__(self) -> str:
         return f"process {self.pid}, since {self.since:%Y-%m-%d %H:%M}"
@@ -49,7 +51,8 @@ class Status:
     ``running`` is the process that has the lock. ``passes`` are all that are kept, newest first. ``problems`` are those
     of the configuration, ``error`` is what kept the last pass from its end. ``max_age`` is how old the last complete
     full pass may be, for one who asked. ``known`` is the ledger's, and may change with it; ``courts`` are names by id,
-    ``zone`` is the account's, ``changes`` are the last writes as ``history --json`` has them.
+    ``zone`` is the account's, ``changes`` are the last writes as ``history --json`` has them, ``figures`` is what the
+    process has counted.
     """
 
     state: Path
@@ -67,6 +70,7 @@ class Status:
     courts: Mapping[str, str] = field(default_factory=dict)
     zone: tzinfo = UTC
     changes: Sequence[Mapping[str, Any]] = ()
+    figures: Figures = field(default_factory=Figures)
 
     @property
     def bridged(self) -> list[Known]:
@@ -214,8 +218,8 @@ def running(state: Path, locks: Path = Path("/proc/locks")) -> Running | None:
         next_pass = written.get("next_pass_at") and datetime.fromisoformat(written["next_pass_at"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError):
         return None
-    said = (str(written.get(name) or "") for name in ("doing", "trouble"))
-    return Running(pid, since, next_pass, *said) if is_locked else None
+    doing, trouble = (str(written.get(name) or "") for name in ("doing", "trouble"))
+    return Running(pid, since, next_pass, doing, trouble) if is_locked else None
 
 
 def status_json(status: Status) -> dict[str, Any]:

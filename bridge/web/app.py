@@ -5,10 +5,9 @@ from __future__ import annotations
 import hmac
 from asyncio import sleep
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from traceback import extract_tb
-from typing import Protocol
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -17,7 +16,6 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bridge.sync.figures import Figures
 from bridge.sync.status import Status, status_json
 from bridge.web import page
 from bridge.web.metrics import render
@@ -35,21 +33,12 @@ _HEADERS = {
 }
 
 
-class Club(Protocol):
-    """What is shown of a club, from memory."""
-
-    @property
-    def is_hung(self) -> bool: ...
-    @property
-    def figures(self) -> Figures: ...
-    def look(self) -> Status: ...
+Clubs = Mapping[str, Callable[[], Status] | None]
+"""How each club stands, by its name, asked from memory; None for one that could not be started. It may change."""
 
 
-def make_app(clubs: Mapping[str, Club | None], password: str | None, *, is_many: bool = False) -> ASGIApp:
-    """Return the application for ``clubs`` by name, which may change; None stands for one that could not be started.
-
-    With ``is_many`` there is a page for each, and ``/`` lists them.
-    """
+def make_app(clubs: Clubs, password: str | None, *, is_many: bool = False) -> ASGIApp:
+    """Return the application; with ``is_many`` there is a page for each club, and ``/`` lists them."""
     site = _Site(clubs, is_many)
     routes = [
         Route("/", site.front),
@@ -67,11 +56,11 @@ def make_app(clubs: Mapping[str, Club | None], password: str | None, *, is_many:
 class _Site:
     """The endpoints. All are coroutines: others would run in threads, beside a pass that changes what they read."""
 
-    clubs: Mapping[str, Club | None]
+    clubs: Clubs
     is_many: bool
 
     def _look(self) -> dict[str, Status | None]:
-        return {name: club.look() if club else None for name, club in self.clubs.items()}
+        return {name: look() if look else None for name, look in self.clubs.items()}
 
     async def front(self, request: Request) -> Response:
         found = self._look()
@@ -81,15 +70,16 @@ class _Site:
 
     async def club(self, request: Request) -> Response:
         name = request.path_params["name"]
-        if not self.is_many or not (club := self.clubs.get(name)):
+        if not self.is_many or not (look := self.clubs.get(name)):
             return PlainTextResponse("Not Found", 404)
-        return HTMLResponse(page.club_page(club.look(), request.query_params, name))
+        return HTMLResponse(page.club_page(look(), request.query_params, name))
 
     async def style(self, _: Request) -> Response:
         return Response(page.style(), media_type="text/css", headers={"cache-control": "private, max-age=600"})
 
     async def livez(self, _: Request) -> Response:
-        return _health("alive", is_well=not any(club and club.is_hung for club in self.clubs.values()))
+        running = [status.running for status in self._look().values() if status]
+        return _health("alive", is_well=not any(process and process.is_hung for process in running))
 
     async def readyz(self, _: Request) -> Response:
         return _health("ready", is_well=all(status and status.is_ready for status in self._look().values()))
@@ -99,8 +89,7 @@ class _Site:
         return JSONResponse({"clubs": found} if self.is_many else next(iter(found.values())))
 
     async def metrics(self, request: Request) -> Response:
-        shown = {name: (club.look(), club.figures) for name, club in self.clubs.items() if club}
-        body, media_type = render(shown, request.headers.get("accept", ""))
+        body, media_type = render(self._look(), request.headers.get("accept", ""))
         return Response(body, headers={"content-type": media_type})
 
 

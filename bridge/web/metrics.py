@@ -34,7 +34,7 @@ _Sample = tuple[str, dict[str, str], float]
 """A sample's name without the product's, its labels, its value."""
 
 
-def render(clubs: Mapping[str, tuple[Status, Figures]], accept: str) -> tuple[bytes, str]:
+def render(clubs: Mapping[str, Status | None], accept: str) -> tuple[bytes, str]:
     """Return the metrics of clubs by name and their media type, in the format that ``accept`` asks for.
 
     Every club but the first has the label ``club``.
@@ -46,16 +46,16 @@ def render(clubs: Mapping[str, tuple[Status, Figures]], accept: str) -> tuple[by
 
 
 class _Clubs(Collector):
-    def __init__(self, clubs: Mapping[str, tuple[Status, Figures]]) -> None:
+    def __init__(self, clubs: Mapping[str, Status | None]) -> None:
         self._clubs = clubs
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of all clubs."""
         families = {name: Metric(f"courtbridge_{name}", told, type_) for name, (type_, told) in _FAMILIES.items()}
         families["build_info"].add_sample("courtbridge_build_info", {"version": __version__}, 1)
-        for number, (club, (status, figures)) in enumerate(self._clubs.items()):
+        for number, (club, status) in enumerate(self._clubs.items()):
             label = {"club": club} if number else {}
-            for name, labels, value in (*_standing(status), *_counted(figures)):
+            for name, labels, value in (*_standing(status), *_counted(status.figures)) if status else ():
                 family = next(families[each] for each in families if name.startswith(each))
                 family.add_sample(f"courtbridge_{name}", {**labels, **label}, value)
         yield from families.values()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -12,9 +12,8 @@ from zoneinfo import ZoneInfo
 import httpx
 
 from bridge.model import Held, Known, PassRecord, to_ms
-from bridge.sync.figures import Figures
 from bridge.sync.status import Running, Status
-from bridge.web.app import Club, make_app
+from bridge.web.app import Clubs, make_app
 from bridge.web.listener import Listener
 from tests.support.builders import COURTS, HOUR, NOON, ONE, TWO, known, slot
 
@@ -67,16 +66,14 @@ class Shown:
 
     def __init__(self, shown: Status) -> None:
         self.shown = shown
-        self.is_hung = False
-        self.figures = Figures()
 
-    def look(self) -> Status:
+    def __call__(self) -> Status:
         return self.shown
 
 
 @asynccontextmanager
 async def served(
-    clubs: Mapping[str, Club | None], password: str | None = None, *, is_many: bool = False
+    clubs: Clubs, password: str | None = None, *, is_many: bool = False
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client of a listener that serves ``clubs``."""
     listener = Listener(make_app(clubs, password, is_many=is_many))

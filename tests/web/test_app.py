@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 import structlog
 
-from bridge.sync.status import status_json
+from bridge.sync.status import Running, status_json
 from bridge.web import app
 from tests.support.views import NOW, Shown, busy, served, status
 
@@ -51,7 +51,7 @@ async def test_ready_means_a_complete_pass_within_three_full_intervals_and_a_min
         club.shown = status(passes=())
         assert (await client.get("/readyz")).status_code == 503
         assert (await client.get("/livez")).json() == {"status": "alive"}
-        club.is_hung = True
+        club.shown = status(running=Running(1, NOW, is_hung=True))
         assert (await client.get("/livez")).status_code == 503
 
 
@@ -112,11 +112,10 @@ async def test_a_wrong_password_takes_a_second_in_which_nobody_at_its_address_is
 async def test_a_bug_of_the_page_is_an_answer_and_a_line_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     log = Mock()
     monkeypatch.setattr(structlog, "get_logger", lambda: log)
-    broken = Mock(is_hung=False)
-    broken.look.side_effect = ValueError("somebody@example.com")
+    broken = Mock(side_effect=ValueError("somebody@example.com"))
     async with served({"config": broken}) as client:
         answer = await client.get("/")
         assert (answer.status_code, answer.text) == (500, "Internal Server Error")
-        assert (await client.get("/livez")).status_code == 200
+        assert (await client.get("/style.css")).status_code == 200
     assert "example.com" not in str(log.mock_calls)
     assert log.error.call_args.kwargs["exception_type"] == "ValueError"

@@ -35,13 +35,13 @@ def counted() -> Figures:
 
 
 def test_the_metrics_are_those_of_the_interface() -> None:
-    text, media_type = render({"config": (busy(), Figures())}, "")
+    text, media_type = render({"config": busy()}, "")
     assert media_type.startswith("text/plain; version=")
     standing = lines(text)
     for state, count in (("in_sync", 1), ("pending", 1), ("held", 2), ("withheld", 1)):
         assert f'courtbridge_bookings{{state="{state}"}} {count}.0' in standing
     assert f'courtbridge_build_info{{version="{__version__}"}} 1.0' in standing
-    found = lines(render({"config": (status(), counted())}, "")[0])
+    found = lines(render({"config": status(figures=counted())}, "")[0])
     for line in (
         "courtbridge_last_pass_timestamp_seconds 1.795175940184e+09",
         "courtbridge_last_success_timestamp_seconds 1.795175940184e+09",
@@ -62,7 +62,7 @@ def test_the_metrics_are_those_of_the_interface() -> None:
 
 
 def test_every_club_but_the_first_has_its_name() -> None:
-    found = lines(render({"one": (busy(), Figures()), "two": (busy(), Figures())}, "")[0])
+    found = lines(render({"one": busy(), "two": busy()}, "")[0])
     assert 'courtbridge_bookings{state="held"} 2.0' in found
     assert 'courtbridge_bookings{club="two",state="held"} 2.0' in found
     assert not [line for line in found if 'club="one"' in line]
@@ -70,7 +70,7 @@ def test_every_club_but_the_first_has_its_name() -> None:
 
 
 def test_openmetrics_is_there_for_who_asks_and_a_new_state_has_no_times() -> None:
-    text, media_type = render({"config": (status(passes=()), Figures())}, "application/openmetrics-text; version=1.0.0")
+    text, media_type = render({"config": status(passes=())}, "application/openmetrics-text; version=1.0.0")
     assert media_type.startswith("application/openmetrics-text")
     assert text.endswith(b"# EOF\n")
     assert b"timestamp_seconds " not in b"\n".join(line.encode() for line in lines(text))
@@ -78,7 +78,7 @@ def test_openmetrics_is_there_for_who_asks_and_a_new_state_has_no_times() -> Non
 
 @promtool
 def test_promtool_finds_nothing() -> None:
-    views = {"one": (status(), counted()), "two": (busy(), counted())}
+    views = {"one": status(figures=counted()), "two": busy(figures=counted())}
     checked = subprocess.run(
         ["promtool", "check", "metrics"], input=render(views, "")[0], capture_output=True, check=False
     )
@@ -93,7 +93,9 @@ def test_the_dashboard_and_the_rules_name_metrics_that_there_are() -> None:
     )
     assert json.loads(dashboard)["title"] == "Courtbridge"
     there = set(
-        re.findall(r"^(courtbridge_\w+)", "\n".join(lines(render({"a": (status(), counted())}, "")[0])), re.MULTILINE)
+        re.findall(
+            r"^(courtbridge_\w+)", "\n".join(lines(render({"a": status(figures=counted())}, "")[0])), re.MULTILINE
+        )
     )
     named = set(re.findall(r"courtbridge_\w+", dashboard + rules))
     assert named - there == set()
