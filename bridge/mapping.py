@@ -10,10 +10,11 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bridge.launch27.wire import Service, SourceBooking, Unreadable
 from bridge.model import CourtBooking, Held, Reason, Slot, fingerprint, usable_address
+from bridge.wingfield.relations import Relations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -116,17 +117,40 @@ class _Rule:
         return self.field is None or not self.values.isdisjoint(fields.get(self.field, ()))
 
 
+class Names(NamedTuple):
+    """What Wingfield knows by itself: players as users, and courts by an id of ours (``externalCourtId``).
+
+    ``by`` is what of a booking that id is: "service", "location", "team", or "field:NAME"; "" where none is.
+    """
+
+    relations: Relations
+    courts: Mapping[str, str]
+    by: str
+
+
+_NO_NAMES: Final = Names(Relations(), {}, "")
+
+
 class Mapper:
     """Maps one account's bookings; everything that does not depend on the booking is worked out once."""
 
     def __init__(
-        self, courts: Sequence[CourtRule], mapping: MappingConfig, catalogue: Mapping[int, int], zone: ZoneInfo
+        self,
+        courts: Sequence[CourtRule],
+        mapping: MappingConfig,
+        catalogue: Mapping[int, int],
+        zone: ZoneInfo,
+        names: Names = _NO_NAMES,
     ) -> None:
         rules = [_Rule.of(court) for court in courts]
         self._anywhere = [rule for rule in rules if not rule.service_ids]
         self._named = frozenset[int]().union(*(rule.service_ids for rule in rules))
         self._by_service = {number: [rule for rule in rules if number in rule.service_ids] for number in self._named}
-        self._fields = frozenset(rule.field for rule in rules if rule.field is not None)
+        self._relations = names.relations
+        self._mapped = {_folded(external_id): court_id for external_id, court_id in names.courts.items()}
+        self._by, _, field = names.by.partition(":")
+        self._by_field = _folded(field) or None
+        self._fields = frozenset(filter(None, (self._by_field, *(rule.field for rule in rules))))
         self._titles = _titles(courts)
         self._configured = mapping.service_minutes
         self._listed = catalogue
@@ -140,36 +164,49 @@ class Mapper:
         if isinstance(booking, Unreadable):
             return Held(booking.id, Reason.INVALID_BOOKING, booking.detail)
         courts = self._courts(booking)
-        if not courts:
-            return Held(booking.id, Reason.NO_COURT, "no court booking any more")
-        if len(courts) > 1:
-            return self._ambiguous(booking, courts)
+        start = self._start(booking)
+        if len(courts) != 1:
+            return self._not_one_court(booking, courts, start)
         ((court_id, ruled),) = courts.items()
         minutes = self._minutes(booking, ruled)
         if isinstance(minutes, str):
-            return Held(booking.id, Reason.NO_DURATION, minutes)
-        participants = self._participants(booking)[0]
-        if not participants:
+            return _held(booking, Reason.NO_DURATION, minutes, Slot(court_id, start, start), ruled)
+        try:
+            slot = Slot(court_id, start, start + _length(minutes))
+        except OverflowError:
+            return Held(booking.id, Reason.INVALID_BOOKING, "its end is beyond the calendar")
+        addresses = self._addresses(booking)[0]
+        if not addresses:
             detail = "it names no usable e-mail address; mapping.fallback_email would stand in for one"
-            return Held(booking.id, Reason.NO_PARTICIPANT, detail)
-        return self._court_booking(booking, court_id, minutes, participants)
+            return _held(booking, Reason.NO_PARTICIPANT, detail, slot, ruled)
+        return self._court_booking(booking, slot, addresses)
 
     def skipped_participants(self, booking: SourceBooking | Unreadable) -> int:
         """Return how many addresses of the booking are unusable and were left out."""
-        return 0 if isinstance(booking, Unreadable) else self._participants(booking)[1]
+        return 0 if isinstance(booking, Unreadable) else self._addresses(booking)[1]
 
     def _courts(self, booking: SourceBooking) -> dict[str, set[int]]:
-        """Return the courts whose rules match, each with the services those rules name."""
+        """Return the courts whose rules match, else those mapped in Wingfield, each with the services that say so."""
         candidates = list(self._anywhere)
         for number in {service.id for service in booking.services}:
             candidates += self._by_service.get(number, ())
-        if not candidates:
+        if not candidates and not self._by:
             return {}
         fields = self._contents(booking) if self._fields else {}
         courts: dict[str, set[int]] = {}
         for rule in candidates:
             if rule.holds(booking, fields):
                 courts.setdefault(rule.court_id, set()).update(rule.service_ids)
+        return courts or self._mapped_courts(booking, fields)
+
+    def _mapped_courts(self, booking: SourceBooking, fields: Mapping[str, set[str]]) -> dict[str, set[int]]:
+        """Return the courts of Wingfield's mappings, each with the services that are mapped to it."""
+        by_service = {str(service.id): {service.id} for service in booking.services if self._by == "service"}
+        ids: Iterable[object] = {"location": (booking.location_id,), "team": booking.team_ids}.get(self._by, by_service)
+        courts: dict[str, set[int]] = {}
+        external_ids = fields.get(self._by_field, set()) if self._by_field else _texts(ids)
+        for each in external_ids & self._mapped.keys():
+            courts.setdefault(self._mapped[each], set()).update(by_service.get(each, ()))
         return courts
 
     def _contents(self, booking: SourceBooking) -> dict[str, set[str]]:
@@ -180,13 +217,15 @@ class Mapper:
                 found.setdefault(key, set()).update(_choices(field))
         return found
 
-    def _ambiguous(self, booking: SourceBooking, courts: Mapping[str, set[int]]) -> Held:
+    def _not_one_court(self, booking: SourceBooking, courts: Mapping[str, set[int]], start: datetime) -> Held:
+        if not courts:
+            return Held(booking.id, Reason.NO_COURT, "no court booking any more")
         numbers = {service.id for service in booking.services}
         ruled = numbers & set[int]().union(*courts.values()) or numbers
-        titles = ", ".join(title for court_id, title in self._titles.items() if court_id in courts)
+        titles = ", ".join(sorted(self._titles.get(court_id, court_id) for court_id in courts))
         which = f"services {_listing(ruled)}" if ruled else "no services"
-        detail = f"the rules give it {len(courts)} courts: {titles} (it has {which})"
-        return Held(booking.id, Reason.AMBIGUOUS_COURT, detail)
+        detail = f"it would go to {len(courts)} courts: {titles} (it has {which})"
+        return _held(booking, Reason.AMBIGUOUS_COURT, detail, Slot("", start, start), ruled)
 
     def _minutes(self, booking: SourceBooking, ruled: set[int]) -> int | str:
         """Return the booking's length in minutes, or the sentence that says what it lacks."""
@@ -211,15 +250,15 @@ class Mapper:
         configured = self._configured.get(service.id)
         return service.minutes if configured is None else configured
 
-    def _participants(self, booking: SourceBooking) -> tuple[tuple[str, ...], int]:
-        """Return one to four addresses (or none), and how many were unusable."""
+    def _addresses(self, booking: SourceBooking) -> tuple[tuple[str, ...], int]:
+        """Return the players' addresses, each once (or none), and how many were unusable."""
         email = booking.email
         words = [] if email is None else [email]
         if self._participant_fields:
             words += self._more_words(booking)
         usable = [usable_address(word) for word in words]
         skipped = usable.count(None)
-        found = tuple(dict.fromkeys(filter(None, usable)))[:_MOST_PARTICIPANTS]
+        found = tuple(dict.fromkeys(filter(None, usable)))
         if not found and self._fallback is not None:
             found = (self._fallback,)
         return found, skipped
@@ -232,19 +271,19 @@ class Mapper:
                 if name in keys:
                     yield from _words(field)
 
-    def _court_booking(
-        self, booking: SourceBooking, court_id: str, minutes: int, participants: tuple[str, ...]
-    ) -> CourtBooking | Held:
+    def _court_booking(self, booking: SourceBooking, slot: Slot, addresses: tuple[str, ...]) -> CourtBooking:
+        # One user may have several addresses.
+        participants = tuple(dict.fromkeys(map(self._relations.participant, addresses)))[:_MOST_PARTICIPANTS]
+        addresses = addresses[:_MOST_PARTICIPANTS]
+        spare = () if participants == addresses else addresses
+        content = fingerprint(slot, participants)
+        return CourtBooking(booking.id, slot, participants, self._modified(booking), content, spare)
+
+    def _start(self, booking: SourceBooking) -> datetime:
+        """Return the start in UTC, to the millisecond."""
         start = self._instant(booking.service_date)
-        if below_ms := start.microsecond % 1000:
-            start -= timedelta(microseconds=below_ms)
-        try:
-            end = start + _length(minutes)
-        except OverflowError:
-            return Held(booking.id, Reason.INVALID_BOOKING, "its end is beyond the calendar")
-        slot = Slot(court_id, start, end)
-        modified = self._modified(booking)
-        return CourtBooking(booking.id, slot, participants, modified, fingerprint(slot, participants))
+        below_ms = start.microsecond % 1000
+        return start - timedelta(microseconds=below_ms) if below_ms else start
 
     def _modified(self, booking: SourceBooking) -> datetime | None:
         modified = booking.modified
@@ -260,6 +299,12 @@ class Mapper:
         if written.tzinfo is None:
             written = written.replace(tzinfo=self._zone)
         return written.astimezone(UTC)
+
+
+def _held(booking: SourceBooking, reason: Reason, detail: str, slot: Slot, ruled: set[int]) -> Held:
+    """Return why a booking that wants ``slot`` is held, with the first of its services, of those the rules name."""
+    numbers = {service.id for service in booking.services}
+    return Held(booking.id, reason, detail, 0, slot, min(numbers & ruled or numbers, default=None))
 
 
 def _titles(courts: Iterable[CourtRule]) -> dict[str, str]:

@@ -31,8 +31,6 @@ _ADDRESS = re.compile(
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-
-
 _LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 
 
@@ -77,6 +75,7 @@ class Reason(enum.StrEnum):
     AMBIGUOUS_COURT = "ambiguous_court"
     OVERLAP = "court_booking_overlap"
     NO_ANSWER = "no_answer"
+    DRIFT = "drift"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +108,9 @@ def fingerprint(slot: Slot, participants: Iterable[str]) -> bytes:
 class CourtBooking:
     """What Wingfield should have for one Launch27 booking.
 
-    ``id`` is the Launch27 id; ``participants`` are one to four e-mail addresses;
-    ``source_updated_at`` is the source's modification time in UTC, where it has one.
+    ``id`` is the Launch27 id; ``participants`` are one to four e-mail addresses or users ("user:" and the id);
+    ``source_updated_at`` is the source's modification time in UTC, where it has one. ``addresses`` is what they
+    are without users, for when Wingfield denies one; empty where no user is named.
     """
 
     id: str
@@ -118,19 +118,23 @@ class CourtBooking:
     participants: tuple[str, ...] = field(repr=False)
     source_updated_at: datetime | None
     fingerprint: bytes
+    addresses: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
     """A booking that is not bridged, and why; ``detail`` is the bridge's own sentence.
 
-    ``since_ms`` is when that began, in milliseconds since 1970; 0 where nobody has looked it up yet.
+    ``since_ms`` is when that began, in milliseconds since 1970; 0 where nobody has looked it up yet. ``slot`` is where
+    it wants to stand, as far as that is known: without a court it is "", without a length it ends where it starts.
     """
 
     id: str
     reason: str
     detail: str
     since_ms: int = 0
+    slot: Slot | None = None
+    service_id: int | None = None
 
 
 ABSENT = b""
@@ -142,8 +146,9 @@ class Stored:
     """One state of a booking in Wingfield: as it was read there, or as a lost write may have left it.
 
     ``id`` is the Launch27 id, "" for a court booking whose key is not ours. Nothing is there when ``slot`` is
-    None; ``fingerprint`` is then ``ABSENT``. ``participants`` are e-mail addresses in lower case, in
-    Wingfield's order; None where they are not known, or where one is named without an address.
+    None; ``fingerprint`` is then ``ABSENT``. ``participants`` are named as in a ``CourtBooking``, in Wingfield's
+    order, by both names where there are two (with a space between); None where they are not known. ``why`` is that of
+    the lost write.
     """
 
     id: str
@@ -151,12 +156,14 @@ class Stored:
     fingerprint: bytes
     slot: Slot | None
     participants: tuple[str, ...] | None = field(default=None, repr=False)
+    why: str = ""
 
     def has(self, slot: Slot, participants: Iterable[str]) -> bool:
         """Whether it has this content, in whatever order the participants are named."""
         if self.participants is None or self.slot != slot:
             return False
-        return sorted(self.participants) == sorted(participants)
+        found, wanted = [each.split() for each in self.participants], set(participants)
+        return len(found) == len(wanted) and all(any(each in names for names in found) for each in wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +312,7 @@ class Write:
     def stored(self) -> Stored:
         """The state this write leads to, if it is applied."""
         slot = None if self.verb is Verb.DELETE else self.slot
-        return Stored(self.id, self.version_ms, self.fingerprint, slot)
+        return Stored(self.id, self.version_ms, self.fingerprint, slot, why=self.why)
 
 
 @dataclass(frozen=True, slots=True)

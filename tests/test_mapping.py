@@ -242,14 +242,14 @@ def test_a_booking_that_no_rule_matches_has_no_court(services: list[Any]) -> Non
 def test_two_courts_are_ambiguous_and_both_are_named() -> None:
     found = held(mapper().map(booking(services=[{"id": 3}, {"id": 1}, {"id": 99}])))
     assert found.reason == "ambiguous_court"
-    assert found.detail == ("the rules give it 2 courts: Court 1 (court-1), Court 2 (court-2) (it has services 1, 3)")
+    assert found.detail == ("it would go to 2 courts: Court 1 (court-1), Court 2 (court-2) (it has services 1, 3)")
 
 
 def test_two_courts_by_place_are_ambiguous_without_services() -> None:
     rules = mapper(*(rule(f"court-{n}", location_ids=frozenset({9})) for n in (1, 2)))
     place = {"id": 9}
     assert held(rules.map(booking(location=place, services=[]))).detail == (
-        "the rules give it 2 courts: court-1, court-2 (it has no services)"
+        "it would go to 2 courts: court-1, court-2 (it has no services)"
     )
     assert held(rules.map(booking(location=place))).detail.endswith("(it has services 1)")
 
@@ -530,3 +530,26 @@ def test_what_is_sent_has_one_at_and_a_dotted_domain(text: str) -> None:
         assert local.strip(".") == local
         assert "." in domain.strip(".")
         assert ".." not in address
+
+
+# Where a held booking wants to stand
+
+
+@pytest.mark.parametrize(
+    ("settings", "fields", "expected"),
+    [
+        pytest.param({}, {"email": ""}, ("no_participant", "court-1", 60, 1), id="all is known"),
+        pytest.param({"default_minutes": None}, {}, ("no_duration", "court-1", 0, 1), id="but for its length"),
+        pytest.param(
+            {}, {"services": [{"id": 9}, {"id": 3}, {"id": 2}]}, ("ambiguous_court", "", 0, 2), id="but for its court"
+        ),
+    ],
+)
+def test_a_held_booking_says_where_it_wants_to_stand(
+    settings: dict[str, Any], fields: dict[str, Any], expected: tuple[str, str, int, int]
+) -> None:
+    found = held(mapper(**settings).map(booking(**fields)))
+    assert found.slot is not None
+    assert found.slot.start == datetime(2026, 8, 15, 14, 30, tzinfo=UTC)
+    minutes = (found.slot.end - found.slot.start) // timedelta(minutes=1)
+    assert (found.reason, found.slot.court_id, minutes, found.service_id) == expected

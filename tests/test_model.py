@@ -104,7 +104,9 @@ def test_a_fingerprint_does_not_depend_on_the_zone_an_instant_is_written_in() ->
         pytest.param(slot(), ("a@b.co", "a@b.co"), False, id="one twice"),
         pytest.param(slot(10), ("a@b.co", "c@d.co"), False, id="another time"),
         pytest.param(slot(court=2), ("a@b.co", "c@d.co"), False, id="another court"),
-        pytest.param(slot(), None, False, id="a participant without an address"),
+        pytest.param(slot(), ("c@d.co", "user:7 a@b.co"), True, id="one by both names"),
+        pytest.param(slot(), ("c@d.co", "user:7"), False, id="one by another name"),
+        pytest.param(slot(), None, False, id="a participant without a name"),
     ],
 )
 def test_content_is_the_same_whatever_the_order_of_its_participants(
@@ -160,8 +162,8 @@ def test_only_the_one_at_which_a_cycle_was_cut_is_temporarily_deleted(place: tup
 
 
 def test_a_write_leads_to_its_slot_and_a_delete_to_none() -> None:
-    assert put().stored == Stored("7", 1000, put().fingerprint, slot())
-    assert delete(place=slot()).stored == Stored("7", 1000, ABSENT, None)
+    assert put().stored == Stored("7", 1000, put().fingerprint, slot(), why="new")
+    assert delete(place=slot()).stored == Stored("7", 1000, ABSENT, None, why="gone")
 
 
 def test_no_representation_shows_a_participant() -> None:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 
 from bridge.cli import output
 from bridge.cli.arguments import Options
+from bridge.cli.places import Places
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
-from bridge.model import Known, to_ms
+from bridge.model import to_ms
 
 
 def run(options: Options) -> ExitStatus:
-    """Show what the last pass withheld and, once that is confirmed, approve exactly this; return 1 otherwise."""
-    config = options.load_config(require_courts=False, require_secrets=False)
+    """Show what is withheld and, once that is confirmed, approve exactly this; return 1 otherwise."""
+    config = options.load_config(require_secrets=False)
     with Ledger.snapshot(config.sync.state, config.identity) as ledger:
-        withheld = ledger.passes(1)[0].withheld if ledger.passes(1) else ()
-        rows = [_row(id_, ledger.known.get(id_)) for id_ in withheld]
+        withheld, known, places = ledger.withheld, ledger.known, Places.of(config, ledger)
+        rows = [(id_, *places.cells(known[id_].last_slot if id_ in known else None)) for id_ in withheld]
     if not options.json:
         _show(rows)
-    approved = withheld if withheld and (options.yes or _is_confirmed(len(withheld))) else ()
+    approved = (
+        withheld
+        if withheld and (options.yes or output.is_confirmed(f"Let {output.several(len(withheld), 'delete')} through?"))
+        else ()
+    )
     if approved:
         with Ledger.open(config.sync.state, config.identity) as ledger:
             ledger.approve(approved, to_ms(datetime.now(UTC)))
@@ -33,24 +37,8 @@ def run(options: Options) -> ExitStatus:
     return ExitStatus.OK if approved else ExitStatus.ATTENTION
 
 
-def _row(id_: str, known: Known | None) -> tuple[str, str, str]:
-    slot = known and known.last_slot
-    if not slot:
-        return id_, "", ""
-    return id_, slot.court_id, f"{slot.start.astimezone():%Y-%m-%d %H:%M}–{slot.end.astimezone():%H:%M}"
-
-
 def _show(rows: list[tuple[str, str, str]]) -> None:
     if rows:
         output.table(f"Withheld deletes ({len(rows)})", ("booking", "court", "when"), rows)
     else:
-        output.line("The last pass withheld no delete.")
-
-
-def _is_confirmed(count: int) -> bool:
-    """Ask the person at the terminal; nobody there says no."""
-    if sys.stdin is None or not sys.stdin.isatty() or sys.stderr is None:
-        return False
-    sys.stderr.write(f"Let {output.several(count, 'delete')} through? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+        output.line("No delete is withheld.")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from datetime import timedelta
+from contextlib import suppress
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,10 @@ _COMMANDS = {
     "check": "check configuration, credentials and courts; list every problem",
     "status": "show what is in sync, what is held and why, the last passes",
     "approve": "show the withheld deletes and, once confirmed, let exactly these through",
+    "day": "show the courts of a day: which bookings are on them, and how they stand",
+    "history": "show what was written when and why, newest first",
+    "notify": "send a test message through every configured channel",
+    "connect": "claim a club's connect token, so that its courts may be written",
     "courts": "show Wingfield's courts and Launch27's services, with [[courts]] to paste",
     "demo": "simulate both services on this computer, and run real passes between them",
 }
@@ -48,8 +53,13 @@ class Options(argparse.Namespace):
     dry_run: bool
     allow_mass_delete: bool
     facility: str | None = None
+    rehearse: str | None = None
     yes: bool = False
     max_age: timedelta | None = None
+    id: str | None = None
+    limit: int = 50
+    day: date | None = None
+    token: str = ""
 
     def find_config(self) -> Path:
         """Return the configuration file. Raises ConfigError where there is none."""
@@ -77,8 +87,8 @@ def parse(argv: Sequence[str] | None) -> Options:
         options.command = "once"
     if options.json and options.command is None:
         parser.error("--json needs --once, --dry-run or a command; the daemon only writes its log")
-    if options.json and options.command == "demo":
-        parser.error("demo has no --json")
+    if options.json and options.command in {"day", "demo"}:
+        parser.error(f"{options.command} has no --json")
     return options
 
 
@@ -95,11 +105,21 @@ def _parser() -> argparse.ArgumentParser:
     for name, what in _COMMANDS.items():
         command = commands.add_parser(name, help=what, description=what, allow_abbrev=False)
         _add_common(command)
-        if name == "approve":
+        if name in {"approve", "check"}:
             command.add_argument("--yes", action="store_true", help="do not ask")
         if name == "status":
             told = "exit 1 when the last complete full pass is older, as in 10m or 1h"
             command.add_argument("--max-age", metavar="LENGTH", type=_length, help=told)
+        if name == "day":
+            command.add_argument("day", nargs="?", type=_day, metavar="YYYY-MM-DD", help="another day than today")
+        if name == "history":
+            command.add_argument("id", nargs="?", metavar="ID", help="only this booking")
+            command.add_argument("--limit", type=int, metavar="N", default=50, help="show so many (50)")
+        if name == "check":
+            tries = "try Wingfield's rules on this court, 400 days ahead, and remove everything again"
+            command.add_argument("--rehearse", metavar="COURT_ID", help=tries)
+        if name == "connect":
+            command.add_argument("token", metavar="TOKEN", help="the connect token that the club gave you")
         if name == "courts":
             command.add_argument("--facility", metavar="ID", help="show all courts of this facility")
     return parser
@@ -112,6 +132,13 @@ def _length(text: str) -> timedelta:
         return length(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _day(text: str) -> date:
+    with suppress(ValueError):
+        if text.startswith("2"):  # wherever its zone is, such a day lies within the calendar
+            return date.fromisoformat(text)
+    raise argparse.ArgumentTypeError(f'"{text}" is not a day; write it like 2026-11-20')
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

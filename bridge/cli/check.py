@@ -16,6 +16,7 @@ from zoneinfo import available_timezones
 from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
+from bridge.cli.rehearse import rehearse
 from bridge.config.paths import is_there
 from bridge.config.schema import Config
 from bridge.errors import BridgeError, ConfigError, CredentialsRefused, ExitStatus, NotFound, Problem, Rejected, worst
@@ -28,6 +29,8 @@ from bridge.sync.clients import Clients, connected
 def run(options: Options) -> ExitStatus:
     """Check everything, list what was found, and return the status of the worst problem."""
     logs.configure(options.log_level)
+    if options.rehearse is not None:
+        return rehearse(options, options.rehearse)
     findings = Findings()
     try:
         asyncio.run(_look(options.load_config(), findings))

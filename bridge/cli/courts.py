@@ -122,12 +122,15 @@ def sides_json(sides: Sides) -> dict[str, Any]:
 
 def report(sides: Sides) -> None:
     """Tell both sides, with the blocks to paste."""
-    courts = [(court.name, court.id, court.facility_name, court.external_court_name) for court in sides.courts]
+    courts = [
+        (each.name, each.id, each.facility_name, "none yet" * (each.system_installed is False), each.external_court_id)
+        for each in sides.courts
+    ]
     services = [
         (number, service.name, None if service.minutes is None else f"{service.minutes} min")
         for number, service in sorted(sides.services.items())
     ]
-    output.table("Wingfield's courts", ("name", "court_id", "facility", "mapped as"), courts)
+    output.table("Wingfield's courts", ("name", "court_id", "facility", "camera", "mapped as"), courts)
     output.table("Launch27's services", ("id", "name", "length"), services)
     output.line()
     if not sides.courts and not sides.errors:

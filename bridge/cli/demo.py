@@ -13,6 +13,7 @@ from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.cli.once import report
+from bridge.cli.places import Places
 from bridge.config.loading import load_config
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
@@ -56,7 +57,7 @@ def _tell(club: Club, title: str, told: str, result: PassResult) -> None:
     output.line(title, "bold")
     for line in textwrap.wrap(told, 80):
         output.line(line)
-    report(result, {}, club.now, dry_run=False)
+    report(result, Places(), club.now, dry_run=False)
     if result.planned:
         _print_writes(club, result.planned)
         output.table("Wingfield now", ("from", *(f"Court {number}" for number in COURTS)), club.day())

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -16,13 +15,15 @@ from typing import Any
 from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
+from bridge.cli.places import Places
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.http.loop import LAST_ANSWER_SECONDS
 from bridge.http.loop import run as run_loop
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
-from bridge.model import STOP_SECONDS, Slot, Write, isoformat
+from bridge.model import STOP_SECONDS, Write
+from bridge.notify.notifier import messenger
 from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator, withheld_advice
 from bridge.sync.result import PassResult
@@ -43,6 +44,7 @@ def run(options: Options) -> ExitStatus:
         ledger = stack.enter_context(opened(config.sync.state, config.identity))
         narrator = _narrator(options, stack)
         result = run_loop(run_pass(options, config, ledger, narrator))
+        places = Places.of(config, ledger)
     if result is None:
         logs.get_logger().warning("pass_interrupted")
         if options.json:
@@ -51,8 +53,7 @@ def run(options: Options) -> ExitStatus:
     if options.json:
         output.show_json(pass_json(result, dry_run=options.dry_run))
     else:
-        courts = {rule.court_id: rule.name for rule in config.courts if rule.name}
-        report(result, courts, datetime.now(UTC), dry_run=options.dry_run)
+        report(result, places, datetime.now(UTC), dry_run=options.dry_run)
     return result.status
 
 
@@ -74,16 +75,20 @@ def _narrator(options: Options, stack: ExitStack) -> LogNarrator:
 async def run_pass(options: Options, config: Config, ledger: Ledger, narrator: LogNarrator) -> PassResult | None:
     """Return how the pass went; None when it had to be cut off after a signal."""
     stop = asyncio.Event()
-    async with connected(config) as services:
+    async with connected(config) as services, messenger(config, ledger) as messages:
         synchronizer = Synchronizer(config, services, ledger, narrator, clock=lambda: datetime.now(UTC), stop=stop)
         task = asyncio.create_task(
             synchronizer.run_pass(allow_mass_delete=options.allow_mass_delete, dry_run=options.dry_run)
         )
         _on_signals(stop, services, task)
         try:
-            return await task
+            result = await task
         except asyncio.CancelledError:
             return None
+        if messages is not None and not options.dry_run and not stop.is_set():
+            messages.pass_finished(result)
+            await messages.drain()
+        return result
 
 
 def _on_signals(stop: asyncio.Event, services: Clients, task: asyncio.Task[PassResult]) -> None:
@@ -120,14 +125,11 @@ def pass_json(result: PassResult, *, dry_run: bool) -> dict[str, Any]:
 
 
 def _action_json(write: Write) -> dict[str, str | None]:
-    place: dict[str, str | None] = {"court": None, "start": None, "end": None}
-    if slot := write.slot:
-        place = {"court": slot.court_id, "start": isoformat(slot.start), "end": isoformat(slot.end)}
-    return {"action": write.verb.value, "id": write.id, **place, "why": write.why}
+    return {"action": write.verb.value, "id": write.id, **output.slot_json(write.slot), "why": write.why}
 
 
-def report(result: PassResult, courts: Mapping[str, str], now: datetime, *, dry_run: bool) -> None:
-    """Tell a pass; ``courts`` are names by id."""
+def report(result: PassResult, places: Places, now: datetime, *, dry_run: bool) -> None:
+    """Tell a pass to people."""
     verdict, style = output.VERDICTS[result.record.outcome]
     output.line(f"Dry run, nothing was written. {verdict}" if dry_run else verdict, style)
     record, would = result.record, "would be " if dry_run else ""
@@ -138,18 +140,11 @@ def report(result: PassResult, courts: Mapping[str, str], now: datetime, *, dry_
         f"{record.held} held{pending}; {record.deleted} {would}deleted."
     )
     if dry_run and result.planned:
-        rows = [(write.verb, write.id, *_place(write.slot, courts), write.why) for write in result.planned]
+        rows = [(write.verb, write.id, *places.cells(write.slot), write.why) for write in result.planned]
         output.table("A pass would", ("do", "booking", "court", "when", "why"), rows, output.SHOWN)
-    output.print_held(result.held, now)
+    output.print_held(result.held, places, now)
     output.print_withheld("Deletes withheld", record.withheld, withheld_advice(result))
     if result.errors:
         output.line()
     for error in dict.fromkeys(map(str, result.errors)):
         output.line(error, "red")
-
-
-def _place(slot: Slot | None, courts: Mapping[str, str]) -> tuple[str, str]:
-    if slot is None:
-        return "", ""
-    start, end = slot.start.astimezone(), slot.end.astimezone()
-    return courts.get(slot.court_id) or slot.court_id, f"{start:%Y-%m-%d %H:%M}–{end:%H:%M}"

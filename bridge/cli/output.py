@@ -12,11 +12,14 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from io import StringIO
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from bridge.errors import BridgeError
-from bridge.model import Held
+from bridge.model import Held, Slot, isoformat
 from bridge.sync.words import since
+
+if TYPE_CHECKING:
+    from bridge.cli.places import Places
 
 SHOWN = 50
 """Rows of a table that people read; ``--json`` has all."""
@@ -85,8 +88,8 @@ def visible(text: str) -> str:
     return printable(text)
 
 
-def show_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON object, in ASCII: no name in it can steer a terminal."""
+def show_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Print one JSON object or list, in ASCII: no name in it can steer a terminal."""
     say(json.dumps(value) + "\n")
 
 
@@ -113,6 +116,15 @@ def say(text: str) -> None:
             raise BridgeError(message) from None
 
 
+def is_confirmed(question: str) -> bool:
+    """Ask the person at the terminal; nobody there says no."""
+    if sys.stdin is None or not sys.stdin.isatty() or sys.stderr is None:
+        return False
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
 def abandon(stream: TextIO) -> None:
     """Let what is still buffered for ``stream`` go nowhere, so that ending does not fail over it."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -125,11 +137,25 @@ def several(count: int, thing: str) -> str:
     return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
-def print_held(held: Sequence[Held], now: datetime) -> None:
-    """Print the table of what is held; nothing where nothing is."""
-    rows = [(entry.id or "(no id)", entry.reason, since(entry.since_ms, now), entry.detail) for entry in held]
-    if rows:
-        table(f"Held ({len(rows)})", ("booking", "reason", "since", "detail"), rows, SHOWN)
+def slot_json(slot: Slot | None) -> dict[str, str | None]:
+    """Return a slot as the interface shows it."""
+    if slot is None:
+        return {"court": None, "start": None, "end": None}
+    return {"court": slot.court_id, "start": isoformat(slot.start), "end": isoformat(slot.end)}
+
+
+def print_held(held: Iterable[Held], places: Places, now: datetime) -> None:
+    """Print a table for each reason why bookings are held, the most frequent first; in each, the next comes first."""
+    groups: dict[str, list[Held]] = {}
+    for each in sorted(held, key=lambda each: str(each.slot and each.slot.start)):
+        groups.setdefault(each.reason, []).append(each)
+    columns = ("booking", "court", "when", "service", "since", "detail")
+    for reason, group in sorted(groups.items(), key=lambda item: -len(item[1])):
+        rows = [
+            (each.id or "(no id)", *places.cells(each.slot), each.service_id, since(each.since_ms, now), each.detail)
+            for each in group
+        ]
+        table(f"Held: {len(group)} × {reason}", columns, rows, SHOWN)
 
 
 def print_withheld(words: str, withheld: Sequence[str], advice: str) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from bridge.cli import output
 from bridge.cli.arguments import Options
+from bridge.cli.places import Places
 from bridge.config.loading import find_state
 from bridge.config.paths import is_there
 from bridge.errors import ConfigError, ExitStatus
@@ -20,15 +21,15 @@ from bridge.sync.words import age, moment, since
 
 def run(options: Options) -> ExitStatus:
     """Show the status; return 1 when something needs a person, 78 under a wrong configuration."""
-    status = _read(options)
+    status, places = _read(options)
     if options.json:
         output.show_json(status_json(status))
     else:
-        report(status)
+        report(status, places)
     return status.exit_status
 
 
-def _read(options: Options) -> Status:
+def _read(options: Options) -> tuple[Status, Places]:
     """Return what the state says, whatever is wrong with the configuration. Raises BridgeError where there is none."""
     path, config, identity, problems = options.find_config(), None, None, list[str]()
     try:
@@ -39,10 +40,11 @@ def _read(options: Options) -> Status:
         if not is_there(state):
             raise
     with Ledger.snapshot(state, identity) as ledger:
-        return replace(read(ledger, state, config), running=running(state), problems=problems, max_age=options.max_age)
+        status = replace(read(ledger, state, config), running=running(state), problems=problems)
+        return replace(status, max_age=options.max_age), Places.of(config, ledger)
 
 
-def report(status: Status) -> None:
+def report(status: Status, places: Places) -> None:
     """Tell the status, what is wrong first."""
     now = status.now
     for problem in status.problems:
@@ -66,7 +68,7 @@ def report(status: Status) -> None:
         output.line("No pass was ever complete.")
     elif not status.passes[0].is_complete:
         output.line(f"Last complete pass: {since(status.last_success_ms, now)}.")
-    output.print_held(status.held, now)
+    output.print_held(status.held, places, now)
     count = output.several(len(status.withheld), "delete")
     advice = "If they really are gone from Launch27, let them through: courtbridge approve"
     output.print_withheld(f"The last pass withheld {count}", status.withheld, advice)

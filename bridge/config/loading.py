@@ -43,6 +43,8 @@ def load_config(
         resolve(account, ("launch27", "accounts", index), "password", reading, fetch=require_secrets)
     resolve(reading.document.get("wingfield"), ("wingfield",), "token", reading, fetch=require_secrets)
     resolve(reading.document.get("web"), ("web",), "password", reading, fetch=require_secrets)
+    for name in ("heartbeat_url", "webhook_url", "apprise_url"):
+        resolve(reading.document.get("notify"), ("notify",), name, reading, fetch=require_secrets)
     tables = reading.validate()
     reading.check_accounts()
     if require_courts:
@@ -166,8 +168,9 @@ class _Examination(Reading):
                 self.found(location, f"is the address of {other} too; keep one of them")
 
     def check_courts(self) -> None:
-        """See that there are rules, each with a condition, and no two with the same."""
-        if self.document.get("courts", []) == [] and ("courts",) not in self.meant.values():
+        """See that there are rules or Wingfield's mappings; each rule with a condition, and no two with the same."""
+        is_mapped = _at(self.document, ("wingfield", "court_mappings")) is not None
+        if not is_mapped and self.document.get("courts", []) == [] and ("courts",) not in self.meant.values():
             problem = "there is no [[courts]] rule, so nothing would be bridged"
             self.found(("courts",), f'{problem}; "courtbridge courts" prints blocks to paste')
         concerned = [self.meant.get(location, location) for location in self.problems]

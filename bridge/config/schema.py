@@ -66,6 +66,11 @@ class Launch27Config(Table):
         """The host in lower case, with its port where that is not the scheme's own."""
         return _host(self.base_url)
 
+    @property
+    def tenant(self) -> str:
+        """The account's name, the first label of its host. Source: Launch27, Introduction."""
+        return (urlsplit(self.base_url).hostname or "").partition(".")[0]
+
 
 class WingfieldConfig(Table):
     """Where court bookings are written, and as which external service."""
@@ -74,6 +79,8 @@ class WingfieldConfig(Table):
     external_service_id: Annotated[str, values.uuid("copy the one that came with the token"), AfterValidator(str.lower)]
     token: Secret
     concurrency: Annotated[int, values.between(1, 64)] = 8
+    connected_users: bool = False
+    court_mappings: values.CourtMappings | None = None
 
     @property
     def host(self) -> str:
@@ -107,6 +114,16 @@ class MappingConfig(Table):
     fallback_email: Annotated[values.UsableAddress, AfterValidator(str.lower)] | None = Field(None, repr=False)
     id_prefix: values.IdPrefix = ""
     service_minutes: dict[values.ServiceId, values.Minutes] = {}
+
+
+class NotifyConfig(Table):
+    """Where trouble is told, and how long it must have lasted; all addresses are secrets."""
+
+    heartbeat_url: values.SecretUrl | None = None
+    webhook_url: values.SecretUrl | None = None
+    apprise_url: Secret | None = None
+    after: values.Window = timedelta(minutes=10)
+    remind: values.Interval = timedelta(days=1)
 
 
 class CourtRule(Table):
@@ -144,6 +161,7 @@ class Tables(Table):
     mapping: MappingConfig = MappingConfig()
     courts: Annotated[tuple[CourtRule, ...], Field(strict=False)] = ()
     web: WebConfig | None = None
+    notify: NotifyConfig | None = None
 
 
 TABLES: Mapping[tuple[str, ...], type[Table]] = {
@@ -155,6 +173,7 @@ TABLES: Mapping[tuple[str, ...], type[Table]] = {
     ("mapping",): MappingConfig,
     ("courts",): CourtRule,
     ("web",): WebConfig,
+    ("notify",): NotifyConfig,
 }
 """What may stand under each header."""
 
@@ -207,4 +226,6 @@ def mapping_fingerprint(config: Config) -> str:
         "mapping": config.mapping.model_dump(),
         "courts": sorted(map(json.dumps, rules)),
     }
+    if wingfield.connected_users or wingfield.court_mappings:  # else it is what older versions stored
+        content = {**content, "names": [wingfield.connected_users, wingfield.court_mappings]}
     return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()

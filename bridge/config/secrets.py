@@ -1,4 +1,4 @@
-"""The password and the token: one of three forms in the file, text that never shows itself afterwards.
+"""Passwords, tokens and secret addresses: one of three forms in the file, text that never shows itself afterwards.
 
 What stands in the file is no part of any message, even where it should be a name: it may be the secret
 itself, put under the wrong key.
@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from bridge.config.paths import file_named, is_there, text_and_mode
 from bridge.config.problems import Location, Reading, Wrong, has_control_character, not_valid
 
-STEM_OF = {stem + form: stem for stem in ("password", "token") for form in ("", "_env", "_file")}
+STEMS = ("password", "token", "heartbeat_url", "webhook_url", "apprise_url")
+STEM_OF = {stem + form: stem for stem in STEMS for form in ("", "_env", "_file")}
 """The keys under which a secret may be given, each with the one the models know."""
 
 

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from bridge.config.paths import file_named
 from bridge.config.problems import Reading, Wrong, has_control_character, shown
+from bridge.config.secrets import Secret
 from bridge.model import usable_address
 
 _OF_THE_EXAMPLE = frozenset({"acme.launch27.com", "acme-sandbox.l27.co"})
@@ -125,6 +126,13 @@ ServiceId: TypeAlias = Annotated[int, BeforeValidator(_service_id)]
 Minutes: TypeAlias = Annotated[int, between(1, 1440)]
 Name: TypeAlias = Annotated[str, require(str.strip, "is empty; fill it in or leave it out")]
 Names: TypeAlias = Annotated[tuple[Name, ...], Field(strict=False)]
+CourtMappings: TypeAlias = Annotated[
+    str,
+    require(
+        re.compile(r"service|location|team|field:.*\S.*").fullmatch,
+        '{} is none of "service", "location", "team", and "field:" with the name of a custom field',
+    ),
+]
 TimeZone: TypeAlias = Annotated[str, AfterValidator(_zone)]
 StateFile: TypeAlias = Annotated[Path, BeforeValidator(_state_file)]
 # Ten years on both sides is more than any club plans, and no sum of dates overflows.
@@ -159,6 +167,13 @@ Url: TypeAlias = Annotated[
 ]
 Listen: TypeAlias = Annotated[
     str, require(listen_address, '{} is not an IP address with a port; write it like "127.0.0.1:8027" or "[::1]:8027"')
+]
+SecretUrl: TypeAlias = Annotated[
+    Secret,
+    require(
+        lambda url: not url.reveal() or (_is_of_a_service(url.reveal()) and _keeps_secrets(url.reveal())),
+        "the value is not a valid address; write one like https://host/path",
+    ),
 ]
 Launch27Url: TypeAlias = Annotated[
     Url,

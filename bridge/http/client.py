@@ -115,7 +115,7 @@ class Http:
         self._connections = Connections(base_url, concurrency, self._timeout, transport)
         self._slots = asyncio.Semaphore(concurrency)
         self._limiter = limiter or RateLimiter()
-        self._parts = parts
+        self.parts = parts
         self._gave_up: set[tuple[str | None, ...]] = set()
         self._gave_up_for: set[str] = set()
         self._has_answered = False
@@ -318,7 +318,7 @@ class Http:
 
     @property
     def _looks_down(self) -> bool:
-        is_one_part_alone = self._parts > 1 and len(self._gave_up_for) == 1
+        is_one_part_alone = self.parts > 1 and len(self._gave_up_for) == 1
         return len(self._gave_up) >= _GAVE_UP_IN_A_ROW and not is_one_part_alone
 
     def _forget_failures(self) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from bridge.model import STOP_SECONDS
 
@@ -17,35 +18,41 @@ LAST_ANSWER_SECONDS = STOP_SECONDS - 0.3
 T = TypeVar("T")
 
 
-class _Loop(asyncio.SelectorEventLoop):
-    """Looks names up in daemon threads.
+async def in_daemon_thread(function: Callable[[], T]) -> T:
+    """Return what ``function`` returns, called in a thread that nobody has to wait for.
 
     asyncio uses its default executor, whose threads are joined when the loop ends and once more when the
-    interpreter does: a resolver that hangs would keep a process alive that was told to stop.
+    interpreter does: one that hangs would keep a process alive that was told to stop.
     """
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: Exception | None) -> None:
+        if found.done():
+            return
+        if error is None:
+            found.set_result(cast("T", result))
+        else:
+            found.set_exception(error)
+
+    def call() -> None:
+        result, error = None, None
+        try:
+            result = function()
+        except Exception as caught:  # noqa: BLE001 (raised again where it is waited for)
+            error = caught
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=call, name=getattr(function, "__name__", "call"), daemon=True).start()
+    return await found
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Looks names up in daemon threads."""
 
     async def getaddrinfo(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 (as asyncio's own)
-        found: asyncio.Future[Any] = self.create_future()
-
-        def settle(result: object, error: Exception | None) -> None:
-            if found.done():
-                return
-            if error is None:
-                found.set_result(result)
-            else:
-                found.set_exception(error)
-
-        def look_up() -> None:
-            result, error = None, None
-            try:
-                result = socket.getaddrinfo(*arguments, **options)
-            except Exception as caught:  # noqa: BLE001 (raised again where it is waited for)
-                error = caught
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self.call_soon_threadsafe(settle, result, error)
-
-        threading.Thread(target=look_up, name="name look-up", daemon=True).start()
-        return await found
+        return await in_daemon_thread(partial(socket.getaddrinfo, *arguments, **options))
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

@@ -1,13 +1,49 @@
-"""How each court booking stands, and which of them the courts have at a time. Pure."""
+"""The courts of some hours as a picture: which booking is on which court, and how it stands. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import NamedTuple
 
-from bridge.model import Known, Slot, to_ms
+from bridge.model import Held, Known, to_ms
 
 STATES = ("in_sync", "pending", "held", "withheld")
+
+
+class Bar(NamedTuple):
+    """A booking on a court, in UTC; where nothing says how long it is, it ends where it starts.
+
+    ``state`` is one of STATES.
+    """
+
+    start: datetime
+    end: datetime
+    id: str
+    state: str
+
+
+def bars(
+    known: Iterable[Known], held: Collection[Held], withheld: Collection[str], first: datetime, last: datetime
+) -> dict[str, list[Bar]]:
+    """Return, by court id, what is on the courts between two moments, in the order of the starts.
+
+    A held booking is both where it stands and where it wants to; one that wants no court that is known is under "".
+    """
+    held_ids = {each.id for each in held}
+    near = (each for each in known if each.unsettled or _is_near(each, to_ms(first), to_ms(last)))
+    found = [(slot, each.id, state(each, held_ids, withheld)) for each in near for slot in each.places]
+    found += [(each.slot, each.id, "held") for each in held if each.slot is not None]
+    courts: dict[str, set[Bar]] = {}
+    for slot, id_, how in found:
+        if slot.start < last and (slot.end > first or slot.start >= first):
+            courts.setdefault(slot.court_id, set()).add(Bar(slot.start, slot.end, id_, how))
+    return {court_id: sorted(courts[court_id]) for court_id in sorted(courts)}
+
+
+def _is_near(known: Known, first_ms: int, last_ms: int) -> bool:
+    """Whether a booking may stand there at all, found out without making a slot of each."""
+    return known.start_ms is not None and known.start_ms < last_ms and (known.end_ms or 0) >= first_ms
 
 
 def state(known: Known, held: Collection[str], withheld: Collection[str]) -> str:
@@ -16,15 +52,5 @@ def state(known: Known, held: Collection[str], withheld: Collection[str]) -> str
         return "withheld"
     if known.id in held:
         return "held"
-    is_pending = known.unsettled or known.failures or known.gone_ms or known.seen_fingerprint != known.acked_fingerprint
-    return "pending" if is_pending else "in_sync"
-
-
-def standing(known: Iterable[Known], first: datetime, end: datetime) -> Iterator[tuple[Known, Slot]]:
-    """Yield what stands in Wingfield, or may, at some moment of [first, end), with its slot."""
-    first_ms, end_ms = to_ms(first), to_ms(end)
-    for each in known:
-        is_there = each.start_ms and each.end_ms and each.start_ms < end_ms and each.end_ms > first_ms
-        slot = each.places[-1] if (is_there or each.unsettled) and each.places else None
-        if slot and slot.start < end and slot.end > first:
-            yield each, slot
+    is_in_sync = known.gone_ms is None and known.stands_as(known.seen_fingerprint)
+    return "in_sync" if is_in_sync else "pending"

@@ -6,6 +6,8 @@ write that was rejected, or never sent, leaves nothing behind in Wingfield.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bridge.model import ABSENT, CyclePlace, Ending, Known, Outcome, Rejection, Slot, Stored, Verb, Write, to_ms
 
 
@@ -32,7 +34,9 @@ def intended(known: Known | None, write: Write) -> Known:
     if write.sighted_ms:
         known = known._replace(seen_fingerprint=write.fingerprint, seen_ms=write.sighted_ms)
     others = (lost for lost in known.unsettled if lost.version_ms != write.version_ms)
-    unsettled = sorted((*others, write.stored), key=lambda lost: lost.version_ms)
+    first = next((lost.why for lost in known.unsettled if lost.version_ms == write.version_ms), "")
+    stored = replace(write.stored, why=first or write.why)  # sent again, it is still the same write
+    unsettled = sorted((*others, stored), key=lambda lost: lost.version_ms)
     return known._replace(
         intended_version_ms=write.version_ms, intended_fingerprint=write.fingerprint, unsettled=tuple(unsettled)
     )

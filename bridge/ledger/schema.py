@@ -4,10 +4,12 @@ bookings    one row for each booking ever sent (or first seen): acknowledged, in
 intents     writes without an answer yet: what else Wingfield may have
 rejections  content that Wingfield rejected, so that it is not sent again for a while
 cycles      the old places of a cycle of moves, while one of it is temporarily deleted
-held        what is held, and since when
+held        what is held, since when, and where it wants to stand
 accounts    watermarks
 passes      the last passes with their counts
-meta        whose state this is
+approvals   deletes that a person let through, until a pass takes them
+history     what happened to each booking, and why
+meta        whose state this is, and what is remembered from pass to pass, as JSON
 """
 
 from __future__ import annotations
@@ -104,7 +106,17 @@ def _version_3(db: Database) -> None:
     db.table("approvals").create({"booking_id": str, "at_ms": int}, pk="booking_id", not_null={"at_ms"}, strict=True)
 
 
-_MIGRATIONS: tuple[Callable[[Database], None], ...] = (_version_1, _version_2, _version_3)
+def _version_4(db: Database) -> None:
+    """Add the history, why a write was sent, and where held bookings want to stand."""
+    db.execute("ALTER TABLE intents ADD COLUMN why TEXT NOT NULL DEFAULT ''")
+    for column, kind in {"service_id": int, **_PLACE}.items():
+        db.table("held").add_column(column, kind)
+    always = {"at_ms": int, "booking_id": str, "action": str, "why": str}
+    columns = {"id": int, **always, **_PLACE, "version_ms": int}
+    db.table("history").create(columns, pk="id", not_null=set(always), strict=True)
+
+
+_MIGRATIONS: tuple[Callable[[Database], None], ...] = (_version_1, _version_2, _version_3, _version_4)
 VERSION = len(_MIGRATIONS)
 
 

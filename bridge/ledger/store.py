@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from bridge.errors import StateError
-from bridge.ledger import entry
+from bridge.ledger import entry, history, rows
 from bridge.ledger.failures import REBUILT, translated
+from bridge.ledger.history import Event
+from bridge.ledger.rows import insert
 from bridge.ledger.schema import migrate
 from bridge.ledger.snapshot import copy
 from bridge.model import (
@@ -31,12 +33,9 @@ from bridge.model import (
     Outcome,
     PassRecord,
     Rejection,
-    Slot,
     Stored,
     Watermark,
     Write,
-    from_ms,
-    to_ms,
 )
 
 PASSES_KEPT = 500
@@ -53,15 +52,11 @@ _COUNTS = (
 )
 
 
-def _insert(table: str, columns: str) -> str:
-    marks = ", ".join("?" * (columns.count(",") + 1))
-    return f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 (our own names)
-
-
-_INSERT_BOOKING = _insert("bookings", _BOOKING)
-_INSERT_INTENT = _insert("intents", "booking_id, version_ms, fingerprint, court_id, start_ms, end_ms")
-_INSERT_REJECTION = _insert("rejections", "booking_id, fingerprint, reason, config, at_ms")
-_INSERT_CYCLE = _insert("cycles", "booking_id, cycle, is_deleted, court_id, start_ms, end_ms")
+_INSERT_BOOKING = insert("bookings", _BOOKING)
+_INSERT_INTENT = insert("intents", "booking_id, version_ms, fingerprint, court_id, start_ms, end_ms, why")
+_INSERT_REJECTION = insert("rejections", "booking_id, fingerprint, reason, config, at_ms")
+_HELD = "booking_id, reason, detail, since_ms, service_id, court_id, start_ms, end_ms"
+_INSERT_CYCLE = insert("cycles", "booking_id, cycle, is_deleted, court_id, start_ms, end_ms")
 
 
 class Ledger:
@@ -188,68 +183,95 @@ class Ledger:
         return self._known
 
     def _add_details(self, known: dict[str, Known]) -> None:
-        intents = "SELECT booking_id, version_ms, fingerprint, court_id, start_ms, end_ms FROM intents"
-        for id_, version_ms, content, *place in self._rows(f"{intents} ORDER BY booking_id, version_ms"):
-            lost = Stored(id_, version_ms, content, _slot(*place))
+        intents = "SELECT booking_id, version_ms, fingerprint, why, court_id, start_ms, end_ms FROM intents"
+        for id_, version_ms, content, why, *place in self._rows(f"{intents} ORDER BY booking_id, version_ms"):
+            lost = Stored(id_, version_ms, content, rows.slot(*place), why=why)
             known[id_] = known[id_]._replace(unsettled=(*known[id_].unsettled, lost))
         for id_, *rest in self._rows("SELECT booking_id, fingerprint, reason, config, at_ms FROM rejections"):
             known[id_] = known[id_]._replace(rejection=Rejection(*rest))
         cycles = "SELECT booking_id, cycle, is_deleted, court_id, start_ms, end_ms FROM cycles"
         for id_, cycle, is_deleted, *place in self._rows(cycles):
-            if (slot := _slot(*place)) is not None:
+            if (slot := rows.slot(*place)) is not None:
                 known[id_] = known[id_]._replace(cycle=CyclePlace(cycle, slot, bool(is_deleted)))
 
     def held(self) -> list[Held]:
         """Return what is held, by id."""
-        rows = self._rows("SELECT booking_id, reason, detail, since_ms FROM held ORDER BY booking_id, nth")
-        return [Held(*row) for row in rows]
+        found = self._rows(f"SELECT {_HELD} FROM held ORDER BY booking_id, nth")  # noqa: S608
+        return [
+            Held(id_, reason, detail, since_ms, rows.slot(*place), service_id)
+            for id_, reason, detail, since_ms, service_id, *place in found
+        ]
 
     def watermarks(self) -> list[Watermark]:
         """Return the watermark of every account ever read, in the order of their numbers."""
-        rows = self._rows(f"SELECT {_WATERMARK} FROM accounts ORDER BY number, account")  # noqa: S608
-        return [Watermark(*row) for row in rows]
+        found = self._rows(f"SELECT {_WATERMARK} FROM accounts ORDER BY number, account")  # noqa: S608
+        return [Watermark(*row) for row in found]
 
     def passes(self, limit: int = 10) -> list[PassRecord]:
         """Return the last ``limit`` passes, newest first."""
-        rows = self._rows(f"SELECT {_COUNTS} FROM passes ORDER BY id DESC LIMIT ?", (limit,))  # noqa: S608
-        return [_pass_record(list(row)) for row in rows]
+        found = self._rows(f"SELECT {_COUNTS} FROM passes ORDER BY id DESC LIMIT ?", (limit,))  # noqa: S608
+        return [rows.pass_record(row) for row in found]
 
     @property
-    def memory(self) -> str:
-        """What the last pass believed of the Launch27 account; "" for a new state."""
-        return self._meta().get("memory", "")
+    def withheld(self) -> tuple[str, ...]:
+        """The ids of the deletes that are withheld; a pass that could not look again ends nothing."""
+        passes = self.passes(PASSES_KEPT)
+        return next((each.withheld for each in passes if each.withheld or each.is_complete), ())
+
+    def history(self, limit: int, id_: str | None = None) -> list[Event]:
+        """Return the last ``limit`` events of one booking, or of all, newest first."""
+        with translated(self._source):
+            return history.newest(self._connection, limit, id_)
+
+    def recall(self, name: str) -> str:
+        """Return what was remembered under ``name`` ("memory" is the last pass's); "" for nothing."""
+        return "".join(value for (value,) in self._rows("SELECT value FROM meta WHERE name = ?", (name,)))
 
     @property
     def error(self) -> str:
         """What kept the last pass from its end, in a sentence; "" where nothing did."""
-        return self._meta().get("error", "")
+        return self.recall("error")
 
     @property
     def is_adopted(self) -> bool:
         """Whether Wingfield's list was taken over once, so that the ledger knows all that is there."""
-        return "adopted" in self._meta()
+        return bool(self.recall("adopted"))
 
     # --- writing ---
 
-    def adopt(self, bookings: Iterable[Stored]) -> None:
-        """Take over what Wingfield has, as acknowledged and as if just sent."""
-        changes = [entry.adopted(stored, stored.slot) for stored in bookings if stored.slot is not None]
+    def remember(self, name: str, text: str) -> None:
+        """Keep a text under ``name``."""
+        with self._transaction() as execute:
+            execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, text))
+
+    def adopt(self, bookings: Iterable[Stored], at_ms: int = 0) -> None:
+        """Take over what Wingfield has, as acknowledged and as if just sent; ``at_ms`` is now, for the history."""
+        found = [(stored, stored.slot) for stored in bookings if stored.slot is not None]
+        changes = [entry.adopted(*each) for each in found]
+        why = "Wingfield had it when this state was new"
+        happened = [Event(at_ms, stored.id, "adopt", stored.version_ms, why, slot) for stored, slot in found]
         with self._transaction() as execute:
             execute("INSERT OR REPLACE INTO meta VALUES ('adopted', '1')")
-            self._store(changes)
+            self._store(changes, happened)
         self._believe(changes)
 
-    def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Stored]) -> None:
-        """Store, in one transaction, how writes ended, what was read back, and what is about to be sent."""
+    def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Stored], at_ms: int = 0) -> None:
+        """Store, in one transaction, how writes ended, what was read back, and what is about to be sent.
+
+        ``at_ms`` is now, for the history.
+        """
         changed: dict[str, Known] = {}
+        happened: dict[tuple[str, int], Event] = {}  # a write that was read back ends right after that
 
         def now(id_: str) -> Known | None:
             return changed.get(id_) or self.known.get(id_)
 
         for outcome in outcomes:
-            id_ = outcome.id if isinstance(outcome, Stored) else outcome.write.id
-            if (known := now(id_)) is not None:
-                changed[id_] = (
+            state = outcome if isinstance(outcome, Stored) else outcome.write.stored
+            if (known := now(state.id)) is not None:
+                if event := history.came_of(known, outcome, at_ms):
+                    happened.setdefault((state.id, state.version_ms), event)
+                changed[state.id] = (
                     entry.read_back(known, outcome) if isinstance(outcome, Stored) else entry.ended(known, outcome)
                 )
         for write in intents:
@@ -257,7 +279,7 @@ class Ledger:
             for id_, slot in write.places:
                 if write.cycle is not None and (known := now(id_)) is not None:
                     changed[id_] = entry.in_cycle(known, write.cycle, slot, is_cut=id_ == write.id)
-        self.save([*changed.values(), *self._finished_cycles(changed)])
+        self.save([*changed.values(), *self._finished_cycles(changed)], list(happened.values()))
 
     def _finished_cycles(self, changed: Mapping[str, Known]) -> list[Known]:
         """Return the entries of the cycles of which nothing is temporarily deleted any more, without them."""
@@ -270,28 +292,34 @@ class Ledger:
         still_open = {known.cycle.cycle for known in in_cycle if known.cycle and known.cycle.is_deleted}
         return [k._replace(cycle=None) for k in in_cycle if k.cycle and k.cycle.cycle not in still_open]
 
-    def save(self, entries: Collection[Known]) -> None:
-        """Store entries as they are, in one transaction; the last one of a booking counts."""
+    def save(self, entries: Collection[Known], happened: Sequence[Event] = ()) -> None:
+        """Store entries as they are, and what happened, in one transaction; the last entry of a booking counts."""
         with self._transaction():
-            self._store(entries)
+            self._store(entries, happened)
         self._believe(entries)
 
     def approve(self, ids: Iterable[str], at_ms: int) -> None:
         """Note that a person lets these deletes through; a pass of this process or another takes it."""
+        slots = {id_: known.last_slot if (known := self.known.get(id_)) else None for id_ in ids}
+        why = "a person let its delete through"
         with self._transaction():
-            rows = [(id_, at_ms) for id_ in ids]
-            self._connection.executemany("INSERT OR REPLACE INTO approvals (booking_id, at_ms) VALUES (?, ?)", rows)
+            given = [(id_, at_ms) for id_ in slots]
+            self._connection.executemany(insert("approvals", "booking_id, at_ms"), given)
+            events = [Event(at_ms, id_, "approve", None, why, slot) for id_, slot in slots.items()]
+            history.store(self._connection, events)
 
     def take_approvals(self, now_ms: int) -> tuple[str, ...]:
         """Let through the deletes that a person approved within 24 hours; return their ids."""
-        rows = self._rows("SELECT booking_id, at_ms FROM approvals")
-        if not rows:
+        taken = self._rows("SELECT booking_id, at_ms FROM approvals")
+        if not taken:
             return ()
-        fresh = [(self.known[id_], at_ms) for id_, at_ms in rows if id_ in self.known and now_ms - at_ms < DAY_MS]
-        entries = [known._replace(allowed_ms=at_ms, is_approved=1) for known, at_ms in fresh]
-        with self._transaction() as execute:
+        fresh = [(self.known[id_], at_ms) for id_, at_ms in taken if id_ in self.known and now_ms - at_ms < DAY_MS]
+        # One that was given since the pass began counts from then: a moment to come would count for nothing.
+        entries = [known._replace(allowed_ms=min(at_ms, now_ms), is_approved=1) for known, at_ms in fresh]
+        with self._transaction():
             self._store(entries)
-            execute("DELETE FROM approvals")
+            # Only these: another may have been given meanwhile.
+            self._connection.executemany("DELETE FROM approvals WHERE booking_id = ? AND at_ms = ?", taken)
         self._believe(entries)
         return tuple(known.id for known in entries)
 
@@ -305,23 +333,25 @@ class Ledger:
         error: str = "",
         entries: Collection[Known] = (),
         forgotten: Collection[str] = (),
+        happened: Sequence[Event] = (),
     ) -> None:
         """Store the end of a pass in one transaction."""
         with self._transaction() as execute:
             many = self._connection.executemany
-            self._store(entries)
+            self._store(entries, happened)
             for table, key in _TABLES_OF_BOOKINGS:
                 many(f"DELETE FROM {table} WHERE {key} = ?", [(id_,) for id_ in forgotten])  # noqa: S608
             self._store_held(held, record.started_ms)
             many("INSERT OR REPLACE INTO meta VALUES (?, ?)", [("memory", memory), ("error", error)])
             execute("DELETE FROM accounts")
-            many(_insert("accounts", _WATERMARK), map(_row, watermarks))
-            execute(_insert("passes", _COUNTS), (*_row(record)[:-1], json.dumps(record.withheld)))
+            many(insert("accounts", _WATERMARK), map(rows.of_record, watermarks))
+            execute(insert("passes", _COUNTS), (*rows.of_record(record)[:-1], json.dumps(record.withheld)))
             execute("DELETE FROM passes WHERE id <= (SELECT max(id) FROM passes) - ?", (PASSES_KEPT,))
         self._believe(entries, forgotten)
 
-    def _store(self, entries: Iterable[Known]) -> None:
-        """Write the rows of entries, and of what belongs to them where that has changed."""
+    def _store(self, entries: Iterable[Known], happened: Sequence[Event] = ()) -> None:
+        """Write the rows of entries, of what belongs to them where that has changed, and of what happened."""
+        history.store(self._connection, happened)
         before = self.known
         many = self._connection.executemany
         latest = {known.id: known for known in entries}
@@ -329,15 +359,16 @@ class Ledger:
         pairs = [(before.get(id_) or _NOTHING, known) for id_, known in latest.items()]
         lost = [known for old, known in pairs if old.unsettled != known.unsettled]
         many("DELETE FROM intents WHERE booking_id = ?", [(known.id,) for known in lost])
-        many(_INSERT_INTENT, [_intent(stored) for known in lost for stored in known.unsettled])
+        intents = [intent for known in lost for intent in known.unsettled]
+        many(_INSERT_INTENT, [(i.id, i.version_ms, i.fingerprint, *rows.of_slot(i.slot), i.why) for i in intents])
         rejected = [known for old, known in pairs if old.rejection != known.rejection]
         many("DELETE FROM rejections WHERE booking_id = ?", [(known.id,) for known in rejected])
-        many(_INSERT_REJECTION, [(k.id, *_row(k.rejection)) for k in rejected if k.rejection])
+        many(_INSERT_REJECTION, [(k.id, *rows.of_record(k.rejection)) for k in rejected if k.rejection])
         moved = [known for old, known in pairs if old.cycle != known.cycle]
         many("DELETE FROM cycles WHERE booking_id = ?", [(known.id,) for known in moved])
         many(
             _INSERT_CYCLE,
-            [(k.id, k.cycle.cycle, int(k.cycle.is_deleted), *_place(k.cycle.slot)) for k in moved if k.cycle],
+            [(k.id, k.cycle.cycle, int(k.cycle.is_deleted), *rows.of_slot(k.cycle.slot)) for k in moved if k.cycle],
         )
 
     def _believe(self, entries: Iterable[Known], forgotten: Iterable[str] = ()) -> None:
@@ -349,14 +380,15 @@ class Ledger:
 
     def _store_held(self, held: Sequence[Held], now_ms: int) -> None:
         before = {(entry.id, entry.reason): entry.since_ms for entry in self.held()}
-        rows, nth = [], dict[str, int]()
+        stored, nth = [], dict[str, int]()
         for each in held:
             nth[each.id] = nth.get(each.id, -1) + 1
             since_ms = before.get((each.id, each.reason), now_ms)
-            rows.append((each.id, nth[each.id], each.reason, each.detail, since_ms))
-        if rows or before:
+            place = rows.of_slot(each.slot)
+            stored.append((nth[each.id], each.id, each.reason, each.detail, since_ms, each.service_id, *place))
+        if stored or before:
             self._connection.execute("DELETE FROM held")
-            self._connection.executemany("INSERT INTO held VALUES (?, ?, ?, ?, ?)", rows)
+            self._connection.executemany(insert("held", f"nth, {_HELD}"), stored)
 
 
 _TABLES_OF_BOOKINGS = (
@@ -366,27 +398,3 @@ _TABLES_OF_BOOKINGS = (
     ("bookings", "id"),
 )
 _NOTHING = Known("", "", None, b"", None, None, None, None, b"", b"", 0)
-
-
-def _pass_record(row: list[Any]) -> PassRecord:
-    row[-1] = tuple(json.loads(row[-1]))
-    return PassRecord(*row)
-
-
-def _row(record: Any) -> tuple[Any, ...]:  # noqa: ANN401 (any of the slotted dataclasses of the model)
-    """Return the fields of a record, in the order of its columns."""
-    return tuple(getattr(record, name) for name in record.__slots__)
-
-
-def _intent(lost: Stored) -> tuple[Any, ...]:
-    return lost.id, lost.version_ms, lost.fingerprint, *_place(lost.slot)
-
-
-def _place(slot: Slot | None) -> tuple[str | None, int | None, int | None]:
-    return (None, None, None) if slot is None else (slot.court_id, to_ms(slot.start), to_ms(slot.end))
-
-
-def _slot(court_id: str | None, start_ms: int | None, end_ms: int | None) -> Slot | None:
-    if court_id is None or start_ms is None or end_ms is None:
-        return None
-    return Slot(court_id, from_ms(start_ms), from_ms(end_ms))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bridge.model import CourtBooking, Deletion, Held, Known, Reason, Slot, isoformat
+from bridge.planning.refusals import MEANINGS
 
 REJECTION_LASTS_MS = 3_600_000
 """What was rejected for its content is not sent again for an hour."""
@@ -15,14 +16,6 @@ FOREIGN = ""
 
 _TRIED_EVERY_PASS = frozenset({Reason.OVERLAP, "stale_write", "version_conflict"})
 """Rejections that say nothing of the content: what stood in the way may be gone by the next pass."""
-
-_ADVICE = {
-    "court_not_found": 'there is no such court; compare [[courts]] with "courtbridge courts"',
-    "user_access_denied": "a participant has not accepted this external service",
-    "organization_access_denied": "the club has not granted this external service access; ask it to",
-    "stale_write": "it has a newer version there; tried again in every pass",
-    "version_conflict": "it has the same version with other content there; tried again in every pass",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +53,17 @@ class Situation:
         if not self.was_rejected(booking):
             return None
         reason = known.rejection.reason
-        return Held(booking.id, reason, rejection_detail(reason, booking.slot))
+        return Held(booking.id, reason, rejection_detail(reason, booking.slot), slot=booking.slot)
 
 
 def rejection_detail(reason: str, slot: Slot) -> str:
     """Return the bridge's own sentence about a rejection by Wingfield."""
     if reason == Reason.OVERLAP:
         return f"court {slot.court_id} is taken from {isoformat(slot.start)} by a booking that is not ours"
-    advice = _ADVICE.get(reason, "change the booking or the configuration; tried again in an hour")
-    return f"Wingfield rejected it for court {slot.court_id} at {isoformat(slot.start)}: {advice}"
+    meaning = MEANINGS.get(reason, "change the booking or the configuration")
+    again = "in every pass" if reason in _TRIED_EVERY_PASS else "in an hour"
+    where = f"court {slot.court_id} at {isoformat(slot.start)}"
+    return f"Wingfield rejected it for {where}: {meaning}; tried again {again}"
 
 
 def overlap(booking: CourtBooking, blocker: str) -> Held:
@@ -77,4 +72,4 @@ def overlap(booking: CourtBooking, blocker: str) -> Held:
     if blocker != FOREIGN:
         where = f"court {booking.slot.court_id} is taken from {isoformat(booking.slot.start)}"
         detail = f"{where} by booking {blocker}, which cannot move"
-    return Held(booking.id, Reason.OVERLAP, detail)
+    return Held(booking.id, Reason.OVERLAP, detail, slot=booking.slot)

@@ -3,7 +3,8 @@
 Where the documentation is silent the simulation chooses, and says so: a deleted booking's version is
 remembered, and a deleted id is free again only for a newer version; participants
 in another order are another content; ``from`` and ``to`` pick the bookings that have a moment between
-them; a facility's courts are a bare list (``facility_courts_paged``); unknown query keys break the schema.
+them; a court that is gone takes its bookings with it, which a delete finds out; a connect token can be
+claimed once; unknown query keys break the schema.
 """
 
 from __future__ import annotations
@@ -51,6 +52,12 @@ _STATUS = {
     "stale_write": 409,
     "version_conflict": 409,
     "external_court_id_already_in_use": 409,
+    "connect_token_not_found": 404,
+    "connect_token_unusable": 409,
+    "external_organization_id_mismatch": 409,
+    "external_organization_id_already_in_use": 409,
+    "expired_connect_token": 410,
+    "malformed_connect_token": 422,
     "rate_limit_exceeded": 429,
     "internal_server_error": 500,
 }
@@ -62,9 +69,14 @@ _ORDINARY = {
     403: "scope_permission_denied",
     404: "not_found",
     409: "stale_write",
+    410: "expired_connect_token",
+    422: "malformed_connect_token",
     429: "rate_limit_exceeded",
 }
 """The error type of a status that is injected without one."""
+
+CONNECT_TOKEN = "ct_"  # noqa: S105 (a prefix)
+"""What a connect token begins with, here."""
 
 _RANKS = {"none": 0, "read": 1, "write": 2}
 
@@ -130,6 +142,19 @@ class Court:
     name: str
     facility_id: str
     facility_name: str
+    system_installed: bool = True
+
+
+@dataclass(slots=True)
+class ConnectToken:
+    """What a club gives, to be claimed once; ``state`` says why that cannot be done ("expired", "used").
+
+    ``known_as`` is the only ``externalOrganizationId`` it is good for, None where any is.
+    """
+
+    organization_id: str
+    known_as: str | None = None
+    state: str = ""
 
 
 class Wingfield(Service):
@@ -137,7 +162,8 @@ class Wingfield(Service):
 
     ``bookings`` are the current ones by external id, as the API shows them, for assertions (change them
     with :meth:`store` and :meth:`remove`); ``tombstones`` are the versions of the deleted ones, in
-    milliseconds. ``scopes`` may be lowered, courts put into ``denied_courts``.
+    milliseconds. ``scopes`` may be lowered, courts put into ``denied_courts``. ``organizations`` are the connected
+    ones' ids by ``externalOrganizationId``; ``connect_tokens`` are those that clubs have given.
     """
 
     def __init__(
@@ -152,13 +178,14 @@ class Wingfield(Service):
         self.service_id = service_id.lower()
         self.token = token
         self.scopes = {"user": "write", "organization": "write", "court-booking": "write"}
-        self.facility_courts_paged = False
         self.bookings: dict[str, dict[str, Any]] = {}
         self.tombstones: dict[str, int] = {}
         self.courts: dict[str, Court] = {}
         self.denied_courts: set[str] = set()
         self.mappings: dict[str, dict[str, Any]] = {}
         self.relations: dict[str, dict[str, Any]] = {}
+        self.connect_tokens: dict[str, ConnectToken] = {}
+        self.organizations: dict[str, str] = {}
         self._stored: dict[str, _Stored] = {}
         self._occupancy = Occupancy()
         self._strangers: dict[str, tuple[str, Slot]] = {}
@@ -171,12 +198,29 @@ class Wingfield(Service):
     # --- the world, for tests and the demo -------------------------------------------------------------
 
     def add_court(
-        self, court_id: str, name: str, *, facility_id: str = FACILITY_ID, facility_name: str = "Sandbox Club"
+        self,
+        court_id: str,
+        name: str,
+        *,
+        facility_id: str = FACILITY_ID,
+        facility_name: str = "Sandbox Club",
+        system_installed: bool = True,
     ) -> None:
-        """Build a court."""
+        """Build a court, with a camera or without."""
         with self.lock:
-            court = Court(court_id.lower(), name, facility_id.lower(), facility_name)
+            court = Court(court_id.lower(), name, facility_id.lower(), facility_name, system_installed)
             self.courts[court.id] = court
+
+    def map_court(self, court_id: str, external_court_id: str, name: str = "") -> None:
+        """Map a court by hand, whatever it was mapped to before."""
+        with self.lock:
+            mapping = {"courtId": court_id, "externalCourtId": external_court_id, "externalCourtName": name}
+            self.mappings[court_id] = {**mapping, "updatedAt": instant_text(self.now_ms)}
+
+    def unmap_court(self, court_id: str) -> None:
+        """Take a court's mapping away by hand."""
+        with self.lock:
+            del self.mappings[court_id]
 
     def add_stranger(self, court_id: str, start: datetime | str, end: datetime | str) -> str:
         """Let somebody else have a court: never listed, in the way all the same. Return a handle.
@@ -209,6 +253,11 @@ class Wingfield(Service):
                 "user": {"id": user_id.lower(), "email": email.lower()},
             }
 
+    def end_relation(self, user_id: str, status: str = "REJECTED") -> None:
+        """Let a user take back what was accepted."""
+        with self.lock:
+            self.relations[user_id.lower()]["status"] = status
+
     def store(
         self,
         external_id: str,
@@ -218,13 +267,17 @@ class Wingfield(Service):
         end: datetime | str,
         updated_at: datetime | str,
         emails: Iterable[str] = ("player@example.com",),
+        users: Iterable[str] = (),
     ) -> None:
         """Put a booking there as if it had been sent, whatever was there before; no request is logged.
 
         Raise ValueError when the court is taken.
         """
         with self.lock:
-            people = tuple(schema.Participant(None, email.lower()) for email in emails)
+            people = (
+                *(schema.Participant(user.lower(), None) for user in users),
+                *(schema.Participant(None, email.lower()) for email in emails),
+            )
             wanted = schema.Upsert(court_id.lower(), _ms(start), _ms(end), _ms(updated_at), people)
             if self._occupancy.overlaps(wanted.court_id, wanted.start_ms, wanted.end_ms, own=external_id):
                 raise ValueError(f"court {court_id} is taken from {start} to {end}")
@@ -300,6 +353,7 @@ class Wingfield(Service):
             self.route(mapping, self._mapping, "GET"),
             self.route(mapping, self._map, "PUT"),
             self.route(service + "/user-relations", self._relation_listing, "GET"),
+            self.route(service + "/organization-relations/claim", self._claim, "POST"),
             self.route("/api/v1/courts/{court}", self._court, "GET"),
             self.route("/api/v1/facilities/{facility}/courts", self._facility, "GET"),
         ]
@@ -400,10 +454,14 @@ class Wingfield(Service):
         known_ms = self.tombstones.get(external_id) if stored is None else stored.wanted.version_ms
         if known_ms is not None and version_ms < known_ms:
             refuse("stale_write")
+        if stored is not None and stored.wanted.court_id in self.denied_courts:
+            refuse("organization_access_denied")
         if stored is not None:
             self._forget(external_id)
         if known_ms is not None:
             self.tombstones[external_id] = version_ms
+        if stored is not None and stored.wanted.court_id not in self.courts:
+            refuse("court_not_found")
         return json_response({})
 
     def _booking(self, request: Request, _body: bytes) -> Response:
@@ -443,13 +501,13 @@ class Wingfield(Service):
     def _facility(self, request: Request, _body: bytes) -> Response:
         self._allow(request, "organization", "read")
         facility_id = _path_uuid(request.path_params["facility"])
+        asked = _query(request, {}, _PAGING)
         courts = [court for court in self.courts.values() if court.facility_id == facility_id]
         if not courts:
             refuse("facility_not_found")
         if any(court.id in self.denied_courts for court in courts):
             refuse("organization_access_denied")
-        shown = [self._court_shown(court) for court in courts]
-        return json_response({"items": shown, "totalCount": len(shown)} if self.facility_courts_paged else shown)
+        return _paged([self._court_shown(court) for court in courts], asked)
 
     def _court_shown(self, court: Court) -> dict[str, Any]:
         mapping = self.mappings.get(court.id)
@@ -459,7 +517,7 @@ class Wingfield(Service):
             "name": court.name,
             "facilityId": court.facility_id,
             "facilityName": court.facility_name,
-            "systemInstalled": True,
+            "systemInstalled": court.system_installed,
             "mapping": None if mapping is None else {name: mapping[name] for name in kept},
         }
 
@@ -495,6 +553,34 @@ class Wingfield(Service):
         statuses = schema.one_of("ACCEPTED", "PENDING", "REJECTED")
         asked = _query(request, {}, {**_PAGING, "status": statuses, "externalUserId": schema.text})
         return _paged(self.relations.values(), asked)
+
+    def _claim(self, request: Request, body: bytes) -> Response:
+        self._allow(request, "organization", "write")
+        required = {"connectToken": schema.text, "externalOrganizationId": schema.text}
+        wanted = _valid(lambda: schema.checked(schema.body_object(body), required, {}))
+        name = wanted["externalOrganizationId"]
+        if not wanted["connectToken"].startswith(CONNECT_TOKEN):
+            refuse("malformed_connect_token")
+        token = self.connect_tokens.get(wanted["connectToken"])
+        if token is None:
+            refuse("connect_token_not_found")
+        if token.state:
+            refuse("expired_connect_token" if token.state == "expired" else "connect_token_unusable")
+        if token.known_as not in {None, name}:
+            refuse("external_organization_id_mismatch")
+        if self.organizations.get(name, token.organization_id) != token.organization_id:
+            refuse("external_organization_id_already_in_use")
+        token.state = "used"
+        self.organizations[name] = token.organization_id
+        self.denied_courts.clear()
+        return json_response(
+            {
+                "id": token.organization_id,
+                "externalServiceId": self.service_id,
+                "organizationId": token.organization_id,
+                "externalOrganizationId": name,
+            }
+        )
 
 
 _PAGING: dict[str, schema.Check] = {"offset": schema.count(0), "limit": schema.count(1, 100)}

@@ -21,6 +21,7 @@ from bridge.launch27.client import Session
 from bridge.ledger.lock import Lock
 from bridge.ledger.store import Ledger
 from bridge.model import STOP_SECONDS, isoformat
+from bridge.notify.notifier import messenger
 from bridge.service.systemd import Notifier
 from bridge.service.watch import Watch
 from bridge.sync.clients import Clients, connected
@@ -206,7 +207,7 @@ class Club:
             self._narrator.stopping, self._over = False, asyncio.Event()
             self._swap()
             config, clock = self._config, partial(datetime.now, UTC)
-            async with connected(config, sessions) as clients:
+            async with connected(config, sessions) as clients, messenger(config, self._ledger) as messages:
                 self._clients = clients
                 clients.launch27.http.answers = clients.wingfield.http.answers = self._narrator.figures.requests
                 bridge = Synchronizer(config, clients, self._ledger, self._narrator, clock=clock, stop=self._over)
@@ -216,6 +217,8 @@ class Club:
                     self._wake.clear()  # a turn that was missed meanwhile is not made up for
                     if result is not None and not self._stop.is_set():
                         self._settle(result, clients)
+                        if messages is not None:
+                            messages.pass_finished(result, list(map(str, self._rejected)))
             sessions = clients.sessions
 
     async def _run_pass(self, bridge: Synchronizer) -> PassResult | None:

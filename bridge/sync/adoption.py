@@ -34,7 +34,7 @@ async def adopt(this: Pass, wingfield: Wingfield, ledger: Ledger) -> bool:
     except ServiceError as error:
         this.note(error)
         return False
-    ledger.adopt(ours.values())
+    ledger.adopt(ours.values(), this.now_ms)
     return True
 
 

@@ -9,6 +9,7 @@ What happens to a write:
 
     answered 200                    acknowledged
     stale_write, version_conflict   read back; adopted if the content is there, else sent above it
+    user_access_denied              sent again above it, with addresses only
     answered another 4xx            rejected; those that wait for it are not sent (and read back, where an
                                     earlier write of the same booking was never answered)
     no usable answer                unanswered: it stays an intent, and those that wait for it are not sent
@@ -26,7 +27,8 @@ from dataclasses import dataclass, replace
 
 from bridge.errors import CredentialsRefused, Rejected, ServiceError, Unavailable
 from bridge.ledger.store import Ledger
-from bridge.model import ABSENT, STOP_SECONDS, Ending, Known, Outcome, Plan, Stored, Verb, Write
+from bridge.model import ABSENT, STOP_SECONDS, Ending, Known, Outcome, Plan, Stored, Verb, Write, fingerprint
+from bridge.planning.refusals import USER_DENIED
 from bridge.sync.narrator import Narrator
 from bridge.sync.result import Pass
 from bridge.wingfield.client import Wingfield
@@ -168,8 +170,8 @@ class _Run:
     async def _record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Stored]) -> None:
         if intents or outcomes:
             loop = asyncio.get_running_loop()
-            record = self._executor.ledger.record
-            await asyncio.shield(loop.run_in_executor(self._ledger_thread, record, intents, outcomes))
+            record, now_ms = self._executor.ledger.record, self._executor.now_ms()
+            await asyncio.shield(loop.run_in_executor(self._ledger_thread, record, intents, outcomes, now_ms))
 
     def _keep_only_recreating(self) -> None:
         wanted = self._recreating()
@@ -232,9 +234,7 @@ class _Run:
             is_patient, finishing = not self._failed_before(write), self._is_finishing(index)
             await self._executor.wingfield.write(write, finishing=finishing, patient=is_patient)
         except Rejected as rejected:
-            if rejected.reason in _OUTRUN or self._is_in_doubt(write):
-                return await self._read_back(index, rejected)
-            return self._end(write, Ending.REJECTED, rejected.reason)
+            return await self._after_rejection(index, rejected)
         except CredentialsRefused as error:
             self._executor.is_over = True
             self._executor.this.note(error)
@@ -243,6 +243,31 @@ class _Run:
             self._executor.this.note(error, write.id)
             return self._end(write, Ending.UNANSWERED if error.maybe_applied else Ending.NOT_SENT)
         return self._end(write, Ending.ACKNOWLEDGED)
+
+    async def _after_rejection(self, index: int, rejected: Rejected) -> Ending | None:
+        write = self._writes[index]
+        if rejected.reason == USER_DENIED and self._name_by_address(index):
+            return None
+        if rejected.reason in _OUTRUN or self._is_in_doubt(write):
+            return await self._read_back(index, rejected)
+        return self._end(write, Ending.REJECTED, rejected.reason)
+
+    def _name_by_address(self, index: int) -> bool:
+        """Have a booking sent again, 1 ms above, with addresses in place of users; return whether it named any."""
+        write, this = self._writes[index], self._executor.this
+        booking = this.reading.desired.get(write.id)
+        if booking is None or not booking.addresses or write.slot is None:
+            return False
+        players, version_ms = booking.addresses, self._highest(write) + 1
+        this.denied.add(frozenset(write.participants).difference(players))
+        content = fingerprint(booking.slot, players)
+        this.reading.desired[write.id] = replace(booking, participants=players, fingerprint=content, addresses=())
+        if not self._repeats(write):  # else it may stand there all the same
+            self._outcomes.append(Outcome(write, Ending.NOT_SENT))
+        content = fingerprint(write.slot, players)
+        self._writes[index] = replace(write, participants=players, fingerprint=content, version_ms=version_ms)
+        self._ready.appendleft(index)
+        return True
 
     def _is_finishing(self, index: int) -> bool:
         """Whether a write is let through while the bridge stops: it is part of a cycle under way."""

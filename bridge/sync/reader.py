@@ -10,12 +10,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bridge.config.schema import Config
 from bridge.errors import CredentialsRefused, Rejected, ServiceError, Unavailable
-from bridge.launch27.client import Absent, Launch27, Session
+from bridge.launch27.client import Absent, Session
 from bridge.launch27.wire import Settings, SourceBooking, Unreadable
 from bridge.mapping import Mapper
 from bridge.model import CourtBooking, Held, Known, Reason, Watermark, to_ms
 from bridge.planning.memory import Memory
 from bridge.planning.reading import Listing, Mapped, Reading
+from bridge.sync.clients import Clients
+from bridge.sync.directory import Directory
 
 LOOK_UP_SECONDS = 60.0
 """How long one pass goes on looking bookings up; those it did not get to are left for the next one."""
@@ -53,9 +55,10 @@ class LookUps:
 class Reader:
     """Reads one source under one configuration."""
 
-    def __init__(self, source: Launch27, sessions: Sequence[Session], config: Config, stop: asyncio.Event) -> None:
-        self._source = source
-        self._sessions = sessions
+    def __init__(self, clients: Clients, directory: Directory, config: Config, stop: asyncio.Event) -> None:
+        self._source = clients.launch27
+        self._sessions = clients.sessions
+        self._directory = directory
         self._config = config
         self._stop = stop
         self._mapper = Mapper(config.courts, config.mapping, {}, ZoneInfo("UTC"))
@@ -68,11 +71,15 @@ class Reader:
         The window lies around ``now``, an aware datetime. ``memory`` is what earlier passes believed.
         """
         reading = Reading(tuple(account.key for account in self._config.launch27.accounts))
-        settings, minutes = await asyncio.gather(self._settings(), self._minutes())
+        asked = self._settings(), self._minutes(), self._directory.names(to_ms(now))
+        settings, minutes, names = await asyncio.gather(*asked)
         zone = self._believe(reading, memory, settings, minutes, to_ms(now))
+        if isinstance(names, ServiceError):
+            reading.errors.append(names)
+            return reading
         if zone is None or reading.memory.catalogue is None:
             return reading
-        self._mapper = Mapper(self._config.courts, self._config.mapping, reading.memory.catalogue, zone)
+        self._mapper = Mapper(self._config.courts, self._config.mapping, reading.memory.catalogue, zone, names)
         first_day, last_day = self._window(now.astimezone(zone))
         reading.first_ms = _midnight_ms(first_day, zone)
         reading.end_ms = _midnight_ms(last_day + timedelta(days=1), zone)

@@ -77,7 +77,7 @@ def _withdrawn(this: Pass, known: Known | None) -> Known | None:
 
 def _listed(this: Pass, known: Known | None, booking: CourtBooking | None) -> Known | None:
     """Return the entry of an active booking: first sight, back again, in sync under this configuration."""
-    if booking is not None and booking.id not in this.tally.planned:
+    if booking is not None and (booking.id not in this.tally.planned or booking.id in this.tally.not_sent):
         known = entry.sighted(booking.id, known, booking.fingerprint, this.now_ms)
     if known is None:
         return None

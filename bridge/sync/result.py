@@ -81,7 +81,7 @@ class Pass:
     changes with what is recorded. ``failed`` has, by booking, the requests that got no answer. ``planned`` are the
     writes of the first plan. ``objection`` says why deletes are withheld; ``not_asked`` counts the bookings for
     whose look-up there was no time. ``waiting`` are those of a mass change that is not believed yet, ``approved``
-    those whose delete a person has let through.
+    those whose delete a person has let through. ``denied`` are the users of bookings whose users Wingfield denied.
     """
 
     now_ms: int
@@ -101,6 +101,7 @@ class Pass:
     bridged: int = 0
     waiting: set[str] = field(default_factory=set)
     approved: tuple[str, ...] = ()
+    denied: set[frozenset[str]] = field(default_factory=set)
     has_wingfield_answered: bool = False
     forgotten: set[str] = field(default_factory=set)
     not_asked: int = 0
@@ -131,11 +132,12 @@ class Pass:
             booking = reading.desired.get(id_)
             if booking is None:
                 detail = f"Wingfield rejected its delete ({reason}); tried again in the next pass"
-                held[id_] = Held(id_, reason, detail)
+                held[id_] = Held(id_, reason, detail, slot=self.known[id_].last_slot)
             elif id_ not in held or reason != Reason.OVERLAP:
-                held[id_] = Held(id_, reason, rejection_detail(reason, booking.slot))
+                held[id_] = Held(id_, reason, rejection_detail(reason, booking.slot), slot=booking.slot)
         for id_ in self.silent:
-            held[id_] = Held(id_, Reason.NO_ANSWER, _NO_ANSWER)
+            slot = booking.slot if (booking := reading.desired.get(id_)) else self.known[id_].last_slot
+            held[id_] = Held(id_, Reason.NO_ANSWER, _NO_ANSWER, slot=slot)
         return [*reading.unreadable, *held.values()]
 
     @property

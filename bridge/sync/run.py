@@ -1,6 +1,6 @@
 """One pass, from the listings of Launch27 to the courts of Wingfield: the whole story on one page.
 
-read      every account's listing, mapped as it comes                   sync/reader.py, mapping.py
+read      every account's listing, mapped as it comes                   sync/reader.py, directory.py, mapping.py
 adopt     with a new ledger only: what Wingfield already has            sync/adoption.py
 look up   whatever is bridged and no longer listed, by its id           sync/deletions.py
 guard     too many deletes are withheld, mass changes wait              planning/deletes.py, planning/mass.py
@@ -29,6 +29,7 @@ from bridge.sync import clock, record, settle
 from bridge.sync.adoption import adopt, greet
 from bridge.sync.clients import Clients
 from bridge.sync.deletions import decide_deletes
+from bridge.sync.directory import Directory
 from bridge.sync.executor import Executor
 from bridge.sync.narrator import Narrator
 from bridge.sync.reader import Reader
@@ -53,7 +54,8 @@ class Synchronizer:
     ) -> None:
         self.config, self.ledger, self.narrator, self.stop = config, ledger, narrator, stop
         self.clients = clients
-        self.reader = Reader(clients.launch27, clients.sessions, config, stop)
+        self.directory = Directory(clients.wingfield, ledger, config.wingfield)
+        self.reader = Reader(clients, self.directory, config, stop)
         self.fingerprint = mapping_fingerprint(config)
         self._clock = clock
 
@@ -73,6 +75,7 @@ class Synchronizer:
                 this.tally.pretend(this.plan.writes)
             else:
                 await self._execute(this)
+                self.directory.deny(this.denied, this.now_ms)
         result = record.finish(self.ledger, this, self.narrator, is_stopping=self.stop.is_set())
         self.narrator.pass_finished(result)
         return result
@@ -81,7 +84,7 @@ class Synchronizer:
         ledger = self.ledger
         watermarks = {mark.account: mark for mark in ledger.watermarks()}
         accounts = tuple(account.key for account in self.config.launch27.accounts)
-        reading = Reading(accounts, memory=Memory.loads(ledger.memory))
+        reading = Reading(accounts, memory=Memory.loads(ledger.recall("memory")))
         known, held = ledger.known, ledger.held()
         return Pass(self._now_ms(), monotonic(), self.fingerprint, known, held, watermarks, reading)
 

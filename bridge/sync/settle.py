@@ -25,7 +25,7 @@ async def read_back_doubtful(this: Pass, wingfield: Wingfield, ledger: Ledger) -
             this.note(error, known.id)
             this.tally.unanswered.add(known.id)
         else:
-            ledger.record([], [stored or nothing(known.id, known.highest_ms)])
+            ledger.record([], [stored or nothing(known.id, known.highest_ms)], this.now_ms)
     return bool(doubtful)
 
 
@@ -56,8 +56,8 @@ async def _read_back_cycles(this: Pass, executor: Executor) -> bool:
             this.note(error, id_)
             return False
         if is_there(write, stored) and stored is not None and stored.version_ms == write.version_ms:
-            executor.ledger.record([], [Outcome(write, Ending.ACKNOWLEDGED)])
+            executor.ledger.record([], [Outcome(write, Ending.ACKNOWLEDGED)], this.now_ms)
             this.tally.acknowledged(write)
         else:
-            executor.ledger.record([], [stored or nothing(id_, write.version_ms)])
+            executor.ledger.record([], [stored or nothing(id_, write.version_ms)], this.now_ms)
     return True

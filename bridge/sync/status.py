@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
+from bridge.ledger.history import Event
 from bridge.ledger.lock import lock_path
 from bridge.ledger.store import PASSES_KEPT, Ledger
 from bridge.model import Held, Known, PassRecord, Watermark, from_ms, isoformat, to_ms
@@ -51,8 +52,8 @@ class Status:
     ``running`` is the process that has the lock. ``passes`` are all that are kept, newest first. ``problems`` are those
     of the configuration, ``error`` is what kept the last pass from its end. ``max_age`` is how old the last complete
     full pass may be, for one who asked. ``known`` is the ledger's, and may change with it; ``courts`` are names by id,
-    ``zone`` is the account's, ``changes`` are the last writes as ``history --json`` has them, ``figures`` is what the
-    process has counted.
+    ``zone`` is the account's, ``changes`` are the last ones, newest first, ``figures`` is what the process has
+    counted.
     """
 
     state: Path
@@ -69,7 +70,7 @@ class Status:
     max_age: timedelta | None = None
     courts: Mapping[str, str] = field(default_factory=dict)
     zone: tzinfo = UTC
-    changes: Sequence[Mapping[str, Any]] = ()
+    changes: Sequence[Event] = ()
     figures: Figures = field(default_factory=Figures)
 
     @property
@@ -80,8 +81,8 @@ class Status:
 
     @property
     def withheld(self) -> tuple[str, ...]:
-        """The ids of the deletes that the last pass withheld."""
-        return self.passes[0].withheld if self.passes else ()
+        """The ids of the deletes that are withheld; a pass that could not look again ends nothing."""
+        return next((each.withheld for each in self.passes if each.withheld or each.is_complete), ())
 
     @property
     def pending(self) -> int:
@@ -172,7 +173,7 @@ def read(ledger: Ledger, state: Path, config: Config | None) -> Status:
         ledger.passes(PASSES_KEPT),
         now=datetime.now(UTC),
         last_error=ledger.error,
-        changes=last_changes(ledger),
+        changes=ledger.history(2 * SHOWN),
     )
     if config is None:
         return status
@@ -182,14 +183,8 @@ def read(ledger: Ledger, state: Path, config: Config | None) -> Status:
         interval=config.sync.interval,
         full_interval=getattr(config.sync, "full_interval", config.sync.interval),
         courts={rule.court_id: courts.get(rule.court_id, "") for rule in config.courts},
-        zone=_zone(config.launch27.timezone or Memory.loads(ledger.memory).zone),
+        zone=_zone(config.launch27.timezone or Memory.loads(ledger.recall("memory")).zone),
     )
-
-
-def last_changes(ledger: Ledger) -> Sequence[Mapping[str, Any]]:
-    """Return the last writes, newest first."""
-    history = getattr(ledger, "history", None)
-    return history(limit=2 * SHOWN) if history else ()
 
 
 def _zone(name: str) -> tzinfo:

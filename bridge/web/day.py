@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 
-from bridge.ledger.day import standing, state
-from bridge.model import Slot
+from bridge.ledger.day import bars
 from bridge.sync.status import Status
 
 FIRST_HOUR, LAST_HOUR = 8, 22
@@ -45,30 +44,31 @@ def draw(status: Status, day: date) -> Day:
         datetime.combine(day, time(FIRST_HOUR), status.zone).astimezone(UTC),
         datetime.combine(day, time(LAST_HOUR), status.zone).astimezone(UTC),
     )
-    found = sorted(standing(status.bridged, midnight, next_midnight), key=lambda each: each[1].start)
-    begin = max(midnight, min([opening, *(slot.start for _, slot in found)]).replace(minute=0, second=0, microsecond=0))
-    hours = -(-(min(next_midnight, max([closing, *(slot.end for _, slot in found)])) - begin) // _HOUR)
+    on_courts = bars(tuple(status.known.values()), status.held, status.withheld, midnight, next_midnight)
+    found = [bar for column in on_courts.values() for bar in column]
+    begin = max(midnight, min([opening, *(bar.start for bar in found)]).replace(minute=0, second=0, microsecond=0))
+    hours = -(-(min(next_midnight, max([closing, *(bar.end for bar in found)])) - begin) // _HOUR)
 
     def place(instant: datetime) -> float:
         return round(100 * min(max((instant - begin) / (hours * _HOUR), 0.0), 1.0), 3)
 
-    held, withheld = {each.id for each in status.held}, set(status.withheld)
-    rows: dict[str, list[Box]] = {court_id: [] for court_id in status.courts}
-    for known, slot in found:
-        row, (left, right) = rows.setdefault(slot.court_id, []), (place(slot.start), place(slot.end))
-        start, end = slot.start.astimezone(status.zone), slot.end.astimezone(status.zone)
-        lane = _free_lane(row, slot)
-        row.append(Box(known.id, state(known, held, withheld), left, round(right - left, 3), lane, start, end))
+    rows: dict[str, list[Box]] = {court_id: [] for court_id in (*status.courts, *on_courts)}
+    for court_id, column in on_courts.items():
+        for bar in column:
+            lane, left = _free_lane(rows[court_id], bar.start), place(bar.start)
+            width = max(round(place(bar.end) - left, 3), 1.0)  # also where nothing says how long it is
+            start, end = bar.start.astimezone(status.zone), bar.end.astimezone(status.zone)
+            rows[court_id].append(Box(bar.id, bar.state, left, width, lane, start, end))
     marks = [begin + n * _HOUR for n in range(hours + 1)]
     return Day(
         day,
-        [(status.courts.get(id_) or f"Court {id_[:8]}…", row) for id_, row in rows.items()],
+        [(status.courts.get(id_) or (f"Court {id_[:8]}…" if id_ else "no court"), row) for id_, row in rows.items()],
         [(place(mark), mark.astimezone(status.zone)) for mark in marks],
         place(status.now) if begin <= status.now <= marks[-1] else None,
     )
 
 
-def _free_lane(row: Sequence[Box], slot: Slot) -> int:
+def _free_lane(row: Sequence[Box], start: datetime) -> int:
     """Return the first lane in which nothing stands any more: bookings that overlap are not drawn over one another."""
-    taken = {box.lane for box in row if box.end > slot.start}
+    taken = {box.lane for box in row if box.end > start or box.start == start}
     return next(lane for lane in range(len(taken) + 1) if lane not in taken)

@@ -36,10 +36,9 @@ def club_page(status: Status, query: Mapping[str, str], club: str = "") -> str:
     """
     now = status.now.astimezone(status.zone)
 
-    def when(instant: datetime | str | int) -> str:
-        """Return the time of a moment (a datetime, its text, or milliseconds since 1970), its day if not today."""
-        moment = from_ms(instant) if isinstance(instant, int) else instant
-        local = (datetime.fromisoformat(moment) if isinstance(moment, str) else moment).astimezone(status.zone)
+    def when(instant: datetime | int) -> str:
+        """Return the time of a moment (in milliseconds since 1970, where it is a number), its day if not today."""
+        local = (from_ms(instant) if isinstance(instant, int) else instant).astimezone(status.zone)
         return f"{local:%H:%M}" if local.date() == now.date() else f"{local:%a %-d %b %Y, %H:%M}"
 
     day = chosen_day(query.get("day", ""), now.date())

@@ -8,14 +8,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from pydantic_core import from_json
 
 from bridge.config.schema import WingfieldConfig
 from bridge.errors import AccessDenied, CredentialsRefused, NotFound, Rejected, Unavailable
 from bridge.http.client import Call, Http, Params, Response
 from bridge.model import Stored, Verb, Write, from_ms, isoformat
-from bridge.wingfield.wire import Court, CourtMapping, Error, Page, Total, W, WireBooking, put_body, read_listed
+from bridge.planning.refusals import MEANINGS, OF_THE_TOKEN
+from bridge.wingfield import wire
+from bridge.wingfield.wire import Court, CourtMapping, Page, UserRelation, W, put_body
 
 if TYPE_CHECKING:
     import httpx
@@ -28,30 +30,10 @@ SERVICE: Final = "Wingfield"
 
 PAGE_SIZE: Final = 100
 MOST_PAGES: Final = 10_000
-_COURTS: Final = TypeAdapter(list[Court])
 
 UNEXPECTED: Final = "unexpected_answer"
 _TYPE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
-_CREDENTIALS: Final = {
-    "scope_permission_denied": "the token lacks a scope; it needs court-booking: write",
-    "external_service_access_denied": "wingfield.external_service_id does not belong to this token",
-}
-_MEANINGS: Final = {
-    "stale_write": "has a newer version of this booking",
-    "version_conflict": "has other content under this version",
-    "court_booking_overlap": "has another booking on this court at that time",
-    "court_not_found": 'knows no such court; compare court_id with "courtbridge courts"',
-    "user_access_denied": "a participant has not accepted this service",
-    "organization_access_denied": "the court's organization has not given this service access",
-    "invalid_schema": "does not accept this request's shape",
-    "invalid_time_range": "the end is not after the start",
-    "invalid_filter_time_range": "the listing's end is not after its start",
-    "invalid_updated_filter_time_range": "the listing's end is not after its start",
-    "mutually_exclusive_fields_violation": "a participant is not named in exactly one way",
-    "duplicate_entries_provided": "a participant is there twice",
-    "external_court_id_already_in_use": "another court is mapped to this id",
-}
 _BY_STATUS: Final = {403: AccessDenied, 404: NotFound}
 
 
@@ -144,7 +126,7 @@ class Wingfield:
         def check(response: Response) -> Stored | None:
             if response.status == 404 and not response.is_html:
                 return None
-            booking = _read(response, WireBooking)
+            booking = _read(response, wire.WireBooking)
             if booking.external_court_booking_id != key:
                 raise ValueError("another booking than the one asked for")
             return booking.stored(self._id_prefix)
@@ -164,7 +146,7 @@ class Wingfield:
         """
         seen: set[str] = set()
         total = 0
-        read = partial(read_listed, id_prefix=self._id_prefix)
+        read = partial(wire.read_listed, id_prefix=self._id_prefix)
         async for page, total in self._pages("/court-bookings", read):  # noqa: B007
             seen.update(each.key for each in page)
             if page:
@@ -180,7 +162,7 @@ class Wingfield:
         """
         path = "/court-bookings"
         call = self._get(self._service + path, path, {"limit": 1})
-        return (await self.http.request(call, lambda response: _read(response, Total))).total_count
+        return (await self.http.request(call, lambda response: _read(response, wire.Total))).total_count
 
     async def court(self, id: str) -> Court:  # noqa: A002  # Wingfield's word
         """Return a court; raises NotFound. Source: Wingfield, Get court."""
@@ -188,33 +170,50 @@ class Wingfield:
         return await self.http.request(call, lambda response: _read(response, Court))
 
     async def facility_courts(self, id: str) -> list[Court]:  # noqa: A002  # Wingfield's word
-        """Return a facility's courts; raises NotFound. Source: Wingfield, List a facility's courts.
-
-        The documentation shows a court, not what it comes in: a bare list and a page are both read.
-        """
-
-        def check(response: Response) -> list[Court]:
-            _expect_success(response)
-            if response.body.lstrip()[:1] == b"[":
-                return _COURTS.validate_json(response.body)
-            return Page[Court].model_validate_json(response.body).items
-
+        """Return all of a facility's courts; raises NotFound. Source: Wingfield, List a facility's courts."""
         path = f"/api/v1/facilities/{quote(id, safe='')}/courts"
-        return await self.http.request(self._get(path, "/facilities/{id}/courts"), check)
+        return await self._all("/facilities/{id}/courts", Page[Court], path)
 
     async def court_mappings(self) -> list[CourtMapping]:
         """Return all court mappings. Source: Wingfield, List court mappings."""
+        return await self._all("/court-mappings", Page[CourtMapping])
 
-        def read(body: bytes) -> tuple[list[CourtMapping], int]:
-            page = Page[CourtMapping].model_validate_json(body)
+    async def user_relations(self) -> list[UserRelation]:
+        """Return the relations of all users who accepted us. Source: Wingfield, List user relations."""
+        return await self._all("/user-relations", Page[UserRelation], status="ACCEPTED")
+
+    async def claim(self, token: str, organization: str) -> wire.Claim:
+        """Claim a club's connect token; we know the club as ``organization``.
+
+        Source: Wingfield, Claim connect token.
+        """
+        route = "/organization-relations/claim"
+        body = {"connectToken": token, "externalOrganizationId": organization}
+        call = Call("POST", self._service + route, route, json=body, bearer=self._token)
+        return await self.http.request(call, lambda response: _read(response, wire.Claim))
+
+    async def _all(self, route: str, shape: type[Page[W]], path: str | None = None, **params: str) -> list[W]:
+        """Return all items of a list, each once; raises Unavailable where that is fewer than it says."""
+
+        def read(body: bytes) -> tuple[list[W], int]:
+            page = shape.model_validate_json(body)
             return page.items, page.total_count
 
-        return [mapping async for page, _ in self._pages("/court-mappings", read) for mapping in page]
+        found, total = dict[W, None](), 0
+        async for page, total in self._pages(route, read, path, **params):  # noqa: B007
+            found.update(dict.fromkeys(page))
+        if len(found) < total:
+            words = f"listed {len(found)} of {total} at {route}; the list changed meanwhile"
+            raise Unavailable(SERVICE, words, kind="incomplete list")
+        return list(found)
 
     async def _pages(
-        self, path: str, read: Callable[[bytes], tuple[list[T], int]]
+        self, route: str, read: Callable[[bytes], tuple[list[T], int]], path: str | None = None, **params: str
     ) -> AsyncGenerator[tuple[list[T], int], None]:
-        """Yield the pages of a list, each with the ``totalCount``, up to that or to an empty page."""
+        """Yield the pages of a list, each with the ``totalCount``, up to that or to an empty page.
+
+        Without a ``path`` it is the external service's own.
+        """
 
         def check(response: Response) -> tuple[list[T], int]:
             _expect_success(response)
@@ -222,13 +221,13 @@ class Wingfield:
 
         offset = 0
         for _ in range(MOST_PAGES):
-            call = self._get(self._service + path, path, {"limit": PAGE_SIZE, "offset": offset})
+            call = self._get(path or self._service + route, route, {**params, "limit": PAGE_SIZE, "offset": offset})
             page, total = await self.http.request(call, check)
             yield page, total
             offset += len(page)
             if not page or offset >= total:
                 return
-        raise Unavailable(SERVICE, f"the list {path} never ends")
+        raise Unavailable(SERVICE, f"the list {route} never ends")
 
     def _booking(
         self,
@@ -277,11 +276,11 @@ def _refusal(response: Response) -> Rejected | CredentialsRefused:
     """
     if response.status == 401:
         return CredentialsRefused(SERVICE, "the token was refused; correct wingfield.token")
-    type_ = Error.model_validate_json(response.body).type
-    if type_ in _CREDENTIALS:
-        return CredentialsRefused(SERVICE, _CREDENTIALS[type_])
+    type_ = wire.Error.model_validate_json(response.body).type
+    if type_ in OF_THE_TOKEN:
+        return CredentialsRefused(SERVICE, MEANINGS[type_], kind=type_)
     if type_ == "rate_limit_exceeded":
         raise ValueError("not now")
     reason = type_ if _TYPE.fullmatch(type_) else UNEXPECTED
-    meaning = _MEANINGS.get(reason, f"rejected with status {response.status}")
+    meaning = MEANINGS.get(reason, f"rejected with status {response.status}")
     return _BY_STATUS.get(response.status, Rejected)(SERVICE, f"{meaning} ({reason})", reason=reason)

@@ -20,6 +20,9 @@ from pydantic.alias_generators import to_camel
 
 from bridge.model import ABSENT, Slot, Stored, Write, fingerprint, from_ms, isoformat, to_ms
 
+USER: Final = "user:"
+"""Begins a participant who is named by a user id; every other is an e-mail address."""
+
 
 def _utc(instant: datetime) -> datetime:
     try:
@@ -56,9 +59,9 @@ class WireBooking(Wire):
         """Return it in the bridge's words; its key is ours when it is ``id_prefix`` and digits."""
         id_ = id_of(self.external_court_booking_id, id_prefix)
         slot = Slot(self.court_id, self.start_date, self.end_date)
-        participants = _addresses(self.participants)
-        # No content has a participant without an "@": nothing equals a booking that names a user.
-        content = fingerprint(slot, ("named user",) if participants is None else participants)
+        participants = _names(self.participants)
+        # No content has a participant without a name: nothing equals a booking that cannot be read.
+        content = fingerprint(slot, ("",) if participants is None else participants)
         version_ms = to_ms(self.external_updated_at)
         return Stored(id_, version_ms, content, slot, participants)
 
@@ -66,13 +69,14 @@ class WireBooking(Wire):
 class Court(Wire):
     """A court of a facility; ``external_court_id`` and its name are the mapping's, None without one.
 
-    Source: Wingfield, Get court.
+    ``system_installed`` is whether there is a camera, None where that is not said. Source: Wingfield, Get court.
     """
 
     id: _Id
     name: _Text = ""
     facility_id: _Text = ""
     facility_name: _Text = ""
+    system_installed: bool | None = None
     external_court_id: str | None = Field(None, validation_alias=AliasPath("mapping", "externalCourtId"))
     external_court_name: str | None = Field(None, validation_alias=AliasPath("mapping", "externalCourtName"))
 
@@ -83,6 +87,21 @@ class CourtMapping(Wire):
     court_id: _Id
     external_court_id: str
     external_court_name: _Text = ""
+
+
+class UserRelation(Wire):
+    """Whether a user has accepted us. Source: Wingfield, List user relations."""
+
+    user_id: _Id
+    email: _Text = Field("", repr=False)
+    status: _Text = ""
+
+
+class Claim(Wire):
+    """A club that is connected, and how it is known there. Source: Wingfield, Claim connect token."""
+
+    organization_id: str
+    external_organization_id: str
 
 
 class Error(Wire):
@@ -152,14 +171,14 @@ def _listed(item: Any, id_prefix: str) -> Listed:  # noqa: ANN401  # JSON of any
         return Listed(key, _FOREIGN)
 
 
-def _addresses(participants: object) -> tuple[str, ...] | None:
-    """Return the e-mail addresses in lower case; None when anyone is named without one."""
-    if not isinstance(participants, list):
+def _names(participants: Any) -> tuple[str, ...] | None:  # noqa: ANN401  # JSON of any kind
+    """Return how each is named, in lower case; None when anyone is not."""
+    try:
+        both = ((each.get("userId") and USER + each["userId"], each.get("email")) for each in participants)
+        names = tuple(" ".join(filter(None, each)).lower() for each in both)
+    except (TypeError, AttributeError):
         return None
-    emails = [each.get("email") if isinstance(each, dict) else None for each in participants]
-    if not all(isinstance(email, str) and email for email in emails):
-        return None
-    return tuple(str(email).lower() for email in emails)
+    return names if all(names) else None
 
 
 def put_body(write: Write, slot: Slot) -> dict[str, object]:
@@ -169,5 +188,8 @@ def put_body(write: Write, slot: Slot) -> dict[str, object]:
         "startDate": isoformat(slot.start),
         "endDate": isoformat(slot.end),
         "externalUpdatedAt": isoformat(from_ms(write.version_ms)),
-        "participants": [{"email": email} for email in write.participants],
+        "participants": [
+            {"userId": name.removeprefix(USER)} if name.startswith(USER) else {"email": name}
+            for name in write.participants
+        ],
     }

@@ -29,7 +29,7 @@ PAGE = 100
 MANY = 4
 """Growth is measured with so many times the bookings."""
 FLOOR = (sys.executable, "-m", "tests.bench.floor")
-STAGES = ("passes", "delayed", "growth", "planner", "commands")
+STAGES = ("passes", "relations", "delayed", "growth", "planner", "commands")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,29 @@ class Bench:
         self.figure("quiet pass in a long-lived process, CPU", ours * 1000, "ms")
         self.figure("the floor's, in the same process", theirs * 1000, "ms")
         self.figure("ledger transactions in a quiet pass", transactions, "", 1)
+
+    def relations(self) -> None:
+        """As many players as bookings are users: a first pass beside one by address, and a quiet one's requests."""
+        with self.world(self.bookings) as sandbox:
+            plain = self.config.read_text()
+            users = plain.replace("[sync]", "connected_users = true\n[sync]", 1)
+            sandbox.tell("relate", self.bookings)
+            for _ in range(self.rounds):
+                for name, text in (("by address", plain), ("by user id", users)):
+                    sandbox.tell("clear")
+                    self.forget()
+                    write_config(self.config, text)
+                    self.once(f"first pass, players {name}", sandbox)
+                    self.once(f"quiet pass, players {name}", sandbox)
+        pairs = zip(
+            self.costs["first pass, players by user id"], self.costs["first pass, players by address"], strict=True
+        )
+        ratios = [(ours.cpu_seconds / base.cpu_seconds, ours.wall_seconds / base.wall_seconds) for ours, base in pairs]
+        name = f"first pass with {self.bookings} relations over one without"
+        self.figure(f"{name}, CPU", median(cpu for cpu, _ in ratios), "×", 1.1)
+        self.figure(f"{name}, wall", median(wall for _, wall in ratios), "×", 1.1)
+        more = [self.costs[f"quiet pass, players {how}"][0].requests for how in ("by user id", "by address")]
+        self.figure("requests in a quiet pass for relations", more[0] - more[1], "", 0)
 
     def delayed(self) -> None:
         """A first pass with a delay before every answer, and a listing with a longer one."""

@@ -45,6 +45,13 @@ class Worlds:
             self.launch27.edit(id_, email=f"changed{self.edits}-{id_}@example.com")
         return changed
 
+    def relate(self, count: int) -> None:
+        """Let so many players accept the external service, those of the bookings first."""
+        emails = [self.launch27.bookings[id_]["email"] for id_ in self.ids]
+        emails += [f"nobody{number}@example.com" for number in range(count)]
+        for email in list(dict.fromkeys(emails))[:count]:
+            self.wingfield.add_relation(str(uuid5(NAMESPACE_URL, email)), email)
+
     def swap(self, share: float) -> list[list[int]]:
         """Let this share of the bookings change places in pairs, across courts; return the pairs."""
         step = round(1 / share)

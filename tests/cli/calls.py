@@ -74,9 +74,10 @@ def process(*arguments: str | Path, **more: Any) -> Ran:
     return Ran(running.returncode, out, err)
 
 
-def on_a_terminal(*arguments: str | Path) -> tuple[int, str]:
-    """Run the command line on a terminal; return its exit status, and what is shown."""
+def on_a_terminal(*arguments: str | Path, typed: str = "") -> tuple[int, str]:
+    """Run the command line on a terminal where this is typed; return its exit status, and what is shown."""
     ours, theirs = pty.openpty()
+    os.write(ours, typed.encode())
     with start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs) as running:
         os.close(theirs)
         shown = b""

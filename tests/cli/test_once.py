@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from bridge.cli import once
+from bridge.cli.places import Places
 from bridge.config.loading import load_config
 from bridge.errors import ExitStatus, Unavailable
 from bridge.ledger.lock import lock
@@ -220,7 +221,7 @@ def test_a_delete_without_a_known_place_and_withheld_deletes_are_shown_as_they_a
     record = PassRecord(0, 184, "incomplete", 42, 1, 2, 1, 36, 2, 1, withheld=("1", "2"))
     errors = (Unavailable("Wingfield", "answered 500"), Unavailable("Wingfield", "answered 500"))
     result = PassResult(record, ExitStatus.TRY_LATER, (), (delete(1002, why="cancelled or gone"),), errors)
-    once.report(result, {}, datetime.now(UTC), dry_run=True)
+    once.report(result, Places(), datetime.now(UTC), dry_run=True)
     text = capsys.readouterr().out
     assert "1 would be created" in text
     assert re.search("^  delete  1002 +cancelled", text, re.MULTILINE)

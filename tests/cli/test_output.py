@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from bridge.cli import output
 from bridge.cli.main import main
+from bridge.cli.places import Places
 from bridge.errors import BridgeError
-from bridge.model import Held, to_ms
+from bridge.model import Held, Slot, to_ms
 from bridge.sync.status import held_json
 from bridge.sync.words import age
+from bridge.sync.words import since as told_since
+from tests.support.builders import slot
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -57,12 +63,34 @@ def test_what_could_steer_a_terminal_is_made_visible(
 
 def test_people_see_the_first_of_many_and_how_many_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     held = [Held(str(number), "no_participant", "it names nobody", 0) for number in range(60)]
-    output.print_held(held, NOW)
+    output.print_held(held, Places(), NOW)
     text = capsys.readouterr().out
-    assert "Held (60)" in text
+    assert "Held: 60 × no_participant" in text
     assert "… and 10 more; --json lists all" in text
     output.print_withheld("Withheld", [str(number) for number in range(51)], "advice")
     assert capsys.readouterr().out.endswith("48, 49 … and 1 more\n  advice\n")
+
+
+def test_held_bookings_have_a_table_for_each_reason_the_most_frequent_first(capsys: pytest.CaptureFixture[str]) -> None:
+    places = Places({"c1": "Court 1"}, ZoneInfo("Europe/Berlin"))
+    nowhere = Slot("", slot(25).start, slot(25).start)
+    held = (
+        Held("1", "no_participant", "it names nobody", 0, slot(24), 4),
+        Held("2", "ambiguous_court", "two", 0, nowhere, 7),
+        Held("3", "ambiguous_court", "two", 0, replace(nowhere, start=slot(24).start, end=slot(24).start)),
+    )
+    output.print_held(held, places, NOW)
+    lines = [re.sub(" {2,}", "|", line.strip()) for line in capsys.readouterr().out.splitlines() if line]
+    since = re.sub(" {2,}", "|", told_since(0, NOW))
+    assert lines == [
+        "Held: 2 × ambiguous_court",
+        "booking|court|when|service|since|detail",
+        f"3|2026-11-21 13:00–|{since}|two",
+        f"2|2026-11-21 14:00–|7|{since}|two",
+        "Held: 1 × no_participant",
+        "booking|court|when|service|since|detail",
+        f"1|Court 1|2026-11-21 13:00–14:00|4|{since}|it names nobody",
+    ]
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError(), OSError(28, "No space left on device")])

@@ -7,17 +7,19 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from bridge.cli import status
+from bridge.cli.places import Places
 from bridge.config.loading import load_config
 from bridge.errors import StateError
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
 from bridge.model import isoformat
 from bridge.sandbox import Sandbox
-from tests.cli.calls import Run, WriteConfig, book
+from tests.cli.calls import SLOT, Run, WriteConfig, book
 from tests.support.builders import PASSWORD
 from tests.sync.test_status import STATUS
 
@@ -63,7 +65,10 @@ def test_status_shows_what_is_in_sync_and_what_is_held(run: Run, sandbox: Sandbo
     shown = run("status", "--config", config_file).out
     assert "1 booking in Wingfield, 1 held." in shown
     assert "No bridge is running" in shown
-    assert re.search(r"no_participant +\d{4}-\d\d-\d\d \d\d:\d\d \(just now\)", shown)
+    assert "Held: 1 × no_participant" in shown
+    start = (SLOT + timedelta(hours=1)).astimezone(ZoneInfo("Europe/Berlin"))
+    minute = r"\d{4}-\d\d-\d\d \d\d:\d\d"
+    assert re.search(rf"{number} +Court 1 +{start:%Y-%m-%d %H:%M}–\d\d:\d\d +1 +{minute} \(just now\)", shown)
 
 
 def test_status_works_beside_the_process_that_holds_the_state_and_says_when_the_next_pass_is(
@@ -93,7 +98,7 @@ def test_a_state_out_of_reach_is_said_in_a_sentence(config_file: Path, monkeypat
 
 
 def test_the_status_tells_all_the_ledger_knows(capsys: pytest.CaptureFixture[str]) -> None:
-    status.report(STATUS)
+    status.report(STATUS, Places())
     text = capsys.readouterr().out
     wrong = "1 delete withheld (courtbridge approve), 1 held, 3 pending"
     assert text.startswith(f"Last pass 1 min ago: needs a person: {wrong}; 39 bookings in sync.")

@@ -41,8 +41,9 @@ Load: TypeAlias = Callable[..., Config]
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 PASSWORD, TOKEN, EMAIL = "hunter2-is-secret", "tok_ext_v1_is_secret", "club@example.com"
 DESK = "desk@example.com"
-PRIVATE = (PASSWORD, TOKEN, EMAIL, DESK)
-ENVIRON = {"LAUNCH27_PASSWORD": PASSWORD, "WEB_PASSWORD": PASSWORD}
+PRIVATE = (PASSWORD, TOKEN, EMAIL, DESK, "hook-is-secret")
+HOOK = "https://example.com/hook-is-secret"
+ENVIRON = {"LAUNCH27_PASSWORD": PASSWORD, "WEB_PASSWORD": PASSWORD, "THE_HOOK": HOOK}
 COURT = "79ae2927-a9bc-46ed-8f9e-079af32b7616"
 
 FULL: Document = tomllib.loads(f"""
@@ -62,6 +63,7 @@ base_url = "https://dev.wingfield.systems"
 external_service_id = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
 token_file = "wingfield-token"
 concurrency = 4
+connected_users = true
 [sync]
 interval = "30s"
 past = "2d"
@@ -77,6 +79,12 @@ participant_fields = ["players", "guests"]
 fallback_email = "{DESK}"
 id_prefix = "club-"
 service_minutes = {{"7" = 90}}
+[notify]
+heartbeat_url_env = "THE_HOOK"
+webhook_url_env = "THE_HOOK"
+apprise_url_env = "THE_HOOK"
+after = "5m"
+remind = "2d"
 [[courts]]
 name = "Court 1"
 court_id = "{COURT}"
@@ -216,7 +224,8 @@ def test_the_example_loads_with_the_defaults_of_the_models_as_it_stands_and_with
     assert plain.launch27 == Launch27Config(base_url=plain.launch27.base_url, accounts=plain.launch27.accounts)
     switched = re.sub("^# (?=page_s|reads|read_b|concurr|delete_w|state|id_prefix)", "", text, flags=re.MULTILINE)
     assert load_config(write(folder, switched), ENVIRON) == plain
-    assert not [key for keys in module._KEYS.values() for key in keys if key not in text]
+    known = {key for keys in module._KEYS.values() for key in keys if not re.search("_url_(env|file)$", key)}
+    assert not [key for key in known if key not in text]
 
 
 def test_every_key_arrives_where_it_belongs(load: Load, folder: Path) -> None:
@@ -236,6 +245,8 @@ def test_every_key_arrives_where_it_belongs(load: Load, folder: Path) -> None:
     }
     expected["sync"] |= {**lengths, "state": folder / "state/ledger.db"}
     expected["mapping"] |= {"participant_fields": ("players", "guests"), "service_minutes": {7: 90}}
+    urls = dict.fromkeys(("heartbeat_url", "webhook_url", "apprise_url"), Secret(HOOK))
+    expected["notify"] = {**urls, "after": timedelta(minutes=5), "remind": timedelta(days=2)}
     expected["courts"] = tuple(
         {key: frozenset(value) if key.endswith("_ids") else value for key, value in rule.items()}
         for rule in expected["courts"]
@@ -253,7 +264,22 @@ def test_the_damaged_documents_below_begin_with_every_key_there_is() -> None:
     secrets: set[tuple[str, ...]] = {("wingfield", "token"), ("wingfield", "token_env")}
     secrets |= {("launch27", "accounts", "password"), ("launch27", "accounts", "password_file")}
     secrets |= {("web", "password"), ("web", "password_file")}
-    assert known - given == secrets
+    urls = ("heartbeat_url", "webhook_url", "apprise_url")
+    secrets |= {("notify", url + form) for url in urls for form in ("", "_file")}
+    assert known - given == secrets | {("wingfield", "court_mappings")}
+
+
+@pytest.mark.parametrize("by", ["service", "location", "team", "field:court", "field: Platz Nr."])
+def test_courts_mapped_in_wingfield_need_no_rules(load: Load, by: str) -> None:
+    document = with_value(("wingfield", "court_mappings"), by)
+    del document["courts"]
+    assert (load(document).wingfield.court_mappings, load(document).courts) == (by, ())
+
+
+@pytest.mark.parametrize("by", ["", "services", "field", "field:", "field: ", "Service"])
+def test_courts_are_mapped_by_something_a_booking_has(load: Load, by: str) -> None:
+    with pytest.raises(ConfigError, match=r'wingfield\.court_mappings: .* is none of "service"'):
+        load(with_value(("wingfield", "court_mappings"), by))
 
 
 @pytest.mark.parametrize(
@@ -778,7 +804,10 @@ def test_neither_the_order_of_rules_nor_a_secret_changes_the_fingerprint(load: L
 def test_the_fingerprint_stays_from_one_version_of_the_bridge_to_the_next(load: Load) -> None:
     config = load()
     launch27 = config.launch27.model_copy(update={"base_url": "https://acme.launch27.com/latest"})
-    assert mapping_fingerprint(config.model_copy(update={"launch27": launch27})) == "fcc6cf5a1f02483f"
+    wingfield = config.wingfield.model_copy(update={"connected_users": False})
+    both = {"launch27": launch27, "wingfield": wingfield}
+    assert mapping_fingerprint(config.model_copy(update=both)) == "fcc6cf5a1f02483f"
+    assert mapping_fingerprint(config.model_copy(update={"launch27": launch27})) != "fcc6cf5a1f02483f"
 
 
 PLACES, WRITTEN = tuple(keys_of(FULL)), toml_document(FULL)

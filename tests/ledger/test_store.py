@@ -19,6 +19,7 @@ from bridge.errors import StateError
 from bridge.ledger.lock import lock
 from bridge.ledger.store import PASSES_KEPT, Ledger
 from bridge.model import ABSENT, CyclePlace, Ending, Held, Stored, Watermark
+from bridge.planning.deletes import decided_before
 from tests.ledger.states import US, a_pass, cut, ended, mode, only, rejected, stand
 from tests.support.builders import never_sent, put, slot
 
@@ -122,16 +123,57 @@ def test_what_is_held_keeps_the_moment_it_began_for_as_long_as_its_reason(ledger
     assert ledger.held() == []
 
 
+def test_where_a_held_booking_wants_to_stand_is_kept_as_far_as_it_is_known(path: Path) -> None:
+    somewhere = replace(slot(), court_id="", end=slot().start)
+    held = [
+        Held("1", "court_booking_overlap", "taken", 1000, slot()),
+        Held("2", "ambiguous_court", "two", 1000, somewhere, 4),
+        Held("3", "invalid_booking", "odd", 1000),
+    ]
+    with Ledger.open(path, US) as ledger:
+        ledger.finish(a_pass(1000), held, [])
+    with Ledger.snapshot(path, US) as again:
+        assert again.held() == held
+
+
+def test_an_approval_that_comes_while_others_are_taken_is_kept_for_the_next_pass(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand(ledger, "7", "8")
+    ledger.approve(["7"], 5)
+    read = ledger._rows
+
+    def read_and_approve(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        found = read(sql, *parameters)
+        monkeypatch.undo()
+        ledger.approve(["8"], 6)
+        return found
+
+    monkeypatch.setattr(ledger, "_rows", read_and_approve)
+    assert ledger.take_approvals(9) == ("7",)
+    assert ledger.take_approvals(9) == ("8",)
+    assert ledger.take_approvals(9) == ()
+
+
+def test_an_approval_given_since_the_pass_began_counts_in_it(ledger: Ledger) -> None:
+    stand(ledger, "7")
+    ledger.approve(["7"], 900)
+    assert ledger.take_approvals(500) == ("7",)
+    assert decided_before(only(ledger), 500)
+
+
 def test_several_without_a_readable_id_are_held_side_by_side(ledger: Ledger) -> None:
     ledger.finish(a_pass(), [Held("", "invalid_booking", f"line {n}") for n in range(3)], [])
     assert [entry.detail for entry in ledger.held()] == ["line 0", "line 1", "line 2"]
 
 
-def test_what_is_forgotten_leaves_no_trace(ledger: Ledger, path: Path) -> None:
+def test_what_is_forgotten_leaves_no_trace_but_its_history(ledger: Ledger, path: Path) -> None:
     stand(ledger, "7", "8")
     ledger.record([cut("7", "8")], [rejected(put("7", slot(9)))])
     ledger.finish(a_pass(), [], [], forgotten=["7"])
     assert list(ledger.known) == ["8"]
+    assert {event.id for event in ledger.history(9)} == {"7", "8"}
+    ledger._connection.execute("DELETE FROM history")
     assert "'7'" not in _text_of(path)
 
 
@@ -189,7 +231,7 @@ STEPS: dict[str, Callable[[Ledger], object]] = {
 
 
 def everything(ledger: Ledger) -> tuple[Any, ...]:
-    tables = ("meta", "bookings", "intents", "rejections", "cycles", "held", "accounts", "passes")
+    tables = ("meta", "bookings", "intents", "rejections", "cycles", "held", "accounts", "passes", "history")
     rows = [ledger._rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables]  # noqa: S608 (names of ours)
     return dict(ledger.known), *rows
 

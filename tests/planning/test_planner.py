@@ -444,7 +444,7 @@ def test_what_was_rejected_is_sent_again_only_where_that_makes_sense(known: Know
 @pytest.mark.parametrize(
     ("reason", "words"),
     [
-        ("court_not_found", "compare [[courts]]"),
+        ("court_not_found", "courtbridge courts"),
         ("a_word_of_tomorrow", "tried again in an hour"),
         ("court_booking_overlap", "by a booking that is not ours"),
         ("stale_write", "every pass"),

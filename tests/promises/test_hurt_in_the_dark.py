@@ -98,7 +98,7 @@ def test_the_withheld_deletes_are_shown_before_anybody_says_yes(
     code, shown = on_a_terminal("approve", "--yes", "--config", config)
     assert code == 0
     assert str(number) in shown
-    assert "79ae2927" in shown
+    assert "Court 1" in shown
     assert "Approved for 24 hours" in shown
 
 

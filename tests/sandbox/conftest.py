@@ -77,6 +77,9 @@ class Partner:
     async def get(self, path: str, **query: str | int) -> httpx.Response:
         return await self.http.get(self.service + path, params=query, headers=self.headers)
 
+    async def post(self, path: str, body: object) -> httpx.Response:
+        return await self.http.post(self.service + path, json=body, headers=self.headers)
+
     async def bare(self, path: str) -> httpx.Response:
         """Get what does not belong to the external service."""
         return await self.http.get(f"/api/v1{path}", headers=self.headers)

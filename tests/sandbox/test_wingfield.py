@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bridge.sandbox import Wingfield
+from bridge.sandbox import ConnectToken, Wingfield
 from bridge.sandbox.wingfield import COURTS, FACILITY_ID
 from tests.sandbox.conftest import NOON, Clock, Partner, kind, wanted
 
@@ -358,11 +358,76 @@ async def test_a_court_has_its_documented_shape(partner: Partner) -> None:
 async def test_a_facility_has_its_courts(partner: Partner) -> None:
     partner.world.add_court(NOWHERE, "Elsewhere", facility_id=USER, facility_name="Other Club")
     courts = (await partner.bare(f"/facilities/{FACILITY_ID}/courts")).json()
-    assert [court["name"] for court in courts] == ["Court 1", "Court 2"]
+    assert ([court["name"] for court in courts["items"]], courts["totalCount"]) == (["Court 1", "Court 2"], 2)
     assert kind(await partner.bare(f"/facilities/{NOWHERE}/courts")) == (404, "facility_not_found")
-    partner.world.facility_courts_paged = True
-    paged = {"items": courts, "totalCount": 2}
-    assert (await partner.bare(f"/facilities/{FACILITY_ID}/courts")).json() == paged
+
+
+async def test_a_facilitys_courts_come_fifty_at_a_time(partner: Partner) -> None:
+    for n in range(60):
+        partner.world.add_court(f"00000000-0000-4000-8000-{n:012}", f"Court {n}", system_installed=n > 0)
+    page = (await partner.bare(f"/facilities/{FACILITY_ID}/courts")).json()
+    assert (len(page["items"]), page["totalCount"], page["items"][2]["systemInstalled"]) == (50, 62, False)
+    rest = (await partner.bare(f"/facilities/{FACILITY_ID}/courts?offset=50&limit=100")).json()
+    assert len(rest["items"]) == 12
+
+
+async def test_a_delete_finds_out_that_a_court_is_gone_and_its_booking_with_it(partner: Partner) -> None:
+    await partner.put("1")
+    del partner.world.courts[ONE]
+    answers = [kind(await partner.delete("1", "2025-11-20T09:00:00Z")) for _ in range(2)]
+    assert (answers, partner.world.bookings) == ([NO_COURT, OK], {})
+
+
+async def test_what_was_mapped_by_hand_can_be_unmapped(partner: Partner) -> None:
+    partner.world.map_court(ONE, "1", "Centre")
+    assert (await partner.get(f"/courts/{ONE}/mapping")).json()["externalCourtId"] == "1"
+    partner.world.unmap_court(ONE)
+    assert (await partner.get("/court-mappings")).json() == {"items": [], "totalCount": 0}
+
+
+CLAIM = "/organization-relations/claim"
+
+
+@pytest.mark.parametrize(
+    ("token", "answer"),
+    [
+        ("ct_good", OK),
+        ("ct_none", (404, "connect_token_not_found")),
+        ("ct_used", (409, "connect_token_unusable")),
+        ("ct_late", (410, "expired_connect_token")),
+        ("ct_theirs", (409, "external_organization_id_mismatch")),
+        ("ct_second", (409, "external_organization_id_already_in_use")),
+        ("nonsense", (422, "malformed_connect_token")),
+        ("", SCHEMA),
+    ],
+)
+async def test_a_connect_token_is_claimed_once_or_refused(
+    partner: Partner, token: str, answer: tuple[int, str | None]
+) -> None:
+    world = partner.world
+    world.denied_courts.add(ONE)
+    world.organizations["taken"] = "another"
+    world.connect_tokens |= {
+        "ct_good": ConnectToken(USER),
+        "ct_used": ConnectToken(USER, state="used"),
+        "ct_late": ConnectToken(USER, state="expired"),
+        "ct_theirs": ConnectToken(USER, known_as="theirs"),
+        "ct_second": ConnectToken(USER),
+    }
+    name = "taken" if token == "ct_second" else "acme"
+    body = {"connectToken": token, "externalOrganizationId": name}
+    assert kind(await partner.post(CLAIM, body)) == answer
+    assert (world.denied_courts == set(), world.organizations.get("acme")) == (
+        answer == OK,
+        USER * (answer == OK) or None,
+    )
+    assert answer != OK or kind(await partner.post(CLAIM, body)) == (409, "connect_token_unusable")
+
+
+async def test_a_claim_needs_the_scope(partner: Partner) -> None:
+    partner.world.scopes["organization"] = "read"
+    body = {"connectToken": "ct_good", "externalOrganizationId": "acme"}
+    assert kind(await partner.post(CLAIM, body)) == (403, "scope_permission_denied")
 
 
 async def test_a_mapping_is_put_read_and_shown_with_the_court(partner: Partner) -> None:

@@ -65,11 +65,11 @@ class DyingLedger(Ledger):
 
     club: Club
 
-    def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Stored]) -> None:
+    def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Stored], at_ms: int = 0) -> None:
         for write in intents:
             self.club.check_intent(write)
         with self.club.fuse.around():
-            super().record(intents, outcomes)
+            super().record(intents, outcomes, at_ms)
 
     def adopt(self, *args: Any) -> None:
         with self.club.fuse.around():
@@ -154,6 +154,7 @@ class Club:
         )
         self.mapping = MappingConfig(default_minutes=60, participant_fields=("players",))
         self.limits: dict[str, Any] = {"max_delete_count": 1000}
+        self.directory: dict[str, Any] = {}
         self.role: Literal["customer", "staff"] = "customer"
         self.timezone: str | None = None
         self.concurrency = 4
@@ -209,6 +210,7 @@ class Club:
                 external_service_id=self.wingfield.service_id,
                 token=Secret(self.wingfield.token),
                 concurrency=self.concurrency,
+                **self.directory,
             ),
             sync=SyncConfig(state=self.state, future=timedelta(days=10), **self.limits),
             mapping=self.mapping,
@@ -403,6 +405,10 @@ class Club:
 
     def times_of(self, number: int) -> tuple[str, str]:
         return self.stored(number)["startDate"], self.stored(number)["endDate"]
+
+    def players_of(self, number: int) -> list[str]:
+        """The users (by id) and the addresses that Wingfield has for a booking."""
+        return [next(iter(person.values())) for person in self.stored(number)["participants"]]
 
     def emails_of(self, number: int) -> list[str]:
         return [person["email"] for person in self.stored(number)["participants"]]

@@ -113,10 +113,10 @@ class Journal(Ledger):
         self.fails_at: int | None = None
         self.after: Callable[[], object] = lambda: None
 
-    def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Stored]) -> None:
+    def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Stored], at_ms: int = 0) -> None:
         if self.fails_at is not None and len(self.calls) >= self.fails_at:
             raise StateError("/state.db: the disk is full; make room and run again")
-        super().record(intents, outcomes)
+        super().record(intents, outcomes, at_ms)
         self.calls.append((len(intents), len(outcomes)))
         self.intents.update((write.id, write.version_ms) for write in intents)
         self.after()

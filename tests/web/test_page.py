@@ -9,9 +9,11 @@ from time import process_time
 
 import pytest
 
+from bridge.ledger.history import Event
+from bridge.model import Slot
 from bridge.sync.status import Status
 from bridge.web import page
-from tests.support.builders import COURT_IDS
+from tests.support.builders import COURT_IDS, HOUR, NOON
 from tests.support.views import NOW, NOW_MS, RECORD, at, busy, status
 
 
@@ -80,10 +82,10 @@ def test_other_days_are_a_link_away_and_refreshing_can_be_stopped() -> None:
 
 
 def test_changes_are_told_with_their_why() -> None:
-    change = {"at": "2026-11-20T11:58:00Z", "id": "1001", "action": "update", "court": COURT_IDS[0], "why": "moved <3"}
-    gone = {"at": "2026-11-19T11:58:00Z", "id": "1", "action": "delete", "court": None, "start": None, "why": "gone"}
-    shown = busy(changes=[{**change, "start": "2026-11-20T09:00:00Z"}, gone])
-    read = text(page.club_page(shown, {}))
+    place = Slot(COURT_IDS[0], NOON - 3 * HOUR, NOON - 2 * HOUR)
+    change = Event(NOW_MS - 120_000, "1001", "update", 1, "moved <3", place)
+    gone = Event(NOW_MS - 86_520_000, "1", "delete", 2, "gone")
+    read = text(page.club_page(busy(changes=[change, gone]), {}))
     assert "12:58 1001 update Court 1, 10:00 moved &lt;3" in read
     assert "Thu 19 Nov 2026, 12:58 1 delete – gone" in read
 

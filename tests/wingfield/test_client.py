@@ -16,12 +16,14 @@ from bridge.config.schema import WingfieldConfig
 from bridge.config.secrets import Secret
 from bridge.errors import AccessDenied, CredentialsRefused, NotFound, Rejected, Unavailable
 from bridge.http.client import Backoff, Http
+from bridge.planning.refusals import MEANINGS
 from bridge.wingfield import client as wingfield
-from bridge.wingfield.client import _MEANINGS, Wingfield
+from bridge.wingfield.client import Wingfield
 from bridge.wingfield.wire import Court
 from tests.support.answers import Server
 
 SERVICE_ID = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
+USER = "2c4a230c-5085-4924-a3e1-25fb4fc5965b"
 COURT = "79ae2927-a9bc-46ed-8f9e-079af32b7616"
 TOKEN = "tok_ext_v1_hush"
 CONFIG = WingfieldConfig(base_url="https://wingfield.test", external_service_id=SERVICE_ID, token=Secret(TOKEN))
@@ -175,7 +177,7 @@ async def test_each_documented_error_has_its_meaning(status: int, type_: str, ki
     with pytest.raises(Rejected) as caught:
         await client(server).write(PUT)
     assert (type(caught.value), caught.value.reason) == (kind, type_)
-    assert str(caught.value) == f"Wingfield: {_MEANINGS[type_]} ({type_})"
+    assert str(caught.value) == f"Wingfield: {MEANINGS[type_]} ({type_})"
     assert len(server.asked) == 1
 
 
@@ -259,9 +261,9 @@ async def test_a_booking_is_read_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "participants", [None, "x", [{"userId": "7"}], [{"email": "a@b.co"}, {"email": ""}], [7], [{"email": 7}]]
+    "participants", [None, "x", [{}], [{"email": "a@b.co"}, {"email": ""}], [7], [{"email": 7}], [{"userId": 7}]]
 )
-async def test_participants_without_an_address_cannot_be_compared(participants: Any) -> None:
+async def test_participants_without_a_name_cannot_be_compared(participants: Any) -> None:
     found = await client(Server({**STORED, "participants": participants})).read("1005")
     assert found is not None
     assert found.participants is None
@@ -391,12 +393,55 @@ async def test_a_court_that_is_not_there_is_said_so() -> None:
         await client(Server(error(404, "court_not_found"))).court(COURT)
 
 
-@pytest.mark.parametrize("answer", [[COURT_SHOWN, MAPPED], page(COURT_SHOWN, MAPPED)])
-async def test_a_facilitys_courts_are_read_bare_or_paged(answer: Any) -> None:
-    server = Server(answer)
+async def test_all_pages_of_a_facilitys_courts_are_read() -> None:
+    first, second = {**COURT_SHOWN, "systemInstalled": True}, {**MAPPED, "systemInstalled": False}
+    server = Server(page(first, total=3), page(second, total=3), page(COURT_SHOWN, total=3))
     found = await client(server).facility_courts("f/1")
-    assert [court.external_court_id for court in found] == [None, "c1"]
-    assert server.asked[0].url.raw_path == b"/api/v1/facilities/f%2F1/courts"
+    shown = [(court.external_court_id, court.system_installed) for court in found]
+    assert shown == [(None, True), ("c1", False), (None, None)]
+    queries = ("limit=100&offset=0", "limit=100&offset=1", "limit=100&offset=2")
+    assert [asked.url.raw_path.decode() for asked in server.asked] == [
+        f"/api/v1/facilities/f%2F1/courts?{query}" for query in queries
+    ]
+
+
+async def test_the_users_who_accepted_are_asked_for_and_read_to_the_end() -> None:
+    one = {"userId": USER.upper(), "email": None, "status": "ACCEPTED", "user": None}
+    server = Server(page(one, total=2), page({**one, "userId": COURT}, total=2))
+    found = await client(server).user_relations()
+    assert [(each.user_id, each.email, each.status) for each in found] == [
+        (USER, "", "ACCEPTED"),
+        (COURT, "", "ACCEPTED"),
+    ]
+    assert dict(server.asked[1].url.params) == {"status": "ACCEPTED", "limit": "100", "offset": "1"}
+
+
+async def test_a_list_that_is_shorter_than_it_says_is_no_answer() -> None:
+    one = {"courtId": COURT, "externalCourtId": "c1"}
+    with pytest.raises(Unavailable, match="listed 1 of 2"):
+        await client(Server(page(one, total=2), page(one, total=2))).court_mappings()
+
+
+async def test_a_user_is_sent_as_a_user_and_read_back_as_one() -> None:
+    server = Server({**STORED, "participants": [{"userId": USER.upper()}, {"userId": COURT, "email": "C@d.co"}]})
+    await client(server).write(dataclasses.replace(PUT, participants=(f"user:{USER}", "c@d.co")))
+    assert json.loads(server.asked[0].content)["participants"] == [{"userId": USER}, {"email": "c@d.co"}]
+    found = await client(server).read("1005")
+    assert found is not None
+    assert found.participants == (f"user:{USER}", f"user:{COURT} c@d.co")
+    assert found.fingerprint == model.fingerprint(SLOT, found.participants)
+
+
+async def test_a_connect_token_is_claimed_for_a_name_and_never_shown() -> None:
+    server = Server({"id": "r", "organizationId": "o", "externalOrganizationId": "acme"}, {})
+    claimed = await client(server).claim("ct_hush", "acme")
+    assert (claimed.organization_id, claimed.external_organization_id) == ("o", "acme")
+    (request,) = server.asked
+    assert (request.method, request.url.path) == ("POST", f"{BASE}/organization-relations/claim")
+    assert json.loads(request.content) == {"connectToken": "ct_hush", "externalOrganizationId": "acme"}
+    with pytest.raises(Unavailable) as caught:
+        await client(server).claim("ct_hush", "acme")
+    assert "hush" not in str(caught.value)
 
 
 async def test_court_mappings_are_read_to_the_end() -> None:

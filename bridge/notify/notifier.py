@@ -1,0 +1,120 @@
+"""Tells people of trouble that lasts, after each pass and beside the next one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+
+from bridge.config.schema import Config, NotifyConfig
+from bridge.errors import StateError, Unavailable
+from bridge.ledger.store import Ledger
+from bridge.log import get_logger
+from bridge.model import to_ms
+from bridge.notify.channels import Channel, beat, channels
+from bridge.notify.troubles import Message, Troubles, sentences
+from bridge.sync.result import PassResult
+
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class Messenger:
+    """What is told for one club, and what was; it is remembered in the club's ledger."""
+
+    def __init__(self, config: NotifyConfig, club: str, ledger: Ledger) -> None:
+        self._config = config
+        self._club = club
+        self._ledger = ledger
+        self._channels = channels(config)
+        self._troubles = Troubles.loads(ledger.recall("troubles"))
+        self._sending: asyncio.Task[None] | None = None
+        self._failing: set[str] = set()
+
+    def pass_finished(self, result: PassResult, rejected: Sequence[str] = ()) -> None:
+        """Take note of how a pass went, and send what is due, without waiting for it.
+
+        ``rejected`` are the problems of an edited configuration. What is still being sent from the pass before goes
+        first; what is due then is found out with the next pass.
+        """
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._tell(result, rejected))
+
+    async def drain(self) -> None:
+        """Wait for what is being sent; each channel has its own end."""
+        if self._sending is not None:
+            await self._sending
+
+    async def aclose(self) -> None:
+        """Give up what is being sent: it is due again with the next pass."""
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.gather(self._sending, return_exceptions=True)
+
+    async def _tell(self, result: PassResult, rejected: Sequence[str]) -> None:
+        now_ms = to_ms(datetime.now(UTC))
+        texts = sentences(result.held, result.record.pending, result.record.withheld, result.errors, rejected)
+        self._remember(self._troubles.now(texts, now_ms))
+        after_ms, remind_ms = self._config.after // _MILLISECOND, self._config.remind // _MILLISECOND
+        due = [(each, self._troubles.due(each.name, texts, now_ms, after_ms, remind_ms)) for each in self._channels]
+        sending: list[Awaitable[object]] = [
+            self._send(channel, message, now_ms) for channel, message in due if message is not None
+        ]
+        if (url := self._config.heartbeat_url) is not None and getattr(result.record, "kind", "full") == "full":
+            sending.append(self._try("heartbeat", beat(url, f"/{int(result.status)}")))
+        await asyncio.gather(*sending)
+
+    async def _send(self, channel: Channel, message: Message, now_ms: int) -> None:
+        if await self._try(channel.name, channel.send(self._club, message)):
+            self._remember(self._troubles.told(channel.name, message, now_ms))
+
+    async def _try(self, name: str, sending: Awaitable[None]) -> bool:
+        """Return whether it was taken; say once, from its first failure to its next success, that it was not."""
+        try:
+            await sending
+        except Unavailable as error:
+            if name not in self._failing:
+                self._failing.add(name)
+                get_logger().warning("notification_failed", channel=name, error=str(error))
+            return False
+        self._failing.discard(name)
+        return True
+
+    def _remember(self, troubles: Troubles) -> None:
+        if troubles != self._troubles:
+            self._troubles = troubles
+            with suppress(StateError):  # the next pass says so; and what is forgotten by a restart is told once more
+                self._ledger.remember("troubles", troubles.dumps())
+
+
+@asynccontextmanager
+async def messenger(config: Config, ledger: Ledger) -> AsyncIterator[Messenger | None]:
+    """Yield who tells people of trouble under this configuration, None where nobody is to be told."""
+    if config.notify is None:
+        yield None
+        return
+    found = Messenger(config.notify, config.path.stem, ledger)
+    try:
+        yield found
+    finally:
+        await found.aclose()
+
+
+async def test(config: NotifyConfig, club: str) -> dict[str, str]:
+    """Send a test message through every configured channel; return what each said, "" where it took it."""
+    message = Message("test", (), to_ms(datetime.now(UTC)), "A test message of Courtbridge: nothing is wrong.")
+    tries: dict[str, Callable[[], Awaitable[None]]] = {
+        each.name: lambda each=each: each.send(club, message)  # type: ignore[misc]
+        for each in channels(config)
+    }
+    if (url := config.heartbeat_url) is not None:
+        tries["heartbeat"] = lambda: beat(url, "/log")
+    return {name: await _said(send) for name, send in tries.items()}
+
+
+async def _said(send: Callable[[], Awaitable[None]]) -> str:
+    try:
+        await send()
+    except Unavailable as error:
+        return str(error)
+    return ""
