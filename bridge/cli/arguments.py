@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +56,7 @@ class Options(argparse.Namespace):
     facility: str | None = None
     rehearse: str | None = None
     yes: bool = False
+    max_age: timedelta | None = None
     id: str | None = None
     limit: int = 50
     day: date | None = None
@@ -107,6 +108,9 @@ def _parser() -> argparse.ArgumentParser:
         _add_common(command)
         if name in {"approve", "check"}:
             command.add_argument("--yes", action="store_true", help="do not ask")
+        if name == "status":
+            told = "exit 1 when the last complete full pass is older, as in 10m or 1h"
+            command.add_argument("--max-age", metavar="LENGTH", type=_length, help=told)
         if name == "day":
             command.add_argument("day", nargs="?", type=_day, metavar="YYYY-MM-DD", help="another day than today")
         if name == "history":
@@ -120,6 +124,15 @@ def _parser() -> argparse.ArgumentParser:
         if name == "courts":
             command.add_argument("--facility", metavar="ID", help="show all courts of this facility")
     return parser
+
+
+def _length(text: str) -> timedelta:
+    from bridge.config.values import length
+
+    try:
+        return length(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _day(text: str) -> date:

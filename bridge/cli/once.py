@@ -29,6 +29,7 @@ from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator, withheld_advice
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
+from bridge.sync.status import held_json, record_json
 
 
 def run(options: Options) -> ExitStatus:
@@ -118,11 +119,11 @@ def end_at_once(number: int, _frame: object) -> None:
 
 def pass_json(result: PassResult, *, dry_run: bool) -> dict[str, Any]:
     """Return a pass as ``--once --json`` prints it."""
-    lists = {"held": output.held_json(result.held), "withheld": list(result.record.withheld)}
+    lists = {"held": held_json(result.held), "withheld": list(result.record.withheld)}
     drift = {"drift": None if result.drift is None else counts(result.drift)}
     actions = {"actions": [_action_json(write) for write in result.planned]} if dry_run else {}
     error = {"error": result.error} if result.error else {}
-    return {**output.record_json(result.record), **error, **lists, **drift, **actions}
+    return {**record_json(result.record), **error, **lists, **drift, **actions}
 
 
 def _action_json(write: Write) -> dict[str, str | None]:

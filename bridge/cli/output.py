@@ -15,7 +15,8 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any, TextIO
 
 from bridge.errors import BridgeError
-from bridge.model import Held, PassRecord, Slot, from_ms, isoformat
+from bridge.model import Held, Slot, isoformat
+from bridge.sync.words import since
 
 if TYPE_CHECKING:
     from bridge.cli.places import Places
@@ -131,43 +132,9 @@ def abandon(stream: TextIO) -> None:
     os.close(nowhere)
 
 
-def moment(ms: int) -> str:
-    """Return a time in the zone of this computer, to the minute."""
-    return f"{from_ms(ms).astimezone():%Y-%m-%d %H:%M}"
-
-
-def age(ms: int, now: datetime) -> str:
-    """Return how long ago a time was, in words; ``now`` is an aware datetime."""
-    seconds = (now - from_ms(ms)).total_seconds()
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds // size:.0f} {unit} ago"
-    return "just now"
-
-
-def since(ms: int, now: datetime) -> str:
-    """Return a time and how long ago it was."""
-    return f"{moment(ms)} ({age(ms, now)})"
-
-
 def several(count: int, thing: str) -> str:
     """Return ``1 booking``, ``2 bookings``."""
     return f"{count} {thing}{'' if count == 1 else 's'}"
-
-
-def record_json(record: PassRecord) -> dict[str, Any]:
-    """Return how a pass went, as the interface shows it."""
-    names = ("outcome", "seen", "created", "updated", "deleted", "unchanged", "ignored", "held", "pending")
-    counts = {name: getattr(record, name) for name in names}
-    return {**counts, "withheld_deletes": len(record.withheld), "duration_ms": record.duration_ms}
-
-
-def held_json(held: Iterable[Held]) -> list[dict[str, str]]:
-    """Return held bookings as the interface shows them."""
-    return [
-        {"id": entry.id, "reason": entry.reason, "detail": entry.detail, "since": isoformat(from_ms(entry.since_ms))}
-        for entry in held
-    ]
 
 
 def slot_json(slot: Slot | None) -> dict[str, str | None]:

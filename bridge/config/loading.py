@@ -42,6 +42,7 @@ def load_config(
         for stem in ("password", "token"):
             resolve(account, ("launch27", "accounts", index), stem, reading, fetch=require_secrets)
     resolve(reading.document.get("wingfield"), ("wingfield",), "token", reading, fetch=require_secrets)
+    resolve(reading.document.get("web"), ("web",), "password", reading, fetch=require_secrets)
     for name in ("heartbeat_url", "webhook_url", "apprise_url"):
         resolve(reading.document.get("notify"), ("notify",), name, reading, fetch=require_secrets)
     tables = reading.validate()

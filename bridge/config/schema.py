@@ -8,13 +8,15 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import cached_property
 from hashlib import blake2b
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo
 
 from bridge.config import values
+from bridge.config.problems import Wrong
 from bridge.config.secrets import Secret
 from bridge.model import Identity
 
@@ -143,6 +145,20 @@ class CourtRule(Table):
     custom_values: Annotated[values.Names, Field(min_length=1)] = ()
 
 
+def _protected(password: Secret | None, info: ValidationInfo) -> Secret | None:
+    listen = info.data.get("listen")
+    if password is None and listen and not ip_address(values.listen_address(listen)[0]).is_loopback:
+        raise Wrong(f"is missing, and {listen} is not on loopback; give one of password, password_env, password_file")
+    return password
+
+
+class WebConfig(Table):
+    """Where the page is served; a password is needed to listen anywhere but on loopback."""
+
+    listen: values.Listen = "127.0.0.1:8027"
+    password: Annotated[Secret | None, Field(validate_default=True), AfterValidator(_protected)] = None
+
+
 class Tables(Table):
     """All that the file may hold."""
 
@@ -151,6 +167,7 @@ class Tables(Table):
     sync: SyncConfig
     mapping: MappingConfig = Field(default_factory=MappingConfig)
     courts: Annotated[tuple[CourtRule, ...], Field(strict=False)] = ()
+    web: WebConfig | None = None
     notify: NotifyConfig | None = None
 
 
@@ -162,6 +179,7 @@ TABLES: Mapping[tuple[str, ...], type[Table]] = {
     ("sync",): SyncConfig,
     ("mapping",): MappingConfig,
     ("courts",): CourtRule,
+    ("web",): WebConfig,
     ("notify",): NotifyConfig,
 }
 """What may stand under each header."""

@@ -45,7 +45,8 @@ def uuid(remedy: str) -> AfterValidator:
     return require(pattern.fullmatch, f"{{}} is not a valid UUID; {remedy}")
 
 
-def _length(value: object) -> timedelta:
+def length(value: object) -> timedelta:
+    """Return the length of time that a text like "30s", "5m", "1h" or "2d" means; raises Wrong for any other."""
     if isinstance(value, timedelta):
         return value
     match = re.fullmatch(r"([0-9]{1,9})([smhd])", value) if isinstance(value, str) else None
@@ -57,12 +58,12 @@ def _length(value: object) -> timedelta:
 
 def _length_between(least: str, most: str) -> BeforeValidator:
     def check(value: object) -> timedelta:
-        length = _length(value)
-        if length < _length(least):
+        given = length(value)
+        if given < length(least):
             raise Wrong(f'{shown(value)} is too short; write at least "{least}"')
-        if length > _length(most):
+        if given > length(most):
             raise Wrong(f'{shown(value)} is too long; write at most "{most}"')
-        return length
+        return given
 
     return BeforeValidator(check)
 
@@ -121,6 +122,17 @@ def _keeps_secrets(url: str) -> bool:
     return ipaddress.ip_address(parts.hostname or "").is_loopback
 
 
+def listen_address(text: str) -> tuple[str, int]:
+    """Return the IP address and the port of e.g. "127.0.0.1:8027" or "[::1]:8027". Raises ValueError for others."""
+    host, colon, port = text.rpartition(":")
+    if not (colon and re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= 65_535):
+        raise ValueError(text)
+    address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host.strip("[]"))
+    if (address.version == 6) != host.startswith("["):
+        raise ValueError(text)
+    return str(address), int(port)
+
+
 Id: TypeAlias = Annotated[int, between(0, 10**18 - 1)]
 Ids: TypeAlias = Annotated[frozenset[Id], Field(strict=False, min_length=1)]
 ServiceId: TypeAlias = Annotated[int, BeforeValidator(_service_id)]
@@ -166,6 +178,9 @@ Url: TypeAlias = Annotated[
     require(lambda url: urlsplit(url).port != 0, "{} has a port that does not exist; leave it out or write 1 to 65535"),
     require(_keeps_secrets, "{} would send secrets unencrypted; write https://"),
     AfterValidator(lambda url: url.rstrip("/")),
+]
+Listen: TypeAlias = Annotated[
+    str, require(listen_address, '{} is not an IP address with a port; write it like "127.0.0.1:8027" or "[::1]:8027"')
 ]
 SecretUrl: TypeAlias = Annotated[
     Secret,

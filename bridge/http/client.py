@@ -11,6 +11,7 @@ import asyncio
 import functools
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -106,6 +107,8 @@ class Http:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.service = service
+        self.answers: Counter[tuple[str, str]] = Counter()
+        """By service and status, "none" where no answer came; whoever keeps count for longer gives another."""
         self._timeout = httpx.Timeout(connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=None)
         self._total_seconds = timeouts.total
         self._backoff = backoff
@@ -253,6 +256,7 @@ class Http:
             raise translated(error, self._timeout) from None
         finally:
             self._heard_at = time.monotonic()
+            self.answers[self.service, str(response.status) if response else "none"] += 1
             self._limiter.answered(sending.call.kind, response.headers if response else None)
         return response
 

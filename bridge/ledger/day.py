@@ -6,13 +6,15 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from bridge.model import Held, Known
+from bridge.model import Held, Known, to_ms
+
+STATES = ("in_sync", "pending", "held", "withheld")
 
 
 class Bar(NamedTuple):
     """A booking on a court, in UTC; where nothing says how long it is, it ends where it starts.
 
-    ``state`` is in_sync, pending, held or withheld.
+    ``state`` is one of STATES.
     """
 
     start: datetime
@@ -29,16 +31,23 @@ def bars(
     A held booking is both where it stands and where it wants to; one that wants no court that is known is under "".
     """
     held_ids = {each.id for each in held}
-    found = [(slot, each.id, _state(each, held_ids, withheld)) for each in known for slot in each.places]
+    near = (each for each in known if each.unsettled or _is_near(each, to_ms(first), to_ms(last)))
+    found = [(slot, each.id, state(each, held_ids, withheld)) for each in near for slot in each.places]
     found += [(each.slot, each.id, "held") for each in held if each.slot is not None]
     courts: dict[str, set[Bar]] = {}
-    for slot, id_, state in found:
+    for slot, id_, how in found:
         if slot.start < last and (slot.end > first or slot.start >= first):
-            courts.setdefault(slot.court_id, set()).add(Bar(slot.start, slot.end, id_, state))
+            courts.setdefault(slot.court_id, set()).add(Bar(slot.start, slot.end, id_, how))
     return {court_id: sorted(courts[court_id]) for court_id in sorted(courts)}
 
 
-def _state(known: Known, held: Collection[str], withheld: Collection[str]) -> str:
+def _is_near(known: Known, first_ms: int, last_ms: int) -> bool:
+    """Whether a booking may stand there at all, found out without making a slot of each."""
+    return known.start_ms is not None and known.start_ms < last_ms and (known.end_ms or 0) >= first_ms
+
+
+def state(known: Known, held: Collection[str], withheld: Collection[str]) -> str:
+    """Return how a booking that is bridged stands, as one of STATES; ``held`` and ``withheld`` are ids."""
     if known.id in withheld:
         return "withheld"
     if known.id in held:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
@@ -28,6 +30,7 @@ from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
+from bridge.sync.status import Running, Status, read
 
 HUNG_SECONDS = 30 * 60.0
 """A pass without any sign of life for so long hangs. A listing of 50,000 bookings, the longest silence there is,
@@ -80,6 +83,10 @@ class Club:
         self._watch = Watch()
         self._watch.take(config.files)
         self._lock = lock
+        self.trouble = ""
+        """What is wrong beside the passes, in a sentence."""
+        self._began_at = datetime.now(UTC)
+        self._has_news = True
         self._stop = asyncio.Event()
         self._over = asyncio.Event()
         """Set when the configuration in force is over: there is a stop, or another one."""
@@ -89,6 +96,7 @@ class Club:
         self._since_ms = to_ms(datetime.now(UTC))
         self._pending: Config | None = None
         self._rejected: tuple[Problem, ...] = ()
+        self._seen: Status | None = None
         self._clients: Clients | None = None
         self._push: Push | None = None
 
@@ -106,6 +114,8 @@ class Club:
     def status(self) -> str:
         """How things stand, in words for ``systemctl status``; what is wrong, and what is under way, comes first."""
         words = [f"the edited configuration is wrong: {self._rejected[0]}"] if self._rejected else []
+        if self.trouble:
+            words.append(self.trouble)
         if doing := self.doing:
             words.append(f"pass under way: {doing}")
         return "; ".join([*words, self._standing])
@@ -123,13 +133,30 @@ class Club:
         """Whether Launch27's events are listened to."""
         return self._push is not None and self._push.is_connected
 
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._config
+
+    def look(self) -> Status:
+        """Return how things stand now; while a pass has the ledger for itself, as they stood before it."""
+        if self._seen is None or (self._pass is None and self._has_news):
+            self._seen, self._has_news = read(self._ledger, self._config.sync.state, self._config), False
+        next_pass = self.schedule.next_pass_at
+        running = Running(os.getpid(), self._began_at, next_pass, self.doing, self.trouble, self.is_hung)
+        now, problems, figures = datetime.now(UTC), list(map(str, self._rejected)), self._narrator.figures
+        figures.is_push_connected = self.is_push_connected
+        return replace(self._seen, now=now, running=running, problems=problems, figures=figures)
+
     def tell(self) -> None:
         """Tell systemd and ``courtbridge status`` how things stand, where that has changed."""
         words, next_pass = self.status, self.schedule.next_pass_at
         if words != self._told:
             self._notifier.status(words)
         if self._lock is not None and (words, next_pass) != (self._told, self._told_next):
-            self._lock.note(doing=self.doing, next_pass_at=isoformat(next_pass) if next_pass else None)
+            self._lock.note(
+                doing=self.doing, next_pass_at=isoformat(next_pass) if next_pass else None, trouble=self.trouble
+            )
         self._told, self._told_next = words, next_pass
 
     def stop(self) -> None:
@@ -166,6 +193,7 @@ class Club:
                 aclosing(Push(clients.launch27, clients.sessions if config.launch27.push else (), self.hint)) as push,
             ):
                 self._clients, self._push = clients, push
+                clients.launch27.http.answers = clients.wingfield.http.answers = self._narrator.figures.requests
                 bridge = Synchronizer(config, clients, self._ledger, self._narrator, clock=clock, stop=self._over)
                 while await self._is_wanted():
                     clients.new_pass()
@@ -187,6 +215,7 @@ class Club:
         self._pass = asyncio.create_task(bridge.run_pass(kind=kind, hinted=hinted, since_ms=self._since_ms))
         try:
             result = await self._pass
+            self._has_news = True
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self._pending is None or (task is not None and task.cancelling()):
@@ -287,7 +316,7 @@ class Club:
         log.info("config_reloaded", changed=changed_keys(old, new))
         if old.warnings != new.warnings:
             _warn(new)
-        self._config = new
+        self._config, self._has_news = new, True
         self.schedule.change(new.sync, forgive=_credentials(old) != _credentials(new))
         self._notifier.ready(self.status)
 

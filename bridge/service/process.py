@@ -35,6 +35,7 @@ from bridge.http.loop import run as run_loop
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
 from bridge.service.club import Club
+from bridge.service.page import Page
 from bridge.service.systemd import Notifier
 from bridge.sync.narrator import LogNarrator
 
@@ -124,6 +125,7 @@ class Daemon:
         self._club = club
         self._scheduler = scheduler
         self._notifier = notifier
+        self._page = Page({club.config.path.stem: club.look})
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
@@ -133,6 +135,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._begin_to_stop)
         self._scheduler.start()
+        await self._show()
         self._notifier.ready(self._club.status)
         log.info("daemon_started", interval_seconds=self._club.schedule.interval_seconds)
         club, heart, stop = map(asyncio.create_task, (self._club.run(), self._heart(), self._stop.wait()))
@@ -149,6 +152,7 @@ class Daemon:
             for task in (club, heart, stop):
                 task.cancel()
             await asyncio.gather(club, heart, stop, return_exceptions=True)
+            await self._page.close()
         log.info("daemon_stopped")
 
     def _begin_to_stop(self) -> None:
@@ -160,12 +164,18 @@ class Daemon:
         self._club.stop()
         self._stop.set()
 
+    async def _show(self) -> None:
+        """Serve the page as the configuration in force says."""
+        await self._page.follow(self._club.config.web)
+        self._club.trouble = self._page.trouble
+
     async def _heart(self) -> None:
         """Look after the clock, the files and the watchdog, for as long as the passes run."""
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             self._scheduler.follow_clock()
             self._club.look_after_configuration()
+            await self._show()
             self._club.tell()
             self._notifier.flush()
             if not self._club.is_hung:

@@ -298,9 +298,11 @@ class _Run:
             executor.was_rejected = True
             tally.not_sent.discard(write.id)
             tally.rejected[write.id] = reason
+            executor.narrator.failed(write, "rejected")
         elif ending is Ending.UNANSWERED:
             tally.not_sent.discard(write.id)
             tally.unanswered.add(write.id)
+            executor.narrator.failed(write, "failed")
         return ending
 
     # --- conflicts ---

@@ -14,6 +14,7 @@ from bridge.log import Aside
 from bridge.model import DAY_MS, HOUR_MS, Held, Verb, Write, isoformat
 from bridge.planning.deletes import FROZEN
 from bridge.planning.drift import Finding
+from bridge.sync.figures import Figures
 from bridge.sync.result import PassResult
 
 _EVENTS = {Verb.CREATE: "booking_created", Verb.UPDATE: "booking_updated", Verb.DELETE: "booking_deleted"}
@@ -35,6 +36,9 @@ class Narrator:
     def wrote(self, write: Write) -> None:
         """Hear that Wingfield acknowledged a write."""
 
+    def failed(self, write: Write, result: str) -> None:
+        """Hear that a write was "rejected", or got no answer ("failed")."""
+
     def participants_skipped(self, id_: str, count: int) -> None:
         """Hear how many of a new booking's addresses cannot be used."""
 
@@ -54,13 +58,14 @@ class LogNarrator(Narrator):
 
     As the daemon's (``lasting``), it says what lasts when it begins, when it changes and when it ends, and
     shows a pass in which nothing happened at debug level, but for one an hour. By hand it says everything.
-    ``aside`` has what the clients wanted to log. Once ``stopping``, what a pass could not do is no trouble.
-    ``heard_at`` is when it last heard of a pass, in seconds of ``clock``, which is monotonic. ``written`` of the
-    ``to_write`` requests that the pass has planned are done.
+    ``aside`` has what the clients wanted to log, ``figures`` what is counted. Once ``stopping``, what a pass could not
+    do is no trouble. ``heard_at`` is when it last heard of a pass, in seconds of ``clock``, which is monotonic.
+    ``written`` of the ``to_write`` requests that the pass has planned are done.
     """
 
     lasting: bool = False
     aside: Aside = field(default_factory=Aside)
+    figures: Figures = field(default_factory=Figures)
     stopping: bool = False
     log: Any = field(default_factory=structlog.get_logger)
     clock: Callable[[], float] = monotonic
@@ -96,6 +101,7 @@ class LogNarrator(Narrator):
         """Say that Wingfield acknowledged a write."""
         self.heard_at = self.clock()
         self.written += 1
+        self.figures.writes[write.verb, "ok"] += 1
         if write.is_temporary:
             self.log.debug("booking_temporarily_deleted", id=write.id, why=write.why)
             return
@@ -104,12 +110,17 @@ class LogNarrator(Narrator):
             where = {"court": slot.court_id, "start": isoformat(slot.start), "end": isoformat(slot.end)}
         self.log.info(_EVENTS[write.verb], id=write.id, **where, why=write.why)
 
+    def failed(self, write: Write, result: str) -> None:
+        """Count a write that was rejected, or got no answer."""
+        self.figures.writes[write.verb, result] += 1
+
     def participants_skipped(self, id_: str, count: int) -> None:
         """Warn that some of a new booking's addresses cannot be used."""
         self.log.warning("participants_skipped", id=id_, count=count, detail="no usable e-mail addresses")
 
     def drift_found(self, finding: Finding) -> None:
         """Say what somebody else changed in Wingfield."""
+        self.figures.drift[finding.kind.value] += 1
         self.log.warning("drift_found", id=finding.id, kind=finding.kind.value, detail=finding.in_words())
 
     def held_changed(self, began: Sequence[Held], ended: Sequence[Held]) -> None:
@@ -122,6 +133,7 @@ class LogNarrator(Narrator):
     def pass_finished(self, result: PassResult) -> None:
         """Say how the pass went, and what keeps it from being in sync."""
         self.heard_at = self.clock()
+        self.figures.passed(result.record.kind, result.record.outcome, result.record.duration_ms)
         if not self.stopping:
             self._tell_troubles(result)
         if result.approved:

@@ -31,7 +31,7 @@ def imported(*arguments: str | Path) -> set[str]:
 
 
 def test_what_is_to_answer_at_once_imports_nothing_slow(config_file: Path) -> None:
-    slow = {"httpx", "structlog", "rich", "apscheduler", "stamina", "starlette"}
+    slow = {"httpx", "structlog", "rich", "apscheduler", "stamina", "starlette", "jinja2", "prometheus_client"}
     assert not imported("status", "--config", config_file) & slow
     for option in ("--version", "--help"):
         assert not imported(option) & (slow | {"pydantic", "sqlite_utils", "asyncio", "sqlite3"})

@@ -17,6 +17,9 @@ from bridge.cli.main import main
 from bridge.cli.places import Places
 from bridge.errors import BridgeError
 from bridge.model import Held, Slot, to_ms
+from bridge.sync.status import held_json
+from bridge.sync.words import age
+from bridge.sync.words import since as told_since
 from tests.support.builders import slot
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -78,7 +81,7 @@ def test_held_bookings_have_a_table_for_each_reason_the_most_frequent_first(caps
     )
     output.print_held(held, places, NOW)
     lines = [re.sub(" {2,}", "|", line.strip()) for line in capsys.readouterr().out.splitlines() if line]
-    since = re.sub(" {2,}", "|", output.since(0, NOW))
+    since = re.sub(" {2,}", "|", told_since(0, NOW))
     assert lines == [
         "Held: 2 × ambiguous_court",
         "booking|court|when|service|since|detail",
@@ -110,7 +113,7 @@ def test_a_reader_that_has_gone_is_no_error_and_a_full_disk_is(monkeypatch: pyte
 
 
 def test_json_is_one_line_of_ascii(capsys: pytest.CaptureFixture[str]) -> None:
-    output.show_json({"held": output.held_json([Held("", "invalid_booking", "Plätze\x9b", 0)])})
+    output.show_json({"held": held_json([Held("", "invalid_booking", "Plätze\x9b", 0)])})
     entry = r'{"id": "", "reason": "invalid_booking", "detail": "Pl\u00e4tze\u009b", "since": "1970-01-01T00:00:00Z"}'
     assert capsys.readouterr().out == f'{{"held": [{entry}]}}\n'
 
@@ -123,4 +126,4 @@ def test_json_is_one_line_of_ascii(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_an_age_is_told_in_its_largest_unit(seconds: int, words: str) -> None:
-    assert output.age(to_ms(NOW) - seconds * 1000, NOW) == words
+    assert age(to_ms(NOW) - seconds * 1000, NOW) == words

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,14 @@ import pytest
 from bridge.cli import status
 from bridge.cli.places import Places
 from bridge.config.loading import load_config
-from bridge.errors import AlreadyRunning, StateError
+from bridge.errors import StateError
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
-from bridge.model import Held, PassRecord, Watermark, isoformat, to_ms
+from bridge.model import isoformat
 from bridge.sandbox import Sandbox
 from tests.cli.calls import SLOT, Run, WriteConfig, book
 from tests.support.builders import EMAIL, PASSWORD
+from tests.sync.test_status import STATUS
 
 
 def test_status_needs_no_secret_and_no_pass_and_asks_nobody(
@@ -103,16 +103,6 @@ def test_status_works_beside_the_process_that_holds_the_state_and_says_when_the_
         assert re.search(rf"A bridge is running \(process {os.getpid()}, since [^)]+{told}", shown)
 
 
-def test_the_process_that_runs_is_the_one_that_has_the_lock_as_the_kernel_says(tmp_path: Path) -> None:
-    state = tmp_path / "courtbridge.db"
-    with lock(state):
-        assert str(status.running(state)).startswith(f"process {os.getpid()}, since 20")
-        assert status.running(state, tmp_path / "no-proc") is None
-        with pytest.raises(AlreadyRunning), lock(state):
-            pass
-    assert status.running(state) is None
-
-
 def test_a_state_out_of_reach_is_said_in_a_sentence(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")
@@ -121,21 +111,6 @@ def test_a_state_out_of_reach_is_said_in_a_sentence(config_file: Path, monkeypat
     monkeypatch.setattr(Path, "stat", denied)
     with pytest.raises(StateError, match="Permission denied; call courtbridge as a user who may read"):
         Ledger.snapshot(config.sync.state, config.identity)
-
-
-NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-NOW_MS, HOUR_MS = to_ms(NOW), 3_600_000
-RECORD = PassRecord(NOW_MS - 60_000, 184, "attention", 42, 1, 2, 1, 36, 2, 1)
-STATUS = status.Status(
-    Path("/var/lib/courtbridge/courtbridge.db"),
-    39,
-    (Held("1005", "no_participant", "it names nobody", NOW_MS - 3 * HOUR_MS),),
-    (Watermark("k", 1, NOW_MS, 42, NOW_MS), Watermark("m", 2, None, None, None)),
-    (replace(RECORD, withheld=("7",), pending=3), replace(RECORD, outcome="in_sync")),
-    timedelta(minutes=1),
-    status.Running(4711, NOW, NOW + timedelta(seconds=9)),
-    NOW,
-)
 
 
 def test_the_status_tells_all_the_ledger_knows(capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,33 +123,13 @@ def test_the_status_tells_all_the_ledger_knows(capsys: pytest.CaptureFixture[str
     assert "The last pass withheld 1 delete: 7\n  If they really are gone" in text
 
 
-def test_the_status_is_json_as_the_interface_says() -> None:
-    shown = status.status_json(STATUS)
-    assert (shown["outcome"], shown["error"], shown["pending"]) == ("attention", None, 3)
-    assert (shown["withheld_deletes"], shown["withheld"]) == (1, ["7"])
-    assert shown["daemon"] == {"running": True, "pid": 4711, "next_pass_at": "2026-11-20T12:00:09Z"}
-    assert shown["watermarks"] == [
-        {"account": 1, "listed_at": "2026-11-20T12:00:00Z", "source_updated_at": "2026-11-20T12:00:00Z"},
-        {"account": 2, "listed_at": None, "source_updated_at": None},
-    ]
-    record = asdict(STATUS.passes[0])
-    started_ms, withheld = record.pop("started_ms"), record.pop("withheld")
-    assert (started_ms, withheld) == (NOW_MS - 60_000, ("7",))
-    assert shown["passes"][0] == {"started_at": "2026-11-20T11:59:00Z", **record, "withheld_deletes": 1}
-
-
-@pytest.mark.parametrize(
-    ("changes", "code"),
-    [
-        ({"held": (), "passes": ()}, 1),
-        ({"held": (), "passes": (replace(RECORD, outcome="in_sync"),)}, 0),
-        ({"held": (), "passes": (replace(RECORD, outcome="incomplete"),)}, 1),
-        ({"held": (), "passes": (replace(RECORD, outcome="refused"),)}, 1),
-        ({"held": (), "passes": (replace(RECORD, outcome="in_sync", started_ms=NOW_MS - HOUR_MS),)}, 1),
-        ({"held": (), "passes": (replace(RECORD, outcome="in_sync"),), "problems": ["sync.interval: wrong"]}, 78),
-        ({"held": ()}, 1),
-        ({"passes": ()}, 1),
-    ],
-)
-def test_the_status_asks_for_a_person_when_one_is_needed(changes: dict[str, Any], code: int) -> None:
-    assert replace(STATUS, **changes).exit_status == code
+def test_monitoring_asks_how_old_the_last_complete_pass_may_be(run: Run, sandbox: Sandbox, config_file: Path) -> None:
+    book(sandbox)
+    assert run("status", "--max-age", "10m", "--config", config_file).code == 1
+    run("--once", "--config", config_file)
+    assert run("status", "--max-age", "10m", "--config", config_file).code == 0
+    ran = run("status", "--json", "--max-age", "0s", "--config", config_file)
+    assert (ran.code, ran.json["error"]) == (1, "the last complete full pass is older than 0:00:00")
+    assert "older than 0:00:00" in run("status", "--max-age", "0s", "--config", config_file).out
+    for wrong in ("soon", "10", "-5m", "10 m"):
+        assert run("status", f"--max-age={wrong}", "--config", config_file).code == 2

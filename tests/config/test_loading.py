@@ -26,10 +26,12 @@ from bridge.config.schema import (
     Launch27Config,
     MappingConfig,
     SyncConfig,
+    WebConfig,
     changed_keys,
     mapping_fingerprint,
 )
 from bridge.config.secrets import Secret
+from bridge.config.values import listen_address
 from bridge.errors import ConfigError, ExitStatus
 
 Document: TypeAlias = dict[str, Any]
@@ -41,7 +43,7 @@ PASSWORD, TOKEN, EMAIL = "hunter2-is-secret", "tok_ext_v1_is_secret", "club@exam
 DESK = "desk@example.com"
 PRIVATE = (PASSWORD, TOKEN, EMAIL, DESK, "hook-is-secret")
 HOOK = "https://example.com/hook-is-secret"
-ENVIRON = {"LAUNCH27_PASSWORD": PASSWORD, "THE_HOOK": HOOK}
+ENVIRON = {"LAUNCH27_PASSWORD": PASSWORD, "WEB_PASSWORD": PASSWORD, "THE_HOOK": HOOK}
 COURT = "79ae2927-a9bc-46ed-8f9e-079af32b7616"
 
 FULL: Document = tomllib.loads(f"""
@@ -100,6 +102,9 @@ custom_values = ["Court 1", "1"]
 [[courts]]
 court_id = "c1b0a4d6-52b1-4a52-9d1c-3f6f0a8e2b47"
 service_ids = [3]
+[web]
+listen = "127.0.0.1:8030"
+password_env = "WEB_PASSWORD"
 """)
 
 
@@ -239,6 +244,7 @@ def test_every_key_arrives_where_it_belongs(load: Load, folder: Path) -> None:
     expected["launch27"]["accounts"] = tuple(expected["launch27"]["accounts"])
     del expected["wingfield"]["token_file"]
     expected["wingfield"]["token"] = Secret(TOKEN)
+    expected["web"] = {"listen": "127.0.0.1:8030", "password": Secret(PASSWORD)}
     lengths = {
         "interval": timedelta(seconds=30),
         "near": timedelta(days=3),
@@ -278,6 +284,8 @@ def test_the_damaged_documents_below_begin_with_every_key_there_is() -> None:
     secrets: set[tuple[str, ...]] = {("wingfield", "token"), ("wingfield", "token_env")}
     secrets |= {("launch27", "accounts", key) for key in ("password", "password_file")}
     secrets |= {("launch27", "accounts", key) for key in ("token", "token_env", "token_file")}
+    secrets |= {("launch27", "accounts", "password"), ("launch27", "accounts", "password_file")}
+    secrets |= {("web", "password"), ("web", "password_file")}
     urls = ("heartbeat_url", "webhook_url", "apprise_url")
     secrets |= {("notify", url + form) for url in urls for form in ("", "_file")}
     assert known - given == secrets | {("wingfield", "court_mappings")}
@@ -944,3 +952,38 @@ def test_no_content_whatever_raises_anything_but_a_config_error(folder: Path, co
     else:
         # An address drawn as the name of a court is no address to the bridge.
         assert not [secret for secret in (PASSWORD, TOKEN) if secret in repr(config)]
+
+
+@pytest.mark.parametrize(
+    ("listen", "address"),
+    [
+        ("127.0.0.1:8027", ("127.0.0.1", 8027)),
+        ("localhost:80", ("127.0.0.1", 80)),
+        ("[::1]:0", ("::1", 0)),
+        ("127.9.9.9:65535", ("127.9.9.9", 65535)),
+    ],
+)
+def test_the_page_is_served_on_loopback_without_a_password(load: Load, listen: str, address: tuple[str, int]) -> None:
+    web = load(with_value(("web",), {"listen": listen})).web
+    assert web is not None
+    assert (listen_address(web.listen), web.password) == (address, None)
+    assert load(with_value(("web",), {})).web == WebConfig(listen="127.0.0.1:8027")
+    assert load(without(("web",))).web is None
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:80", "[::]:8027", "10.0.0.1:8027"])
+def test_the_page_is_served_to_others_with_a_password_only(folder: Path, load: Load, listen: str) -> None:
+    assert f"{listen} is not on loopback" in problem(folder, with_value(("web",), {"listen": listen}), "web.password")
+    protected = {"listen": listen, "password_env": "LAUNCH27_PASSWORD"}
+    web = load(with_value(("web",), protected)).web
+    assert web is not None
+    assert web.password is not None
+    assert web.password.reveal() == PASSWORD
+    assert PASSWORD not in repr(web)
+
+
+@pytest.mark.parametrize(
+    "listen", ["", "8027", ":8027", "127.0.0.1", "club.example:80", "::1:80", "1.2.3.4:65536", 8027]
+)
+def test_where_the_page_cannot_be_served_is_said(folder: Path, listen: object) -> None:
+    problem(folder, with_value(("web",), {"listen": listen}), "web.listen")

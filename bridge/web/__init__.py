@@ -1,0 +1,1 @@
+"""What people and machines see of the daemon: a page, health, metrics. Read-only, from memory."""
