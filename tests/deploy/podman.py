@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -59,10 +60,12 @@ class Podman:
         assert not check or done.returncode == 0, f"{command}: {done.stderr[-3000:]}"
         return done
 
-    def build(self) -> None:
-        """Build the bridge's image."""
+    def build(self, lock: Path) -> None:
+        """Build the bridge's image; one process at a time, and the others find it in podman's cache."""
         options = ["--format=docker", "--network=host", f"--build-arg=BASE={BASE}", *mounts()]
-        self.call("build", *options, "-t", IMAGE, "-f", "deploy/Containerfile", ".")
+        with lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self.call("build", *options, "-t", IMAGE, "-f", "deploy/Containerfile", ".")
 
     def inspect(self, image: str) -> dict[str, Any]:
         """Return what is known of an image."""
