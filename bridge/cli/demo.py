@@ -28,7 +28,7 @@ from bridge.model import Write
 from bridge.sandbox import Launch27, Sandbox, Wingfield
 from bridge.sandbox.configuration import WEB
 from bridge.sandbox.living import Living
-from bridge.sandbox.page import PORT, served
+from bridge.sandbox.page import served
 from bridge.sandbox.playground import Playground, courts
 from bridge.sandbox.saturday import COURTS, SATURDAY, STEPS, Club, differing, hours
 from bridge.sandbox.server import free_port, in_thread
@@ -40,6 +40,7 @@ from bridge.sync.run import Synchronizer
 _SYNC = """\
 [sync]
 interval = "2s"
+full_interval = "10s"
 delete_window = "1m"  # people here cancel more in an hour than others do in a week
 """
 _WHERE = "Courtbridge, with both services simulated on this computer. Nothing leaves it."
@@ -117,7 +118,7 @@ def _serve(log_level: str) -> ExitStatus:
     living = Living(club)
     living.fill(24)
     club.tell = lambda sentence: output.line(f"{club.now:%H:%M:%S} {sentence}")
-    playing = served(club, port=free_port(PORT), living=living, every_seconds=4.0)
+    playing = served(club, living=living, every_seconds=4.0)
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="courtbridge-demo-") as folder:
         output.line(f"{_WHERE} Ctrl-C ends it.", "bold")
         with in_thread(playing) as page:
@@ -132,7 +133,7 @@ def _serve(log_level: str) -> ExitStatus:
 
 def _announce(listen: str) -> None:
     """Say where the status page is, as soon as the daemon serves it."""
-    while WEB:
+    while True:
         with suppress(OSError), socket.create_connection(("127.0.0.1", int(listen.rpartition(":")[2]))):
             output.line(f"The status page: http://{listen}/", "bold")
             return

@@ -25,9 +25,8 @@ from bridge.sandbox.configuration import WEB
 from bridge.sandbox.generate import generate
 from bridge.sandbox.launch27 import Launch27
 from bridge.sandbox.living import Living
-from bridge.sandbox.page import PORT, served
+from bridge.sandbox.page import served
 from bridge.sandbox.playground import EMAIL, PASSWORD, Playground, courts
-from bridge.sandbox.server import free_port
 from bridge.sandbox.wingfield import FACILITY_ID, Wingfield
 
 _STAFF = ("desk@example.com", "desk-secret")
@@ -37,6 +36,7 @@ _MARK = "# Made by python -m bridge.sandbox: everything in it is simulated.\n"
 _SYNC = """\
 [sync]
 interval = "5s"
+full_interval = "20s"
 state = "sandbox-{began:%Y%m%d-%H%M%S}.db"  # of this run: the next one begins with another world
 """
 _WORDS = """\
@@ -64,17 +64,17 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--write-config", type=Path, metavar="PATH", help="write a configuration for courtbridge")
     parser.add_argument("--live", type=float, metavar="SECONDS", help="let something happen every so often")
-    parser.add_argument("--page-port", type=int, help=f"default: {PORT}, or a free one where that is taken")
-    parser.add_argument("--launch27-port", type=int, default=0, help="default: a free one")
-    parser.add_argument("--wingfield-port", type=int, default=0, help="default: a free one")
+    parser.add_argument("--page-port", type=int, metavar="N", help="default: 8028, or a free one where that is taken")
+    parser.add_argument("--launch27-port", type=int, default=0, metavar="N", help="default: a free one")
+    parser.add_argument("--wingfield-port", type=int, default=0, metavar="N", help="default: a free one")
     parser.add_argument("--bookings", type=int, metavar="N", help="bookings to generate; default: a few")
     parser.add_argument("--courts", type=int, default=4, metavar="M", help="courts to spread them over (4)")
     parser.add_argument("--start", type=date.fromisoformat, metavar="DAY", help="their first day (tomorrow)")
-    parser.add_argument("--days", type=int, default=30, help="and how many days (30)")
-    parser.add_argument("--timezone", default="Europe/Berlin", help="the club's (Europe/Berlin)")
-    parser.add_argument("--delay-ms", type=float, default=0.0, help="waited before every answer")
+    parser.add_argument("--days", type=int, default=30, metavar="N", help="and how many days (30)")
+    parser.add_argument("--timezone", default="Europe/Berlin", metavar="ZONE", help="the club's (Europe/Berlin)")
+    parser.add_argument("--delay-ms", type=float, default=0.0, metavar="MS", help="waited before every answer")
     parser.add_argument("--rates", action="store_true", help="keep to Launch27's limits of requests")
-    parser.add_argument("--max-seconds", type=float, help="stop after these; default: run until stopped")
+    parser.add_argument("--max-seconds", type=float, metavar="S", help="stop after these; default: run until stopped")
     parser.add_argument("--child", action="store_true", help="speak JSON, and end with the parent or standard input")
     return parser.parse_args(argv)
 
@@ -175,10 +175,14 @@ async def _ended(max_seconds: float | None, *, is_child: bool) -> None:
 
 async def _run(options: argparse.Namespace) -> None:
     club = _playground(options)
-    port = free_port(PORT) if options.page_port is None else options.page_port
-    ports = {"launch27_port": options.launch27_port, "wingfield_port": options.wingfield_port, "port": port}
-    living = Living(club) if options.live else None
-    async with served(club, **ports, living=living, every_seconds=options.live or 0) as page:
+    async with served(
+        club,
+        launch27_port=options.launch27_port,
+        wingfield_port=options.wingfield_port,
+        port=options.page_port,
+        living=Living(club) if options.live else None,
+        every_seconds=options.live or 0,
+    ) as page:
         ending = asyncio.create_task(_ended(options.max_seconds, is_child=options.child))
         await asyncio.sleep(0)  # the signal handlers are there before anybody can know of us
         if not options.child:

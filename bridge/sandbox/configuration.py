@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from bridge.sandbox.launch27 import Launch27
 from bridge.sandbox.wingfield import Wingfield
 
-WEB = ""  # with the status page: '[web]\nlisten = "{listen}"\n'
+WEB = """\
+[web]
+listen = "{listen}"
+"""
 _LOGINS = """\
 [launch27]
 base_url = "{launch27.url}"

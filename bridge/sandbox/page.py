@@ -21,7 +21,7 @@ from bridge.sandbox.living import Living
 from bridge.sandbox.playground import Place, Playground
 from bridge.sandbox.server import Listener, Sandbox
 
-PORT = 8028
+_PORT = 8028
 _FOLDER = Path(__file__).with_name("templates")
 _REFRESH_SECONDS = 3
 _FORGET_SECONDS = 60
@@ -169,17 +169,18 @@ async def served(
     *,
     launch27_port: int = 0,
     wingfield_port: int = 0,
-    port: int = 0,
+    port: int | None = None,
     living: Living | None = None,
     every_seconds: float = 5.0,
 ) -> AsyncIterator[str]:
     """Serve both services of a playground and the page; the page's address is what it enters with.
 
-    With ``living``, something happens every so many seconds. Raises OSError where a port cannot be had.
+    The page's ``port`` is 8028 if not another, or a free one where that is taken. With ``living``, something happens
+    every so many seconds. Raises OSError where a port cannot be had.
     """
     async with Sandbox(club.launch27, club.wingfield, launch27_port=launch27_port, wingfield_port=wingfield_port):
         listener = Listener(Page(club).app)
-        address = await listener.start(port)
+        address = await _started(listener, port)
         tasks = [asyncio.create_task(_forget(club))]
         if living is not None:
             tasks.append(asyncio.create_task(living.go_on(every_seconds)))
@@ -190,6 +191,15 @@ async def served(
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await listener.stop()
+
+
+async def _started(listener: Listener, port: int | None) -> str:
+    if port is not None:
+        return await listener.start(port)
+    try:
+        return await listener.start(_PORT)
+    except OSError:
+        return await listener.start()
 
 
 async def _forget(club: Playground) -> None:

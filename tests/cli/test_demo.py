@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import httpx
 import pytest
@@ -92,26 +90,31 @@ def serve(folder: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+PLAIN: dict[str, Any] = {"verify": TLS, "trust_env": False}
+
+
 def read_until(stream: IO[str], word: str) -> str:
     """Read lines until one has this word, and return that line."""
     return next(line for line in stream if word in line)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_living_club_is_bridged_until_a_signal_says_stop(tmp_path: Path, number: signal.Signals) -> None:
-    with serve(tmp_path) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        address = read_until(process.stdout, "Both services").split()[-1]
-        assert "Simulated." in httpx.get(address, verify=TLS, trust_env=False).text
-        read_until(process.stderr, '"pass_finished"')
-        assert list(tmp_path.glob("courtbridge-demo-*/courtbridge.db"))
-        assert "Court" in read_until(process.stdout, "(booking")
-        process.send_signal(number)
-        _, err = process.communicate(timeout=5)
-        assert process.returncode == 0, err
-    assert not list(tmp_path.iterdir())
-    assert "@" not in err
+def test_the_living_club_is_bridged_until_a_signal_says_stop(tmp_path: Path) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):  # one after the other: they would want the same port
+        with serve(tmp_path) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            address = read_until(process.stdout, "Both services").split()[-1]
+            assert "Simulated." in httpx.get(address, **PLAIN).text
+            status_page = read_until(process.stdout, "status page").split()[-1]
+            assert "Last passes" in httpx.get(status_page, **PLAIN).text
+            read_until(process.stderr, '"pass_finished"')
+            assert list(tmp_path.glob("courtbridge-demo-*/courtbridge.db"))
+            assert "Court" in read_until(process.stdout, "(booking")
+            process.send_signal(number)
+            _, err = process.communicate(timeout=5)
+            assert process.returncode == 0, err
+        assert not list(tmp_path.iterdir())
+        assert "@" not in err
 
 
 def test_an_early_ctrl_c_ends_the_living_club_as_well(tmp_path: Path) -> None:
@@ -122,18 +125,3 @@ def test_an_early_ctrl_c_ends_the_living_club_as_well(tmp_path: Path) -> None:
         process.communicate(timeout=5)
         assert process.returncode == 0
     assert not list(tmp_path.iterdir())
-
-
-def test_the_status_page_is_named_as_soon_as_it_is_there(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(demo, "WEB", "[web]")
-    with socket.socket() as page:
-        page.bind(("127.0.0.1", 0))
-        listen = f"127.0.0.1:{page.getsockname()[1]}"
-        waiting = threading.Thread(target=demo._announce, args=[listen])
-        waiting.start()
-        assert capsys.readouterr().out == ""
-        page.listen()
-        waiting.join(10)
-    assert capsys.readouterr().out == f"The status page: http://{listen}/\n"

@@ -250,6 +250,14 @@ async def test_other_paths_methods_and_days_are_answered(guest: Guest) -> None:
     assert "Thursday, 20 November 2025 (today)" in odd.text
 
 
+async def test_where_its_port_is_taken_it_has_another(guest: Guest) -> None:
+    async with served(guest.club) as one, served(guest.club) as other:
+        assert one != other != str(guest.http.base_url)
+        assert (await guest.http.get(other)).status_code == 200
+    with pytest.raises(OSError, match="in use"):
+        await served(guest.club, port=guest.http.base_url.port).__aenter__()
+
+
 async def test_the_logs_of_requests_stay_short(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bridge.sandbox.page._FORGET_SECONDS", 0.0)
     monkeypatch.setattr("bridge.sandbox.page._REQUESTS_KEPT", 2)
