@@ -116,7 +116,7 @@ def _serve(log_level: str) -> ExitStatus:
     listen = f"127.0.0.1:{free_port(8027)}"
     club = Playground(Launch27("Demo"), Wingfield(courts=courts(4)), _SYNC, WEB.format(listen=listen))
     living = Living(club)
-    living.fill(24)
+    living.fill(30)
     club.tell = lambda sentence: output.line(f"{club.now:%H:%M:%S} {sentence}")
     playing = served(club, living=living, every_seconds=4.0)
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="courtbridge-demo-") as folder:

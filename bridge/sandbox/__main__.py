@@ -31,7 +31,7 @@ from bridge.sandbox.wingfield import FACILITY_ID, Wingfield
 
 _STAFF = ("desk@example.com", "desk-secret")
 _PARENT_EVERY_SECONDS = 0.5
-_BOOKINGS = 16
+_BOOKINGS = 30
 _MARK = "# Made by python -m bridge.sandbox: everything in it is simulated.\n"
 _SYNC = """\
 [sync]

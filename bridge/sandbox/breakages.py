@@ -109,8 +109,8 @@ BREAKAGES = {
     ),
     "late": Breakage(
         "Everything an hour later",
-        "Launch27 has every booking an hour later, as after a mistake about time zones. A mass change is written only "
-        "when it lasts for a minute.",
+        "Launch27 has every booking an hour later, as after a mistake about time zones. More than twenty moves at once "
+        "are written only when they last for a minute.",
         _late,
     ),
 }

@@ -136,11 +136,11 @@ def test_by_itself_it_runs_until_ctrl_c_and_writes_what_the_bridge_needs(tmp_pat
         page = re.findall(r"the page +(\S+)", said)[0]
         bridge = [sys.executable, "-m", "bridge", "--config", str(path), "--once", "--json"]
         once = subprocess.run(bridge, capture_output=True, text=True, timeout=60, check=False)
-        assert (once.returncode, json.loads(once.stdout)["created"]) == (0, 16), once.stderr
+        assert (once.returncode, json.loads(once.stdout)["created"]) == (0, 30), once.stderr
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert "config_warning" not in once.stderr
         days = [httpx.get(page, params={"day": day}, verify=TLS, trust_env=False).text for day in days_from_today()]
-        assert sum(text.count('class="same"') for text in days) == 16
+        assert sum(text.count('class="same"') for text in days) == 30
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
 
