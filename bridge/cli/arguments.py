@@ -61,6 +61,7 @@ class Options(argparse.Namespace):
     limit: int = 50
     day: date | None = None
     token: str = ""
+    serve: bool = False
 
     def find_config(self) -> Path:
         """Return the configuration file. Raises ConfigError where there is none."""
@@ -121,6 +122,9 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--rehearse", metavar="COURT_ID", help=tries)
         if name == "connect":
             command.add_argument("token", metavar="TOKEN", help="the connect token that the club gave you")
+        if name == "demo":
+            goes_on = "go on as a living club, with the daemon and a page to look at, until Ctrl-C"
+            command.add_argument("--serve", action="store_true", help=goes_on)
         if name == "courts":
             command.add_argument("--facility", metavar="ID", help="show all courts of this facility")
     return parser

@@ -1,11 +1,18 @@
-"""``courtbridge demo``: a club's Saturday in both services, simulated here, and real passes between them."""
+"""``courtbridge demo``: a club in both services, simulated here, and real passes between them.
+
+Its Saturday, told pass by pass; with ``--serve`` a club that goes on living, and the daemon.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import tempfile
 import textwrap
+import threading
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,16 +25,31 @@ from bridge.config.loading import load_config
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
 from bridge.model import Write
-from bridge.sandbox import Sandbox
+from bridge.sandbox import Launch27, Sandbox, Wingfield
+from bridge.sandbox.configuration import WEB
+from bridge.sandbox.living import Living
+from bridge.sandbox.page import served
+from bridge.sandbox.playground import Playground, courts
 from bridge.sandbox.saturday import COURTS, SATURDAY, STEPS, Club, differing, hours
+from bridge.sandbox.server import free_port, in_thread
 from bridge.sync.clients import connected
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
 
+_SYNC = """\
+[sync]
+interval = "2s"
+full_interval = "10s"
+delete_window = "1m"  # people here cancel more in an hour than others do in a week
+"""
+_WHERE = "Courtbridge, with both services simulated on this computer. Nothing leaves it."
 
-def run(_options: Options) -> ExitStatus:
+
+def run(options: Options) -> ExitStatus:
     """Run the demonstration; return 1 if at its end Wingfield has not what Launch27 says."""
+    if options.serve:
+        return _serve(options.log_level)
     logs.configure("error")
     with tempfile.TemporaryDirectory(prefix="courtbridge-demo-") as folder:
         return asyncio.run(_demo(Path(folder, "config.toml")))
@@ -35,7 +57,7 @@ def run(_options: Options) -> ExitStatus:
 
 async def _demo(path: Path) -> ExitStatus:
     """Let each step happen, run a pass, and show what it did."""
-    output.line("Courtbridge, with both services simulated on this computer. Nothing leaves it.", "bold")
+    output.line(_WHERE, "bold")
     output.line(f"A club with four courts, and its bookings for {SATURDAY:%A, %d %B %Y}.")
     club, stop = Club(), asyncio.Event()
     async with Sandbox(club.launch27, club.wingfield):
@@ -85,3 +107,34 @@ def verdict(club: Club) -> ExitStatus:
     output.line(f"{len(requests)} requests to Wingfield, {rejected} of them rejected.")
     output.line('Next: copy config.example.toml to config.toml, edit it, and run "courtbridge check".')
     return ExitStatus.OK
+
+
+def _serve(log_level: str) -> ExitStatus:
+    """Run the daemon for a club that goes on living, until a signal says stop."""
+    from bridge.service import process  # which the Saturday does without
+
+    listen = f"127.0.0.1:{free_port(8027)}"
+    club = Playground(Launch27("Demo"), Wingfield(courts=courts(4)), _SYNC, WEB.format(listen=listen))
+    living = Living(club)
+    living.fill(30)
+    club.tell = lambda sentence: output.line(f"{club.now:%H:%M:%S} {sentence}")
+    playing = served(club, living=living, every_seconds=4.0)
+    with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="courtbridge-demo-") as folder:
+        output.line(f"{_WHERE} Ctrl-C ends it.", "bold")
+        with in_thread(playing) as page:
+            path = Path(folder, "config.toml")
+            path.touch(mode=0o600)
+            path.write_text(club.configuration)
+            output.line(f"Both services, to book, move, cancel and break things: {page}/")
+            threading.Thread(target=_announce, args=[listen], daemon=True).start()
+            return ExitStatus(process.run(path, environ={}, log_level=log_level))
+    return ExitStatus.OK
+
+
+def _announce(listen: str) -> None:
+    """Say where the status page is, as soon as the daemon serves it."""
+    while True:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", int(listen.rpartition(":")[2]))):
+            output.line(f"The status page: http://{listen}/", "bold")
+            return
+        time.sleep(0.1)

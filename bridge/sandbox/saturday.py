@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bridge.sandbox import Launch27, Wingfield
+from bridge.sandbox.configuration import configuration
 
 ZONE = ZoneInfo("Europe/Berlin")
 SATURDAY = date(2026, 6, 13)
@@ -42,27 +43,6 @@ _BOOKED: tuple[tuple[str, int, int, *tuple[int, ...]], ...] = (
     ("Tom Busch", 19, 60, RACKETS),
 )
 """By whom, from which hour, for how many minutes, and which services: courts by number, and rackets."""
-
-
-_CONFIG = """\
-[launch27]
-base_url = "{launch27.url}"
-reads_per_second = 1000
-read_burst = 1000
-[[launch27.accounts]]
-email = "{email}"
-password = "{password}"
-[wingfield]
-base_url = "{wingfield.url}"
-external_service_id = "{wingfield.service_id}"
-token = "{wingfield.token}"
-"""
-_RULE = """\
-[[courts]]
-name = "Court {number}"
-court_id = "{court_id}"
-service_ids = [{number}]
-"""
 
 
 class Club:
@@ -100,9 +80,7 @@ class Club:
 
     def write_config(self, path: Path) -> None:
         """Write a configuration under which the club is bridged."""
-        config = _CONFIG.format(launch27=self.launch27, wingfield=self.wingfield, email=EMAIL, password=PASSWORD)
-        rules = (_RULE.format(number=number, court_id=id_) for number, id_ in COURTS.items())
-        path.write_text(config + "".join(rules))
+        path.write_text(configuration(self.launch27, self.wingfield, COURTS, (EMAIL, PASSWORD)))
 
     def name_of(self, id_: str) -> str:
         """Return by whom it was booked."""

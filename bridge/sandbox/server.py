@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, contextmanager, suppress
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -21,6 +22,8 @@ from bridge.sandbox.wire import Service
 
 _HOST = "127.0.0.1"
 _KEEP_ALIVE_SECONDS = 600
+
+T = TypeVar("T")
 
 
 class _Protocol(H11Protocol):
@@ -127,40 +130,54 @@ class Sandbox:
     ) -> None:
         await self._running.aclose()
 
-    @classmethod
-    @contextmanager
+    @staticmethod
     def in_thread(
-        cls,
         launch27: Launch27 | None = None,
         wingfield: Wingfield | None = None,
         *,
         launch27_port: int = 0,
         wingfield_port: int = 0,
-    ) -> Iterator[Self]:
+    ) -> AbstractContextManager[Sandbox]:
         """Run a sandbox in a thread with its own loop; takes what the class takes.
 
         The worlds may be edited from the calling thread. Raise OSError when a port cannot be had.
         """
-        sandbox = cls(launch27, wingfield, launch27_port=launch27_port, wingfield_port=wingfield_port)
-        started: Future[None] = Future()
-        stop = Signal()
-
-        async def serve() -> None:
-            async with sandbox:
-                started.set_result(None)
-                await stop.reached()
-
-        with ThreadPoolExecutor(1, thread_name_prefix="sandbox") as pool:
-            running = pool.submit(lambda: asyncio.run(serve()))
-            wait((started, running), return_when=FIRST_COMPLETED)
-            try:
-                if started.done():
-                    yield sandbox
-            finally:
-                stop.set()
-                running.result()
+        return in_thread(Sandbox(launch27, wingfield, launch27_port=launch27_port, wingfield_port=wingfield_port))
 
 
 async def _stop(service: Service, listener: Listener) -> None:
     service.address = None
     await listener.stop()
+
+
+@contextmanager
+def in_thread(running: AbstractAsyncContextManager[T, Any]) -> Iterator[T]:
+    """Enter what runs in an event loop, in a thread with a loop of its own, and leave it there at the end."""
+    entered: Future[T] = Future()
+    stop = Signal()
+
+    async def run() -> None:
+        async with running as entry:
+            entered.set_result(entry)
+            await stop.reached()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="sandbox") as pool:
+        try:  # from the first moment on: a signal may come at any
+            ended: Future[Any] = pool.submit(lambda: asyncio.run(run()))
+            both: tuple[Future[Any], ...] = (entered, ended)
+            wait(both, return_when=FIRST_COMPLETED)
+            if entered.done():
+                yield entered.result()
+        finally:
+            stop.set()
+        ended.result()
+
+
+def free_port(wanted: int) -> int:
+    """Return a port of loopback on which nobody listens: the wanted one where it is free."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((_HOST, port))
+            return int(probe.getsockname()[1])
+    raise OSError(errno.EADDRINUSE, "no port of loopback is free")

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
 
+import httpx
 import pytest
 
 from bridge.cli import demo
 from bridge.errors import ExitStatus
 from bridge.sandbox.saturday import STEPS, Club
 from tests.cli.calls import Run
+from tests.sandbox.conftest import TLS
 from tests.support.builders import delete
 
 WATCHED = """
@@ -65,3 +73,55 @@ def test_the_demo_exits_1_when_wingfield_has_not_what_launch27_says(
 def test_a_booking_nobody_knows_has_no_name_and_a_delete_may_have_no_place(capsys: pytest.CaptureFixture[str]) -> None:
     demo._print_writes(Club(), [delete(1)])
     assert re.search(r"^  delete +1 +gone$", capsys.readouterr().out, re.MULTILINE)
+
+
+# --- a club that goes on living ---
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run the living club, whose temporary files go into ``folder``; it is killed where the test did not end it."""
+    environ, pipe = os.environ | {"TMPDIR": str(folder)}, subprocess.PIPE
+    command = [sys.executable, "-m", "bridge", "demo", "--serve"]
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+PLAIN: dict[str, Any] = {"verify": TLS, "trust_env": False}
+
+
+def read_until(stream: IO[str], word: str) -> str:
+    """Read lines until one has this word, and return that line."""
+    return next(line for line in stream if word in line)
+
+
+def test_the_living_club_is_bridged_until_a_signal_says_stop(tmp_path: Path) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):  # one after the other: they would want the same port
+        with serve(tmp_path) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            address = read_until(process.stdout, "Both services").split()[-1]
+            assert "Simulated." in httpx.get(address, **PLAIN).text
+            status_page = read_until(process.stdout, "status page").split()[-1]
+            assert "Last passes" in httpx.get(status_page, **PLAIN).text
+            read_until(process.stderr, '"pass_finished"')
+            assert list(tmp_path.glob("courtbridge-demo-*/courtbridge.db"))
+            read_until(process.stdout, "booking")  # something happens
+            process.send_signal(number)
+            _, err = process.communicate(timeout=5)
+            assert process.returncode == 0, err
+        assert not list(tmp_path.iterdir())
+        assert "@" not in err
+
+
+def test_an_early_ctrl_c_ends_the_living_club_as_well(tmp_path: Path) -> None:
+    with serve(tmp_path) as process:
+        assert process.stdout is not None
+        read_until(process.stdout, "Ctrl-C ends it")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=5)
+        assert process.returncode == 0
+    assert not list(tmp_path.iterdir())

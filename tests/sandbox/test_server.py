@@ -5,16 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
 from bridge.sandbox import Launch27, Sandbox
 from bridge.sandbox import __main__ as command
+from bridge.sandbox.server import free_port
 from tests.sandbox.conftest import TLS
 
 
@@ -63,14 +72,20 @@ async def test_garbage_on_the_socket_is_400_and_silent(sandbox: Sandbox, capfd: 
 # --- the process ---
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+@contextmanager
+def start(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a sandbox in a process; it is killed where the test did not end it."""
     pipe = subprocess.PIPE
-    command = [sys.executable, "-m", "bridge.sandbox", *arguments]
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    command = [sys.executable, "-m", "bridge.sandbox", *map(str, arguments)]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_a_process_introduces_itself_serves_and_counts_until_sigterm() -> None:
-    with start("--bookings", "3", "--courts", "2", "--delay-ms", "1", "--rates") as process:
+    with start("--child", "--bookings", "3", "--courts", "2", "--delay-ms", "1", "--rates") as process:
         assert process.stdout is not None
         hello = json.loads(process.stdout.readline())
         with httpx.Client(verify=TLS, trust_env=False, base_url=hello["launch27_url"]) as http:
@@ -90,7 +105,7 @@ def test_a_process_introduces_itself_serves_and_counts_until_sigterm() -> None:
 
 
 def test_a_process_stops_when_its_standard_input_ends() -> None:
-    with start() as process:
+    with start("--child") as process:
         assert process.stdout is not None
         process.stdout.readline()
         out, _ = process.communicate(timeout=20)  # closes the pipe
@@ -99,7 +114,7 @@ def test_a_process_stops_when_its_standard_input_ends() -> None:
 
 
 def test_a_process_stops_by_itself_after_its_time(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["--max-seconds", "0", "--bookings", "2", "--start", "2025-11-21"]) == 0
+    assert command.main(["--child", "--max-seconds", "0", "--bookings", "2", "--start", "2025-11-21"]) == 0
     hello, bye = map(json.loads, capsys.readouterr().out.splitlines())
     assert hello["wingfield_url"].startswith("http://127.0.0.1:")
     assert bye["requests"] == 0
@@ -108,6 +123,59 @@ def test_a_process_stops_by_itself_after_its_time(capsys: pytest.CaptureFixture[
 def test_a_process_says_why_it_cannot_start(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--bookings", "100", "--courts", "1", "--days", "1"]) == 1
     assert capsys.readouterr().err == "sandbox: 100 bookings do not fit on 1 courts in 1 days\n"
+
+
+def test_by_itself_it_runs_until_ctrl_c_and_writes_what_the_bridge_needs(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    with start("--write-config", path) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()  # whoever goes away does not end it
+        said = "".join(iter(process.stdout.readline, "Ctrl-C ends it.\n"))
+        assert f"courtbridge --config {path}" in said
+        page = re.findall(r"the page +(\S+)", said)[0]
+        bridge = [sys.executable, "-m", "bridge", "--config", str(path), "--once", "--json"]
+        once = subprocess.run(bridge, capture_output=True, text=True, timeout=60, check=False)
+        assert (once.returncode, json.loads(once.stdout)["created"]) == (0, 30), once.stderr
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert "config_warning" not in once.stderr
+        days = [httpx.get(page, params={"day": day}, verify=TLS, trust_env=False).text for day in days_from_today()]
+        assert sum(text.count('class="same"') for text in days) == 30
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+def days_from_today() -> list[str]:
+    """Return the days on which the sandbox books at its start, and one more: midnight may pass meanwhile."""
+    today = datetime.now(ZoneInfo("Europe/Berlin")).date()
+    return [(today + timedelta(days=days)).isoformat() for days in range(-1, 3)]
+
+
+def test_a_configuration_is_printed_to_paste_and_written_over_its_own_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.toml"
+    for _ in range(2):
+        assert command.main(["--max-seconds", "0", "--write-config", str(path)]) == 0
+    assert command.main(["--max-seconds", "0"]) == 0
+    printed = tomllib.loads(capsys.readouterr().out.rpartition("config.toml\n\n")[2].removesuffix("Ctrl-C ends it.\n"))
+    written = tomllib.loads(path.read_text())
+    for table in (printed, written):
+        del table["launch27"]["base_url"], table["wingfield"]["base_url"], table["sync"]["state"]
+    assert printed == written
+    path.write_text("[launch27]  # somebody's own\n")
+    assert command.main(["--max-seconds", "0", "--write-config", str(path)]) == 1
+    assert "is there already, and not from here" in capsys.readouterr().err
+    assert path.read_text() == "[launch27]  # somebody's own\n"
+
+
+def test_a_port_that_is_taken_gives_way_to_a_free_one() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        taken = holder.getsockname()[1]
+        assert free_port(taken) not in {0, taken}
+    assert free_port(taken) == taken
 
 
 async def test_the_end_of_the_parent_stops() -> None:
