@@ -21,7 +21,7 @@ from bridge.launch27.client import Session
 from bridge.launch27.events import Push
 from bridge.ledger.lock import Lock
 from bridge.ledger.store import Ledger
-from bridge.model import isoformat, to_ms
+from bridge.model import isoformat
 from bridge.notify.notifier import messenger
 from bridge.service.schedule import Backoff, Schedule
 from bridge.service.systemd import Notifier
@@ -93,7 +93,6 @@ class Club:
         self._pass: asyncio.Task[PassResult] | None = None
         self._is_state_busy = False
         self._began = 0.0
-        self._since_ms = to_ms(datetime.now(UTC))
         self._pending: Config | None = None
         self._rejected: tuple[Problem, ...] = ()
         self._seen: Status | None = None
@@ -212,7 +211,7 @@ class Club:
             self._lock.check()
         self._began = monotonic()
         kind, hinted = self.schedule.begin()
-        self._pass = asyncio.create_task(bridge.run_pass(kind=kind, hinted=hinted, since_ms=self._since_ms))
+        self._pass = asyncio.create_task(bridge.run_pass(kind=kind, hinted=hinted, since_ms=self.schedule.since_ms))
         try:
             result = await self._pass
             self._has_news = True

@@ -2,9 +2,11 @@
 
     near    every sync.interval          a near pass, or a full one where that is due
     full    every sync.full_interval     a full pass
+    verify  every sync.verify_interval   a full pass that reads all of Wingfield's list
 
 Each is a job of APScheduler's. A job only wakes the task that runs the passes, so that they never overlap; a pass
-that somebody asks for is the same job, run now. Further jobs of a club find their place beside these.
+that somebody asks for is the same job, run now. What is refreshed hourly (settings, catalogues, relations, mappings) is
+asked by the pass that finds it an hour old: so it is for ``--once`` too.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from apscheduler.schedulers.base import BaseScheduler  # type: ignore[import-unt
 from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]
 
 from bridge.config.schema import SyncConfig
-from bridge.model import Kind
+from bridge.model import Kind, to_ms
 from bridge.sync.result import PassResult
 
 LONGEST_BACKOFF_SECONDS = 15 * 60.0
@@ -77,6 +79,8 @@ class Schedule:
         self.wake.set()
         self.due_at = monotonic()
         """When the next pass is due, in seconds of the monotonic clock."""
+        self.since_ms = to_ms(datetime.now(UTC))
+        """All of Wingfield's list is to be read, where that was last done before: in milliseconds since 1970."""
         self._sync = sync
         self._is_full_due = True
         self._hinted: set[str] = set()
@@ -85,6 +89,7 @@ class Schedule:
         self._began_at = 0.0
         self.near = scheduler.add_job(self._near_turn, every(sync.interval))
         self.full = scheduler.add_job(self._full_turn, every(sync.full_interval))
+        self.verify = scheduler.add_job(self._verify_turn, every(sync.verify_interval))
 
     # APScheduler runs coroutine functions in the event loop, and others in a thread.
 
@@ -94,6 +99,10 @@ class Schedule:
     async def _full_turn(self) -> None:
         self._is_full_due = True
         self.wake.set()
+
+    async def _verify_turn(self) -> None:
+        self.since_ms = to_ms(datetime.now(UTC))
+        self._bring_forward(self.full, 0)
 
     @property
     def interval_seconds(self) -> float:
@@ -177,3 +186,4 @@ class Schedule:
         soon = datetime.now(UTC) + timedelta(seconds=self.due_at - monotonic())
         self.near.modify(trigger=every(sync.interval), next_run_time=soon)
         self.full.modify(trigger=every(sync.full_interval), next_run_time=soon)
+        self.verify.reschedule(every(sync.verify_interval))

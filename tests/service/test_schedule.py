@@ -113,6 +113,18 @@ async def test_a_full_pass_that_is_due_takes_the_place_of_a_near_one(scheduler: 
     assert run(schedule)[0] == "full"
 
 
+async def test_when_wingfields_list_is_to_be_verified_a_full_pass_follows_at_once(scheduler: Scheduler) -> None:
+    schedule = Schedule(scheduler, sync())
+    run(schedule)
+    before, schedule.since_ms = schedule.since_ms, 0
+    assert seconds_to(schedule.verify) > 86_000
+    schedule.wake.clear()
+    schedule.verify.modify(next_run_time=datetime.now(UTC))
+    await asyncio.wait_for(schedule.wake.wait(), 5)
+    assert run(schedule)[0] == "full"
+    assert schedule.since_ms >= before
+
+
 async def test_with_equal_intervals_every_pass_is_full(scheduler: Scheduler) -> None:
     schedule = Schedule(scheduler, sync(1, 1))
     for _ in range(2):
