@@ -26,8 +26,8 @@ _SETTINGS = -1
 class Asked:
     """When settings and catalogues were last asked for, and answered, in one process: milliseconds since 1970.
 
-    ``troubles`` is what went wrong the last time, ``status`` what the settings said of the account last, ``names`` those
-    of the services.
+    ``troubles`` is what went wrong the last time, ``status`` what the settings said of the account last, ``names`` the
+    services' names.
     """
 
     asked_ms: dict[int, int] = field(default_factory=dict)
