@@ -25,7 +25,7 @@ from bridge.config.schema import Config
 from bridge.errors import BridgeError, ConfigError, CredentialsRefused, ExitStatus, NotFound, Rejected, worst
 from bridge.launch27.client import Session
 from bridge.launch27.expiry import expires, warnings
-from bridge.launch27.wire import Settings
+from bridge.launch27.wire import Settings, Unreadable
 from bridge.ledger.store import Ledger
 from bridge.mapping import Names
 from bridge.model import to_ms
@@ -47,18 +47,18 @@ def run(options: Options) -> ExitStatus:
     findings = Findings()
     try:
         config = options.load_config()
-        findings.ok("configuration", f"{config.path}: {output.several(len(config.courts), 'court rule')}")
+        findings.note("ok", "configuration", f"{config.path}: {output.several(len(config.courts), 'court rule')}")
         for place, _, message in (warning.partition(": ") for warning in config.warnings):
-            findings.warn(place, message)
+            findings.note("warning", place, message)
         if not options.offline:
             shapes = asyncio.run(_look(config, findings))
             if options.report is not None:
                 _write_report(Path(options.report), shapes, findings)
     except ConfigError as error:
         for problem in error.problems:
-            findings.wrong(problem.place, problem.message, error.exit_status)
+            findings.note("problem", problem.place, problem.message, error.exit_status)
         if any(is_there(path) and not os.access(path, os.R_OK) for path in error.files):
-            findings.warn("check", "this user may not read what the service can: use sudo")
+            findings.note("warning", "check", "this user may not read what the service can: use sudo")
     findings.show(as_json=options.json)
     return worst(findings.statuses)
 
@@ -70,18 +70,10 @@ class Findings:
     found: list[Finding] = field(default_factory=list)
     statuses: set[ExitStatus] = field(default_factory=set)
 
-    def ok(self, about: str, detail: str) -> None:
-        """Note what is well."""
-        self.found.append(Finding("ok", about, detail))
-
-    def warn(self, about: str, detail: str) -> None:
-        """Note what to think about, once."""
-        if (finding := Finding("warning", about, detail)) not in self.found:
+    def note(self, level: Level, about: str, detail: str, status: ExitStatus = ExitStatus.OK) -> None:
+        """Note a finding, once; a problem with the exit status that it means."""
+        if (finding := Finding(level, about, detail)) not in self.found:
             self.found.append(finding)
-
-    def wrong(self, about: str, detail: str, status: ExitStatus) -> None:
-        """Note a problem."""
-        self.found.append(Finding("problem", about, detail))
         self.statuses.add(status)
 
     @contextmanager
@@ -91,7 +83,7 @@ class Findings:
             yield
         except BridgeError as error:
             if all(each.detail != str(error) for each in self.found):
-                self.wrong(about, str(error), error.exit_status)
+                self.note("problem", about, str(error), error.exit_status)
 
     def show(self, *, as_json: bool) -> None:
         """Tell the problems, then what to think about, then what is well."""
@@ -145,7 +137,7 @@ class _Look:
             zone = self._settings(await self.services.launch27.settings()) or zone
         ends = {each.account.number: to_ms(each.expires_at) for each in self.services.sessions if each.expires_at}
         for account, _, words in (warning.partition(": ") for warning in warnings(ends, datetime.now(UTC))):
-            self.findings.warn(f"Launch27 {account}", words)
+            self.findings.note("warning", f"Launch27 {account}", words)
         let_in = [session for session in self.services.sessions if await self._bookings(session, zone)]
         if let_in:
             with self.findings.noting("launch27"):
@@ -158,15 +150,15 @@ class _Look:
         is_known = zone in available_timezones()
         if not is_known:
             message = "is not set, and Launch27's settings name no time zone that is known; set it"
-            findings.wrong("launch27.timezone", message, ExitStatus.CONFIG)
+            findings.note("problem", "launch27.timezone", message, ExitStatus.CONFIG)
         elif settings.timezone and zone != settings.timezone:
             words = f"is {zone}, and Launch27 says {settings.timezone}; remove it unless you know better"
-            findings.warn("launch27.timezone", words)
+            findings.note("warning", "launch27.timezone", words)
         if settings.status in {"frozen", "sleep"}:
-            findings.warn("launch27", f"the account's status is {settings.status}")
+            findings.note("warning", "launch27", f"the account's status is {settings.status}")
         sandbox = " (a sandbox)" if launch27.host.endswith(".l27.co") else ""
         name = settings.name or "an account without a name"
-        findings.ok("launch27", f"{launch27.host}{sandbox}: {name}, times in {zone}")
+        findings.note("ok", "launch27", f"{launch27.host}{sandbox}: {name}, times in {zone}")
         return ZoneInfo(zone) if zone and is_known else None
 
     async def _bookings(self, session: Session, zone: ZoneInfo) -> bool:
@@ -182,15 +174,17 @@ class _Look:
                 self.seen.unmarked = (self.seen.unmarked or set()) | (whole.keys() - bookings.keys())
             self.seen.pages.append([len(page) for page in pages])
             self.seen.bookings.update(bookings)
+            self.seen.unreadable += sum(
+                isinstance(each, Unreadable) and each.is_active for page in pages for each in page
+            )
             login, ends = session.login_type, session.expires_at
             known_as = f"logged in as {login}" if login else "logged in"
             if session.account.token:
                 known_as = "its token is taken" + (f" ({expires(ends, datetime.now(UTC))})" if ends else "")
             words = f"account {session.account.number}: {known_as}, may read {role} bookings ({len(bookings)})"
-            if login and _ROLES[login] != role:
-                self.findings.warn(place, f'{words}; launch27.role = "{_ROLES[login]}" would fit this login')
-            else:
-                self.findings.ok(place, words)
+            fits = not login or _ROLES[login] == role
+            remedy = "" if fits else f'; launch27.role = "{_ROLES[login]}" would fit this login'
+            self.findings.note("ok" if fits else "warning", place, words + remedy)
             return True
         return False
 
@@ -200,19 +194,19 @@ class _Look:
         ruled = frozenset[int]().union(*(rule.location_ids for rule in rules))
         catalogue = await inspection.catalogue(self.services.launch27, session, bookings, ruled)
         if catalogue is None:
-            findings.warn("launch27", "it shows no catalogue: the services of the rules are unproved")
+            findings.note("warning", "launch27", "it shows no catalogue: the services of the rules are unproved")
             return
         self.seen.services = {number: service.name for number, service in catalogue.items()}
         booked = frozenset[int]().union(*(each.service_ids for each in bookings))
         for index, rule in enumerate(rules):
             if known := sorted(rule.service_ids & catalogue.keys()):
                 names = ", ".join(f"{id_} {catalogue[id_].name}".strip() for id_ in known)
-                findings.ok(f"courts[{index}]", f"{rule.name or rule.court_id}: services {names}")
+                findings.note("ok", f"courts[{index}]", f"{rule.name or rule.court_id}: services {names}")
             if unknown := _numbers(rule.service_ids - catalogue.keys() - booked):
                 message = f'Launch27 has no service {unknown}; compare with "courtbridge courts"'
-                findings.wrong(f"courts[{index}].service_ids", message, ExitStatus.CONFIG)
+                findings.note("problem", f"courts[{index}].service_ids", message, ExitStatus.CONFIG)
         if unknown := _numbers(self.config.mapping.service_minutes.keys() - catalogue.keys() - booked):
-            findings.warn("mapping.service_minutes", f"Launch27 has no service {unknown}")
+            findings.note("warning", "mapping.service_minutes", f"Launch27 has no service {unknown}")
 
     async def at_wingfield(self) -> None:
         """Look at court bookings, at users and mappings where these are wanted, and at all courts."""
@@ -222,16 +216,16 @@ class _Look:
             courts.setdefault(rule.court_id, []).append(f"courts[{index}].court_id")
         with findings.noting("wingfield"):
             await _first(wingfield.list_bookings())
-            findings.ok("wingfield", f"{config.base_url}: the token may read the court bookings")
+            findings.note("ok", "wingfield", f"{config.base_url}: the token may read the court bookings")
         if config.connected_users:
             with findings.noting("wingfield.connected_users"):
                 players = output.several(len(await wingfield.user_relations()), "player")
-                findings.ok("wingfield.connected_users", f"{players} accepted the external service")
+                findings.note("ok", "wingfield.connected_users", f"{players} accepted the external service")
         if config.court_mappings:
             with findings.noting("wingfield.court_mappings"):
                 mapped = {each.external_court_id: each.court_id for each in await wingfield.court_mappings()}
                 self.seen.names = Names(Relations(), mapped, config.court_mappings)
-                findings.ok("wingfield.court_mappings", f"{output.several(len(mapped), 'court')} mapped")
+                findings.note("ok", "wingfield.court_mappings", f"{output.several(len(mapped), 'court')} mapped")
                 for court_id in mapped.values():
                     courts.setdefault(court_id, ["wingfield.court_mappings"])
         with findings.noting("wingfield"):
@@ -245,32 +239,32 @@ class _Look:
             except CredentialsRefused:
                 # The listing was allowed; looking courts up takes another scope, which passes do not need.
                 words = "the token may not look courts up (scope organization): court_ids are unproved"
-                findings.warn("wingfield", words)
+                findings.note("warning", "wingfield", words)
             except Rejected as error:
                 status = ExitStatus.CONFIG if isinstance(error, NotFound) else error.exit_status
                 for place in places:
-                    findings.wrong(place, f"{court_id}: {error}", status)
+                    findings.note("problem", place, f"{court_id}: {error}", status)
             else:
                 where = f" at {court.facility_name}" if court.facility_name else ""
                 words = f"{court_id}: {court.name or 'without a name'}{where}"
-                if court.system_installed is False:
-                    findings.warn(places[0], f"{words}: no camera is installed there yet")
-                else:
-                    findings.ok(places[0], words)
+                lacks_camera = court.system_installed is False
+                words += ": no camera is installed there yet" * lacks_camera
+                findings.note("warning" if lacks_camera else "ok", places[0], words)
 
 
 def _write_report(path: Path, shapes: Shapes, findings: Findings) -> None:
-    """Write the shapes of all answers, and which kinds of findings there were, to a file for its owner only."""
-    subjects = [[each.level, each.about] for each in findings.found]
-    report = {"courtbridge": __version__, "findings": subjects, "answers": shapes.as_json()}
+    """Write the shapes of all answers, and what was found as far as it names nothing, to a file for its owner only."""
+    troubles = [f"{each.level}: {each.about}" for each in findings.found if each.level != "ok"]
+    counts = {each.about: each.detail for each in findings.found if each.about in {"service_date", "page size"}}
+    report = {"courtbridge": __version__, "troubles": troubles, "counts": counts, "answers": shapes.as_json()}
     try:
         path.touch(0o600)
         path.chmod(0o600)
         path.write_text(json.dumps(report, indent=1))
     except OSError as error:
-        findings.wrong("--report", f"{path} cannot be written: {error.strerror}", ExitStatus.ATTENTION)
+        findings.note("problem", "--report", f"{path} cannot be written: {error.strerror}", ExitStatus.ATTENTION)
     else:
-        findings.ok("--report", f"written to {path.absolute()}: shapes and counts, no names and no values")
+        findings.note("ok", "--report", f"written to {path.absolute()}: shapes and counts, no names and no values")
 
 
 async def _first(listing: AsyncGenerator[object, None]) -> None:
@@ -292,7 +286,7 @@ def _look_at_state(config: Config, findings: Findings) -> None:
         for place in (state, folder) if is_there(state) else (folder,):
             if not os.access(place, os.W_OK):
                 message = f"{place} cannot be written by this user; the bridge's own user must be able to (use sudo)"
-                findings.wrong("sync.state", message, ExitStatus.STATE)
+                findings.note("problem", "sync.state", message, ExitStatus.STATE)
                 return
         found = f"{output.several(bridged, 'booking')} in Wingfield" if is_there(state) else "none yet"
-        findings.ok("sync.state", f"{state}: {found}")
+        findings.note("ok", "sync.state", f"{state}: {found}")

@@ -17,18 +17,19 @@ OTHER: Final = "*"
 """Stands for a key that is not made of known words."""
 
 _VOCABULARY: Final = """
-accepted actions active arrival at bearer booking bookings cancel cancellation cancelled changed code completed
-court created custom customer date default digest duration edit edited email end error external extra extras
-facility field fields first forecasted frequency hourly id installed interval issues items label last limit location
-mapping maximum message minimum minutes modified name notes organization other parameters participants phone price
-pricing pubsub quantity based sandbox service services start status system teams time timezone token total count
-type updated url user value values window
+accepted actions active arrival at based bearer booking bookings cancel cancellation cancelled change changed code
+completed count court created custom customer date default digest duration edit edited email end error external extra
+extras facility field fields first forecasted frequency hourly id installed interval issues items label last limit
+location mapping maximum message minimum minutes modification modified name notes on organization other parameters
+participants phone price pricing pubsub quantity sandbox service services start status system teams time timestamp
+timezone token total type update updated url user value values window
 """
+_DATE_TIME: Final = r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d)?(\.\d+)?"
 _FORMATS: Final = {
     "empty": r"\s*",
-    "date-time Z": r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d)?(\.\d+)?[Zz]",
-    "date-time offset": r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d)?(\.\d+)? ?[+-]\d\d(:?\d\d)?",
-    "date-time": r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d)?(\.\d+)?",
+    "date-time Z": _DATE_TIME + "[Zz]",
+    "date-time offset": _DATE_TIME + r" ?[+-]\d\d(:?\d\d)?",
+    "date-time": _DATE_TIME,
     "date": r"\d{4}-\d\d-\d\d",
     "time": r"\d\d?:\d\d(:\d\d)?",
     "digits": r"\d+",

@@ -32,12 +32,14 @@ class Finding(NamedTuple):
 class Seen:
     """What was read: the window's bookings by id, a ``Z`` in their dates as UTC, and by account the sizes of its pages.
 
-    ``unmarked`` are the bookings that ``exclude_forecasted`` loses and nothing marks as forecasts; None where nobody
-    asked. ``dated`` are the fields with a date and time, ``services`` the catalogues' names.
+    ``unreadable`` is how many could not be read. ``unmarked`` are the bookings that ``exclude_forecasted`` loses and
+    nothing marks as forecasts; None where nobody asked. ``dated`` are the fields with a date and time, ``services`` the
+    catalogues' names.
     """
 
     bookings: dict[str, SourceBooking] = field(default_factory=dict)
     pages: list[Sequence[int]] = field(default_factory=list)
+    unreadable: int = 0
     unmarked: set[str] | None = None
     dated: Collection[str] = ()
     services: Mapping[int, str] = field(default_factory=dict)
@@ -47,6 +49,9 @@ class Seen:
 def findings(seen: Seen, config: Config, zone: ZoneInfo) -> Iterator[Finding]:
     """Yield what the bookings show under the configuration."""
     bookings = list(seen.bookings.values())
+    if seen.unreadable:
+        detail = f"{seen.unreadable} cannot be read, and are held as invalid_booking: --report shows their shapes"
+        yield Finding("warning", "bookings", detail)
     if not bookings:
         yield Finding("ok", "bookings", "there is none in the window: what they look like is not known yet")
         return

@@ -43,6 +43,11 @@ def test_without_bookings_nothing_is_known() -> None:
     ]
 
 
+def test_bookings_that_cannot_be_read_are_counted() -> None:
+    level, detail = found(seen({}, unreadable=3))["bookings"]
+    assert (level, detail.partition(",")[0]) == ("warning", "3 cannot be read")
+
+
 def test_what_fits_is_said_with_its_evidence_and_needs_nobody() -> None:
     told = found(seen(*[{"updated_at": "2026-08-01T09:00:00Z"}] * 3, {}), ONE)
     assert {level for level, _ in told.values()} == {"ok"}
