@@ -56,7 +56,7 @@ def run(options: Options) -> ExitStatus:
                 _write_report(Path(options.report), shapes, findings)
     except ConfigError as error:
         for problem in error.problems:
-            findings.note("problem", problem.place, problem.message, error.exit_status)
+            findings.note("problem", problem.place or "configuration", problem.message, error.exit_status)
         if any(is_there(path) and not os.access(path, os.R_OK) for path in error.files):
             findings.note("warning", "check", "this user may not read what the service can: use sudo")
     findings.show(as_json=options.json)

@@ -118,7 +118,8 @@ def test_what_does_not_fit_is_a_warning_with_its_evidence(
     lost = launch27.add_booking(service_date=at + timedelta(days=1), services=[1], forecasted=True)
     sandbox.wingfield.add_court(COURT_1, "Court 1", system_installed=False)
     rule = "service_ids = [2]\nteam_ids = [8]\nlocation_ids = [1, 5]"
-    ran = run("check", "--json", "--config", write_config({"reads_per_second": role, "service_ids = [2]": rule}))
+    changes = {"reads_per_second": role, "service_ids = [2]": rule}
+    ran = run("check", "--json", "--config", write_config(changes))
     assert (ran.code, ran.found("problem")) == (0, [])
     wanted = {
         "courts[0].court_id": "no camera is installed there yet",
@@ -132,6 +133,9 @@ def test_what_does_not_fit_is_a_warning_with_its_evidence(
     told = dict(ran.found("warning"))
     assert list(told) == list(wanted)
     assert [about for about, words in wanted.items() if words not in told[about]] == []
+    changes["reads_per_second"] = f'service_dates = "wall"\n{role}'
+    again = run("check", "--json", "--config", write_config(changes))
+    assert dict(again.found("ok"))["service_date"].endswith('it is read as "wall"')
     assert "logged in as Tenant::Admin" in dict(ran.found("ok"))["launch27.accounts[0]"]
 
 
@@ -172,6 +176,7 @@ def test_offline_asks_nobody(run: Run, sandbox: Sandbox, write_config: WriteConf
     assert (sandbox.launch27.requests, sandbox.wingfield.requests) == (0, 0)
     assert [path.name for path in config.parent.iterdir()] == ["config.toml"]
     assert run("check", "--offline", "--report", "x", "--config", config).code == 2
+    assert run("check", "--offline", "--json", "--config", config.parent / "other.toml").code == 78
 
 
 PERSONAL = ("Wilhelmina Quokka", "wilhelmina.quokka@zebra-mail.test", "+49 171 5550143", "Gurkengasse 7b")
