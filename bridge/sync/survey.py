@@ -79,14 +79,14 @@ def _service_dates(bookings: Sequence[SourceBooking], zone: ZoneInfo, setting: s
     hours = {"utc": [each.astimezone(zone).hour for each in dates], "wall": [each.hour for each in dates]}
     fit = {name: sum(6 <= hour < 23 for hour in each) for name, each in hours.items()}
     evidence = (
-        f"{len(dates)} of {len(bookings)} bookings have a Z; of these begin between 6:00 and 23:00 "
-        f"{fit['utc']} as UTC, {fit['wall']} as wall time"
+        f"{len(dates)} of {len(bookings)} bookings have a Z; read as UTC, {fit['utc']} of them begin "
+        f"between 6:00 and 23:00, as wall time {fit['wall']}"
     )
     other = "wall" if setting == "utc" else "utc"
     if fit[other] - fit[setting] > max(2, len(dates) / 10):
         remedy = f'launch27.service_dates = "{other}" fits much better than "{setting}"'
         return Finding("warning", "service_date", f"{evidence}: {remedy}")
-    return Finding("ok", "service_date", f'{evidence}; it is read as "{setting}"')
+    return Finding("ok", "service_date", f'{evidence}; configured is "{setting}"')
 
 
 def _page_size(pages: Iterable[Sequence[int]], asked: int) -> Finding:

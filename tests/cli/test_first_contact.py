@@ -80,7 +80,7 @@ def test_a_whole_club_is_bridged_right_from_the_example_changed_at_five_lines(
     assert not writes(sandbox)
     facts = {
         "modification times": "0 of 12 bookings have updated_at",
-        "service_date": "12 of 12 bookings have a Z; of these begin between 6:00 and 23:00 12 as UTC",
+        "service_date": "12 of 12 bookings have a Z; read as UTC, 12 of them begin between 6:00 and 23:00",
         "page size": "100 asked for, 2 given",
         "forecasts": "it loses nothing",
         "launch27.accounts[0]": "its token is taken (expires on ",
@@ -135,7 +135,7 @@ def test_what_does_not_fit_is_a_warning_with_its_evidence(
     assert [about for about, words in wanted.items() if words not in told[about]] == []
     changes["reads_per_second"] = f'service_dates = "wall"\n{role}'
     again = run("check", "--json", "--config", write_config(changes))
-    assert dict(again.found("ok"))["service_date"].endswith('it is read as "wall"')
+    assert dict(again.found("ok"))["service_date"].endswith('configured is "wall"')
     assert "logged in as Tenant::Admin" in dict(ran.found("ok"))["launch27.accounts[0]"]
 
 

@@ -68,13 +68,33 @@ def test_another_field_with_the_time_of_the_change_is_named() -> None:
 @pytest.mark.parametrize(
     ("hours", "setting", "level", "counts"),
     [
-        (range(8, 22), "utc", "warning", "11 as UTC, 14 as wall time"),  # 8:00 to 21:00 in Chicago, with a wrong Z
-        (range(8, 22), "wall", "ok", "11 as UTC, 14 as wall time"),
-        ([*range(13, 24), 0, 1, 2], "utc", "ok", "14 as UTC, 10 as wall time"),  # the same hours, rightly as UTC
-        ([*range(13, 24), 0, 1, 2], "wall", "warning", "14 as UTC, 10 as wall time"),
-        ([14, 15], "utc", "ok", "2 as UTC, 2 as wall time"),
-        ([5, 5, 14], "utc", "ok", "1 as UTC, 1 as wall time"),  # 5:00 is nobody's hour, 0:00 neither
-        ([8, 9], "utc", "ok", "0 as UTC, 2 as wall time"),  # two bookings prove nothing
+        (
+            range(8, 22),
+            "utc",
+            "warning",
+            "UTC, 11 of them begin between 6:00 and 23:00, as wall time 14",
+        ),  # 8:00 to 21:00 in Chicago, with a wrong Z
+        (range(8, 22), "wall", "ok", "UTC, 11 of them begin between 6:00 and 23:00, as wall time 14"),
+        (
+            [*range(13, 24), 0, 1, 2],
+            "utc",
+            "ok",
+            "UTC, 14 of them begin between 6:00 and 23:00, as wall time 10",
+        ),  # the same hours, rightly as UTC
+        ([*range(13, 24), 0, 1, 2], "wall", "warning", "UTC, 14 of them begin between 6:00 and 23:00, as wall time 10"),
+        ([14, 15], "utc", "ok", "UTC, 2 of them begin between 6:00 and 23:00, as wall time 2"),
+        (
+            [5, 5, 14],
+            "utc",
+            "ok",
+            "UTC, 1 of them begin between 6:00 and 23:00, as wall time 1",
+        ),  # 5:00 is nobody's hour, 0:00 neither
+        (
+            [8, 9],
+            "utc",
+            "ok",
+            "UTC, 0 of them begin between 6:00 and 23:00, as wall time 2",
+        ),  # two bookings prove nothing
     ],
 )
 def test_a_z_is_read_both_ways(hours: Any, setting: str, level: str, counts: str) -> None:
