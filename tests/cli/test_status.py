@@ -80,7 +80,7 @@ def test_a_token_near_its_end_is_warned_about_also_without_the_secret(
     once = run("--once", "--config", config)
     assert (once.code, "token_expires" in once.err, token in once.err) == (0, True, False)
     checked = run("check", "--json", "--config", config)
-    assert (checked.code, ["its token expires on" in warning for warning in checked.json["warnings"]]) == (0, [True])
+    assert (checked.code, ["its token expires on" in words for _, words in checked.found("warning")]) == (0, [True])
     config = write_config({f'password = "{PASSWORD}"': 'token_file = "nowhere"'})
     ran = run("status", "--config", config)
     assert ran.code == 0
