@@ -27,13 +27,11 @@ from bridge.launch27.client import Session
 from bridge.launch27.expiry import expires, warnings
 from bridge.launch27.wire import Settings, Unreadable
 from bridge.ledger.store import Ledger
-from bridge.mapping import Names
 from bridge.model import to_ms
 from bridge.sync import inspection, survey
 from bridge.sync.clients import Clients, connected
 from bridge.sync.shapes import Shapes
 from bridge.sync.survey import Finding, Level, Seen
-from bridge.wingfield.relations import Relations
 
 _ROLES = {"Tenant::Customer": "customer", "Tenant::Staff": "staff", "Tenant::Admin": "staff"}
 """By what a login is called, the role that fits it. Source: Launch27, ``POST /login``."""
@@ -58,7 +56,9 @@ def run(options: Options) -> ExitStatus:
         for problem in error.problems:
             findings.note("problem", problem.place or "configuration", problem.message, error.exit_status)
         if any(is_there(path) and not os.access(path, os.R_OK) for path in error.files):
-            findings.note("warning", "check", "this user may not read what the service can: use sudo")
+            findings.note(
+                "warning", "check", "this user may not read a file that the service can perhaps read: use sudo"
+            )
     findings.show(as_json=options.json)
     return worst(findings.statuses)
 
@@ -224,7 +224,7 @@ class _Look:
         if config.court_mappings:
             with findings.noting("wingfield.court_mappings"):
                 mapped = {each.external_court_id: each.court_id for each in await wingfield.court_mappings()}
-                self.seen.names = Names(Relations(), mapped, config.court_mappings)
+                self.seen.mapped = mapped
                 findings.note("ok", "wingfield.court_mappings", f"{output.several(len(mapped), 'court')} mapped")
                 for court_id in mapped.values():
                     courts.setdefault(court_id, ["wingfield.court_mappings"])

@@ -18,13 +18,11 @@ from bridge.config.schema import Config
 from bridge.errors import ConfigError, ExitStatus, Rejected, ServiceError, worst
 from bridge.launch27.client import Session
 from bridge.launch27.wire import CatalogueService, SourceBooking
-from bridge.mapping import NO_NAMES, Names
 from bridge.sync import inspection
 from bridge.sync.clients import Clients, connected
 from bridge.sync.survey import to_no_courts
 from bridge.sync.words import to_no_court
 from bridge.wingfield.client import Court
-from bridge.wingfield.relations import Relations
 
 
 def run(options: Options) -> ExitStatus:
@@ -69,9 +67,7 @@ async def _look(config: Config, facility: str | None) -> Sides:
         looks = _look_at_courts(sides, services, facility), _look_at_services(sides, services, config)
         _, bookings = await asyncio.gather(*looks)
     mapped = {court.external_court_id: court.id for court in sides.courts if court.external_court_id}
-    by = config.wingfield.court_mappings
-    names = Names(Relations(), mapped, by) if by else NO_NAMES
-    sides.to_no_court = to_no_courts(bookings, config, names)
+    sides.to_no_court = to_no_courts(bookings, config, mapped)
     sides.courts.sort(key=lambda court: (court.facility_name, _words(court.name), court.id))
     return sides
 

@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 
 from bridge.config.schema import Config
 from bridge.launch27.wire import SourceBooking
-from bridge.mapping import NO_NAMES, Mapper, Names, has_field
+from bridge.mapping import Mapper, Names, has_field
 from bridge.model import Held, Reason
 from bridge.planning.memory import Memory
 from bridge.sync.words import to_no_court
+from bridge.wingfield.relations import Relations
 
 Level = Literal["problem", "warning", "ok"]
 
@@ -34,7 +35,7 @@ class Seen:
 
     ``unreadable`` is how many could not be read. ``unmarked`` are the bookings that ``exclude_forecasted`` loses and
     nothing marks as forecasts; None where nobody asked. ``dated`` are the fields with a date and time, ``services`` the
-    catalogues' names.
+    catalogues' names, and ``mapped`` Wingfield's courts by ``externalCourtId``.
     """
 
     bookings: dict[str, SourceBooking] = field(default_factory=dict)
@@ -43,7 +44,7 @@ class Seen:
     unmarked: set[str] | None = None
     dated: Collection[str] = ()
     services: Mapping[int, str] = field(default_factory=dict)
-    names: Names = NO_NAMES
+    mapped: Mapping[str, str] = field(default_factory=dict)
 
 
 def findings(seen: Seen, config: Config, zone: ZoneInfo) -> Iterator[Finding]:
@@ -104,26 +105,27 @@ def _forecasts(unmarked: Collection[str] | None) -> Finding:
     return Finding("warning", "forecasts", detail)
 
 
-def to_no_courts(bookings: Iterable[SourceBooking], config: Config, names: Names) -> Counter[int]:
-    """Return how many bookings of each service go to no court."""
-    lost = _held(bookings, config, names, Reason.NO_COURT)
+def to_no_courts(bookings: Iterable[SourceBooking], config: Config, mapped: Mapping[str, str]) -> Counter[int]:
+    """Return how many bookings of each service go to no court, by rules and Wingfield's mappings."""
+    lost = _held(bookings, config, mapped, Reason.NO_COURT)
     return Counter(number for booking, _ in lost for number in booking.service_ids)
 
 
 def _held(
-    bookings: Iterable[SourceBooking], config: Config, names: Names, reason: Reason
+    bookings: Iterable[SourceBooking], config: Config, mapped: Mapping[str, str], reason: Reason
 ) -> Iterator[tuple[SourceBooking, Held]]:
     """Yield the bookings that are held for one reason; that depends on no time zone."""
+    names = Names(Relations(), mapped, config.wingfield.court_mappings or "")
     mapper = Mapper(config.courts, config.mapping, Memory(), ZoneInfo("UTC"), names)
-    mapped = ((each, mapper.map(each)) for each in bookings)
-    return ((each, held) for each, held in mapped if isinstance(held, Held) and held.reason == reason)
+    found = ((each, mapper.map(each)) for each in bookings)
+    return ((each, held) for each, held in found if isinstance(held, Held) and held.reason == reason)
 
 
 def _courts(seen: Seen, config: Config) -> Iterator[Finding]:
-    lost = to_no_courts(seen.bookings.values(), config, seen.names)
+    lost = to_no_courts(seen.bookings.values(), config, seen.mapped)
     for number in sorted(lost):
         yield Finding("warning", "services", to_no_court(number, seen.services.get(number, ""), lost[number]))
-    torn = {held.id: held for _, held in _held(seen.bookings.values(), config, seen.names, Reason.AMBIGUOUS_COURT)}
+    torn = {held.id: held for _, held in _held(seen.bookings.values(), config, seen.mapped, Reason.AMBIGUOUS_COURT)}
     if torn:
         first = torn[min(torn, key=int)]
         detail = f"rules of different courts hold for {_some(torn)}; {first.id}: {first.detail}"

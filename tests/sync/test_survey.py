@@ -7,10 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bridge.config.schema import Config, CourtRule, Launch27Config, MappingConfig
-from bridge.mapping import Names
+from bridge.config.schema import Config, CourtRule, Launch27Config, MappingConfig, WingfieldConfig
 from bridge.sync.survey import Seen, findings
-from bridge.wingfield.relations import Relations
 from tests.test_mapping import ONE, TWO, booking, rule
 
 BERLIN, CHICAGO = ZoneInfo("Europe/Berlin"), ZoneInfo("America/Chicago")
@@ -26,6 +24,7 @@ def found(what: Seen, *courts: CourtRule, zone: ZoneInfo = BERLIN, **options: An
     launch27 = {"accounts": (), "page_size": 100, "service_dates": options.pop("service_dates", "utc")}
     tables: dict[str, Any] = {
         "launch27": _table(Launch27Config, launch27),
+        "wingfield": _table(WingfieldConfig, {"court_mappings": options.pop("court_mappings", None)}),
         "mapping": _table(MappingConfig, options),
         "courts": courts or (ONE, TWO),
     }
@@ -133,8 +132,9 @@ def test_services_that_go_to_no_court_are_counted_and_those_beside_a_court_are_n
     shapes: list[dict[str, Any]] = [{"services": [{"id": 4}]}] * 3 + [{"services": [{"id": 1}, {"id": 9}]}]
     what = seen(*shapes, services={4: "Court 4"})
     assert found(what)["services"] == ("warning", "service 4, Court 4: 3 bookings go to no court")
-    what.names = Names(Relations(), {"4": "court-4"}, "service")
-    assert "services" not in found(what)
+    what.mapped = {"4": "court-4"}
+    assert "services" in found(what)
+    assert "services" not in found(what, court_mappings="service")
 
 
 def test_two_rules_that_hold_for_one_booking_are_told() -> None:
