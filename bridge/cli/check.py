@@ -25,7 +25,7 @@ from bridge.config.schema import Config
 from bridge.errors import BridgeError, ConfigError, CredentialsRefused, ExitStatus, NotFound, Rejected, worst
 from bridge.launch27.client import Session
 from bridge.launch27.expiry import expires, warnings
-from bridge.launch27.wire import Settings, Unreadable
+from bridge.launch27.wire import Settings
 from bridge.ledger.store import Ledger
 from bridge.model import to_ms
 from bridge.sync import inspection, survey
@@ -174,19 +174,21 @@ class _Look:
                 self.seen.unmarked = (self.seen.unmarked or set()) | (whole.keys() - bookings.keys())
             self.seen.pages.append([len(page) for page in pages])
             self.seen.bookings.update(bookings)
-            self.seen.unreadable += sum(
-                isinstance(each, Unreadable) and each.is_active for page in pages for each in page
-            )
-            login, ends = session.login_type, session.expires_at
-            known_as = f"logged in as {login}" if login else "logged in"
-            if session.account.token:
-                known_as = "its token is taken" + (f" ({expires(ends, datetime.now(UTC))})" if ends else "")
-            words = f"account {session.account.number}: {known_as}, may read {role} bookings ({len(bookings)})"
-            fits = not login or _ROLES[login] == role
-            remedy = "" if fits else f'; launch27.role = "{_ROLES[login]}" would fit this login'
-            self.findings.note("ok" if fits else "warning", place, words + remedy)
+            self.seen.unreadable += inspection.unreadable(pages)
+            self._login(session, place, f"may read {role} bookings ({len(bookings)})")
             return True
         return False
+
+    def _login(self, session: Session, place: str, may: str) -> None:
+        """Tell how an account is known to Launch27, and whether its role is the configured one."""
+        login, ends = session.login_type, session.expires_at
+        known_as = f"logged in as {login}" if login else "logged in"
+        if session.account.token:
+            known_as = "its token is taken" + (f" ({expires(ends, datetime.now(UTC))})" if ends else "")
+        fits = not login or _ROLES[login] == self.config.launch27.role
+        remedy = "" if fits else f'; launch27.role = "{_ROLES[login]}" would fit this login'
+        words = f"account {session.account.number}: {known_as}, {may}{remedy}"
+        self.findings.note("ok" if fits else "warning", place, words)
 
     async def _catalogue(self, session: Session) -> None:
         """Compare the rules with the catalogues of the locations that they and the bookings name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -27,8 +27,16 @@ async def window(
 
 def active(pages: Pages) -> dict[str, SourceBooking]:
     """Return the readable bookings of a listing that a pass would look at, by id."""
-    bookings = (each for page in pages for each in page if isinstance(each, SourceBooking))
-    return {each.id: each for each in bookings if each.is_active and not each.is_forecast}
+    return {each.id: each for each in _counting(pages) if isinstance(each, SourceBooking)}
+
+
+def unreadable(pages: Pages) -> int:
+    """Return how many bookings of a listing a pass could not read."""
+    return sum(isinstance(each, Unreadable) for each in _counting(pages))
+
+
+def _counting(pages: Pages) -> Iterator[SourceBooking | Unreadable]:
+    return (each for page in pages for each in page if each.is_active and not each.is_forecast)
 
 
 async def catalogue(
