@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.cli import check
 from bridge.errors import AccessDenied
 from bridge.sandbox import Sandbox
 from bridge.wingfield.client import Wingfield
@@ -114,3 +115,13 @@ def test_a_check_sees_that_the_state_cannot_be_written(
     ran = run("check", "--json", "--config", config)
     assert ran.code == 74
     assert str(config.parent) in ran.found("problem")[0][1]
+
+
+def test_a_login_that_another_role_would_fit_is_warned_about(
+    run: Run, config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(check._ROLES, "Tenant::Customer", "staff")
+    ran = run("check", "--json", "--config", config_file)
+    ((about, detail),) = ran.found("warning")
+    assert (ran.code, about) == (0, "launch27.accounts[0]")
+    assert detail.endswith('launch27.role = "staff" would fit this login')
