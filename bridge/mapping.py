@@ -59,6 +59,11 @@ def _keys(field: Mapping[str, Any]) -> set[str]:
     return _texts((field.get("code"), field.get("label"), field.get("id")))
 
 
+def has_field(booking: SourceBooking, name: str) -> bool:
+    """Whether the booking lists a custom field that goes by ``name``."""
+    return any(_folded(name) in _keys(field) for field in booking.custom_fields)
+
+
 def _items(field: Mapping[str, Any]) -> Iterator[object]:
     """Yield what was filled in, ``value`` or ``values``: plain values, and objects for choices."""
     for key in ("value", "values"):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LEVELS = ("debug", "info", "warning", "error")
 
 _COMMANDS = {
-    "check": "check configuration, credentials and courts; list every problem",
+    "check": "check configuration, credentials, courts and what the services answer; list every problem",
     "status": "show what is in sync, what is held and why, the last passes",
     "verify": "read Wingfield's list and show every difference from the ledger; write nothing",
     "approve": "show the withheld deletes and, once confirmed, let exactly these through",
@@ -55,6 +55,8 @@ class Options(argparse.Namespace):
     allow_mass_delete: bool
     facility: str | None = None
     rehearse: str | None = None
+    report: str | None = None
+    offline: bool = False
     yes: bool = False
     max_age: timedelta | None = None
     id: str | None = None
@@ -87,6 +89,8 @@ def parse(argv: Sequence[str] | None) -> Options:
         parser.error("--allow-mass-delete is for one pass: say --once (or --dry-run) too")
     if is_pass:
         options.command = "once"
+    if options.offline and (options.report or options.rehearse):
+        parser.error("--offline asks no service: there is nothing to report, and nothing to rehearse")
     if options.json and options.command is None:
         parser.error("--json needs --once, --dry-run or a command; the daemon only writes its log")
     if options.json and options.command in {"day", "demo"}:
@@ -120,6 +124,10 @@ def _parser() -> argparse.ArgumentParser:
         if name == "check":
             tries = "try Wingfield's rules on this court, 400 days ahead, and remove everything again"
             command.add_argument("--rehearse", metavar="COURT_ID", help=tries)
+            shapes = "write what the services answered to FILE: paths, kinds and counts, no personal data"
+            command.add_argument("--report", metavar="FILE", help=shapes)
+            alone = "look at the configuration and its secrets only; ask no service"
+            command.add_argument("--offline", action="store_true", help=alone)
         if name == "connect":
             command.add_argument("token", metavar="TOKEN", help="the connect token that the club gave you")
         if name == "demo":

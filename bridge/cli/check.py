@@ -1,4 +1,4 @@
-"""``courtbridge check``: asks both services, and looks at the state, for whatever would stop a pass.
+"""``courtbridge check``: asks both services, and looks at the state, for whatever would stop a pass, or surprise.
 
 Nothing is written, so the right to write is not proved: a token that may only read passes.
 """
@@ -6,26 +6,35 @@ Nothing is written, so the right to write is not proved: a token that may only r
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from zoneinfo import available_timezones
+from pathlib import Path
+from zoneinfo import ZoneInfo, available_timezones
 
+from bridge import __version__
 from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.cli.rehearse import rehearse
 from bridge.config.paths import is_there
 from bridge.config.schema import Config
-from bridge.errors import BridgeError, ConfigError, CredentialsRefused, ExitStatus, NotFound, Problem, Rejected, worst
+from bridge.errors import BridgeError, ConfigError, CredentialsRefused, ExitStatus, NotFound, Rejected, worst
 from bridge.launch27.client import Session
-from bridge.launch27.expiry import warnings
+from bridge.launch27.expiry import expires, warnings
 from bridge.launch27.wire import Settings
 from bridge.ledger.store import Ledger
 from bridge.model import to_ms
+from bridge.sync import inspection, survey
 from bridge.sync.clients import Clients, connected
+from bridge.sync.shapes import Shapes
+from bridge.sync.survey import Finding, Level, Seen
+
+_ROLES = {"Tenant::Customer": "customer", "Tenant::Staff": "staff", "Tenant::Admin": "staff"}
+"""By what a login is called, the role that fits it. Source: Launch27, ``POST /login``."""
 
 
 def run(options: Options) -> ExitStatus:
@@ -35,133 +44,194 @@ def run(options: Options) -> ExitStatus:
         return rehearse(options, options.rehearse)
     findings = Findings()
     try:
-        asyncio.run(_look(options.load_config(), findings))
+        config = options.load_config()
+        findings.note("ok", "configuration", f"{config.path}: {output.several(len(config.courts), 'court rule')}")
+        for place, _, message in (warning.partition(": ") for warning in config.warnings):
+            findings.note("warning", place, message)
+        if not options.offline:
+            shapes = asyncio.run(_look(config, findings))
+            if options.report is not None:
+                _write_report(Path(options.report), shapes, findings)
     except ConfigError as error:
         for problem in error.problems:
-            findings.wrong(problem.place, problem.message, error.exit_status)
-    if options.json:
-        lists = {"warnings": findings.warnings, "checked": findings.checked}
-        problems = [asdict(problem) for problem, _ in findings.problems]
-        output.show_json({"ok": not problems, "problems": problems, **lists})
-    else:
-        findings.report()
-    return worst(status for _, status in findings.problems)
+            findings.note("problem", problem.place or "configuration", problem.message, error.exit_status)
+        if any(is_there(path) and not os.access(path, os.R_OK) for path in error.files):
+            findings.note(
+                "warning", "check", "this user may not read a file that the service can perhaps read: use sudo"
+            )
+    findings.show(as_json=options.json)
+    return worst(findings.statuses)
 
 
 @dataclass(slots=True)
 class Findings:
-    """What a check found: problems, each with the exit status it means; warnings; and what is well."""
+    """What a check found, and the exit statuses that its problems mean."""
 
-    problems: list[tuple[Problem, ExitStatus]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    checked: list[str] = field(default_factory=list)
+    found: list[Finding] = field(default_factory=list)
+    statuses: set[ExitStatus] = field(default_factory=set)
 
-    def wrong(self, place: str, message: str, status: ExitStatus) -> None:
-        """Note a problem."""
-        self.problems.append((Problem(place, message), status))
+    def note(self, level: Level, about: str, detail: str, status: ExitStatus = ExitStatus.OK) -> None:
+        """Note a finding, once; a problem with the exit status that it means."""
+        if (finding := Finding(level, about, detail)) not in self.found:
+            self.found.append(finding)
+        self.statuses.add(status)
 
     @contextmanager
-    def noting(self, place: str) -> Iterator[None]:
+    def noting(self, about: str) -> Iterator[None]:
         """Note what is raised as a problem; what fails several requests (a service is down) is noted once."""
         try:
             yield
         except BridgeError as error:
-            if all(problem.message != str(error) for problem, _ in self.problems):
-                self.wrong(place, str(error), error.exit_status)
+            if all(each.detail != str(error) for each in self.found):
+                self.note("problem", about, str(error), error.exit_status)
 
-    def report(self) -> None:
-        """Tell what is well, what to think about, and what is wrong."""
-        problems = [str(problem) for problem, _ in self.problems]
-        kinds = ("ok", "", self.checked), ("warning", "yellow", self.warnings), ("problem", "red", problems)
-        for word, style, texts in kinds:
-            for text in texts:
-                output.line(f"{word:7}  {text}", style)
+    def show(self, *, as_json: bool) -> None:
+        """Tell the problems, then what to think about, then what is well."""
+        styles: dict[Level, str] = {"problem": "red", "warning": "yellow", "ok": ""}
+        found = sorted(self.found, key=lambda each: [*styles].index(each.level))
+        problems, warned = (sum(each.level == level for each in found) for level in ("problem", "warning"))
+        if as_json:
+            listed = [each._asdict() for each in found]
+            output.show_json({"problems": problems, "warnings": warned, "findings": listed})
+            return
+        for level, about, detail in found:
+            output.line(f"{level:7}  {about}: {detail}", styles[level])
         if problems:
-            output.line(f"{output.several(len(problems), 'problem')} found.", "red")
+            output.line(f"{output.several(problems, 'problem')} found.", "red")
         else:
-            output.line("All is well.", "green")
+            output.line(f"No problem, {output.several(warned, 'warning')}." if warned else "All is well.", "green")
 
 
-async def _look(config: Config, findings: Findings) -> None:
-    findings.checked.append(f"configuration {config.path}: {output.several(len(config.courts), 'court rule')}")
-    findings.warnings.extend(config.warnings)
-    async with connected(config) as services:
+async def _look(config: Config, findings: Findings) -> Shapes:
+    """Ask both services, and look at the state; return the shapes of what was answered."""
+    # A "Z" is to be seen as it stands, whatever it is taken for.
+    launch27 = config.launch27.model_copy(update={"service_dates": "utc"})
+    async with connected(config.model_copy(update={"launch27": launch27})) as services:
         look = _Look(config, services, findings)
-        await look.at_launch27()
+        for http in (services.launch27.http, services.wingfield.http):
+            http.on_answer = look.shapes.take
+        zone = await look.at_launch27()
         await look.at_wingfield()
+    seen = look.seen
+    seen.dated = look.shapes.dated(f"/{launch27.role}/bookings")
+    if seen.pages:
+        findings.found.extend(survey.findings(seen, config, zone))
     _look_at_state(config, findings)
+    return look.shapes
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """Asks both services what a pass would ask them."""
+    """Asks both services what a pass would ask them, and keeps what was seen."""
 
     config: Config
     services: Clients
     findings: Findings
+    seen: Seen = field(default_factory=Seen)
+    shapes: Shapes = field(default_factory=Shapes)
 
-    async def at_launch27(self) -> None:
+    async def at_launch27(self) -> ZoneInfo:
+        """Look at settings, bookings and catalogues; return the account's zone, UTC where none is known."""
+        zone = ZoneInfo("UTC")
         with self.findings.noting("launch27.base_url"):
-            self._settings(await self.services.launch27.settings())
+            zone = self._settings(await self.services.launch27.settings()) or zone
         ends = {each.account.number: to_ms(each.expires_at) for each in self.services.sessions if each.expires_at}
-        self.findings.warnings.extend(f"Launch27 {words}" for words in warnings(ends, datetime.now(UTC)))
-        let_in = [session for session in self.services.sessions if await self._may_read(session)]
+        for account, _, words in (warning.partition(": ") for warning in warnings(ends, datetime.now(UTC))):
+            self.findings.note("warning", f"Launch27 {account}", words)
+        let_in = [session for session in self.services.sessions if await self._bookings(session, zone)]
         if let_in:
             with self.findings.noting("launch27"):
                 await self._catalogue(let_in[0])
+        return zone
 
-    def _settings(self, settings: Settings) -> None:
+    def _settings(self, settings: Settings) -> ZoneInfo | None:
         launch27, findings = self.config.launch27, self.findings
         zone = launch27.timezone or settings.timezone
-        if zone not in available_timezones():
+        is_known = zone in available_timezones()
+        if not is_known:
             message = "is not set, and Launch27's settings name no time zone that is known; set it"
-            findings.wrong("launch27.timezone", message, ExitStatus.CONFIG)
+            findings.note("problem", "launch27.timezone", message, ExitStatus.CONFIG)
         elif settings.timezone and zone != settings.timezone:
-            findings.warnings.append(
-                f"launch27.timezone: is {zone}, and Launch27 says {settings.timezone}; remove it unless you know better"
-            )
+            words = f"is {zone}, and Launch27 says {settings.timezone}; remove it unless you know better"
+            findings.note("warning", "launch27.timezone", words)
         if settings.status in {"frozen", "sleep"}:
-            findings.warnings.append(f"launch27: the account's status is {settings.status}")
+            findings.note("warning", "launch27", f"the account's status is {settings.status}")
         sandbox = " (a sandbox)" if launch27.host.endswith(".l27.co") else ""
         name = settings.name or "an account without a name"
-        findings.checked.append(f"Launch27 {launch27.host}{sandbox}: {name}, times in {zone}")
+        findings.note("ok", "launch27", f"{launch27.host}{sandbox}: {name}, times in {zone}")
+        return ZoneInfo(zone) if zone and is_known else None
 
-    async def _may_read(self, session: Session) -> bool:
-        """Log in and read a first page of today's bookings; return whether that went well."""
-        number, today = session.account.number, datetime.now(UTC).date()
-        with self.findings.noting(f"launch27.accounts[{number - 1}]"):
-            await _first(self.services.launch27.listing(session, today, today, expected=None))
-            role = self.config.launch27.role
-            self.findings.checked.append(f"Launch27 account {number}: logged in, may read {role} bookings")
+    async def _bookings(self, session: Session, zone: ZoneInfo) -> bool:
+        """Log in and read the window's bookings; return whether that went well."""
+        place, role = f"launch27.accounts[{session.account.number - 1}]", self.config.launch27.role
+        ask = self.services.launch27, session, self.config.sync, zone
+        with self.findings.noting(place):
+            # What is new in between must not seem to be lost: the longer listing comes first.
+            whole = inspection.active(await inspection.window(*ask, with_forecasts=True)) if role == "staff" else None
+            pages = await inspection.window(*ask)
+            bookings = inspection.active(pages)
+            if whole is not None:
+                self.seen.unmarked = (self.seen.unmarked or set()) | (whole.keys() - bookings.keys())
+            self.seen.pages.append([len(page) for page in pages])
+            self.seen.bookings.update(bookings)
+            self.seen.unreadable += inspection.unreadable(pages)
+            self._login(session, place, f"may read {role} bookings ({len(bookings)})")
             return True
         return False
 
+    def _login(self, session: Session, place: str, may: str) -> None:
+        """Tell how an account is known to Launch27, and whether its role is the configured one."""
+        login, ends = session.login_type, session.expires_at
+        known_as = f"logged in as {login}" if login else "logged in"
+        if session.account.token:
+            known_as = "its token is taken" + (f" ({expires(ends, datetime.now(UTC))})" if ends else "")
+        fits = not login or _ROLES[login] == self.config.launch27.role
+        remedy = "" if fits else f'; launch27.role = "{_ROLES[login]}" would fit this login'
+        words = f"account {session.account.number}: {known_as}, {may}{remedy}"
+        self.findings.note("ok" if fits else "warning", place, words)
+
     async def _catalogue(self, session: Session) -> None:
-        findings = self.findings
-        try:
-            catalogue = await self.services.launch27.catalogue(session)
-        except Rejected:
-            findings.warnings.append("Launch27 shows no catalogue: the services of the rules are unproved")
+        """Compare the rules with the catalogues of the locations that they and the bookings name."""
+        findings, rules, bookings = self.findings, self.config.courts, self.seen.bookings.values()
+        ruled = frozenset[int]().union(*(rule.location_ids for rule in rules))
+        catalogue = await inspection.catalogue(self.services.launch27, session, bookings, ruled)
+        if catalogue is None:
+            findings.note("warning", "launch27", "it shows no catalogue: the services of the rules are unproved")
             return
-        for index, rule in enumerate(self.config.courts):
+        self.seen.services = {number: service.name for number, service in catalogue.items()}
+        booked = frozenset[int]().union(*(each.service_ids for each in bookings))
+        for index, rule in enumerate(rules):
             if known := sorted(rule.service_ids & catalogue.keys()):
                 names = ", ".join(f"{id_} {catalogue[id_].name}".strip() for id_ in known)
-                findings.checked.append(f"rule for {rule.name or rule.court_id}: services {names}")
-            if unknown := _numbers(rule.service_ids - catalogue.keys()):
+                findings.note("ok", f"courts[{index}]", f"{rule.name or rule.court_id}: services {names}")
+            if unknown := _numbers(rule.service_ids - catalogue.keys() - booked):
                 message = f'Launch27 has no service {unknown}; compare with "courtbridge courts"'
-                findings.wrong(f"courts[{index}].service_ids", message, ExitStatus.CONFIG)
-        if unknown := _numbers(self.config.mapping.service_minutes.keys() - catalogue.keys()):
-            findings.warnings.append(f"mapping.service_minutes: Launch27 has no service {unknown}")
+                findings.note("problem", f"courts[{index}].service_ids", message, ExitStatus.CONFIG)
+        if unknown := _numbers(self.config.mapping.service_minutes.keys() - catalogue.keys() - booked):
+            findings.note("warning", "mapping.service_minutes", f"Launch27 has no service {unknown}")
 
     async def at_wingfield(self) -> None:
-        with self.findings.noting("wingfield"):
-            await _first(self.services.wingfield.list_bookings())
-            host = self.config.wingfield.base_url
-            self.findings.checked.append(f"Wingfield {host}: the token may read the court bookings")
-            rules: dict[str, list[str]] = {}
-            for index, rule in enumerate(self.config.courts):
-                rules.setdefault(rule.court_id, []).append(f"courts[{index}].court_id")
-            await asyncio.gather(*(self._court(court_id, places) for court_id, places in rules.items()))
+        """Look at court bookings, at users and mappings where these are wanted, and at all courts."""
+        findings, wingfield, config = self.findings, self.services.wingfield, self.config.wingfield
+        courts: dict[str, list[str]] = {}
+        for index, rule in enumerate(self.config.courts):
+            courts.setdefault(rule.court_id, []).append(f"courts[{index}].court_id")
+        with findings.noting("wingfield"):
+            await _first(wingfield.list_bookings())
+            findings.note("ok", "wingfield", f"{config.base_url}: the token may read the court bookings")
+        if config.connected_users:
+            with findings.noting("wingfield.connected_users"):
+                players = output.several(len(await wingfield.user_relations()), "player")
+                findings.note("ok", "wingfield.connected_users", f"{players} accepted the external service")
+        if config.court_mappings:
+            with findings.noting("wingfield.court_mappings"):
+                mapped = {each.external_court_id: each.court_id for each in await wingfield.court_mappings()}
+                self.seen.mapped = mapped
+                findings.note("ok", "wingfield.court_mappings", f"{output.several(len(mapped), 'court')} mapped")
+                for court_id in mapped.values():
+                    courts.setdefault(court_id, ["wingfield.court_mappings"])
+        with findings.noting("wingfield"):
+            await asyncio.gather(*(self._court(court_id, places) for court_id, places in courts.items()))
 
     async def _court(self, court_id: str, places: list[str]) -> None:
         findings = self.findings
@@ -170,16 +240,33 @@ class _Look:
                 court = await self.services.wingfield.court(court_id)
             except CredentialsRefused:
                 # The listing was allowed; looking courts up takes another scope, which passes do not need.
-                warning = "Wingfield's token may not look courts up (scope organization): court_ids are unproved"
-                if warning not in findings.warnings:
-                    findings.warnings.append(warning)
+                words = "the token may not look courts up (scope organization): court_ids are unproved"
+                findings.note("warning", "wingfield", words)
             except Rejected as error:
                 status = ExitStatus.CONFIG if isinstance(error, NotFound) else error.exit_status
                 for place in places:
-                    findings.wrong(place, f"{court_id}: {error}", status)
+                    findings.note("problem", place, f"{court_id}: {error}", status)
             else:
                 where = f" at {court.facility_name}" if court.facility_name else ""
-                findings.checked.append(f"Wingfield court {court_id}: {court.name or 'without a name'}{where}")
+                words = f"{court_id}: {court.name or 'without a name'}{where}"
+                lacks_camera = court.system_installed is False
+                words += ": no camera is installed there yet" * lacks_camera
+                findings.note("warning" if lacks_camera else "ok", places[0], words)
+
+
+def _write_report(path: Path, shapes: Shapes, findings: Findings) -> None:
+    """Write the shapes of all answers, and what was found as far as it names nothing, to a file for its owner only."""
+    troubles = [f"{each.level}: {each.about}" for each in findings.found if each.level != "ok"]
+    counts = {each.about: each.detail for each in findings.found if each.about in {"service_date", "page size"}}
+    report = {"courtbridge": __version__, "troubles": troubles, "counts": counts, "answers": shapes.as_json()}
+    try:
+        path.touch(0o600)
+        path.chmod(0o600)
+        path.write_text(json.dumps(report, indent=1))
+    except OSError as error:
+        findings.note("problem", "--report", f"{path} cannot be written: {error.strerror}", ExitStatus.ATTENTION)
+    else:
+        findings.note("ok", "--report", f"written to {path.absolute()}: shapes and counts, no names and no values")
 
 
 async def _first(listing: AsyncGenerator[object, None]) -> None:
@@ -200,8 +287,8 @@ def _look_at_state(config: Config, findings: Findings) -> None:
         folder = next(parent for parent in state.parents if is_there(parent))
         for place in (state, folder) if is_there(state) else (folder,):
             if not os.access(place, os.W_OK):
-                message = f"{place} cannot be written by this user; the bridge's own user must be able to"
-                findings.wrong("sync.state", message, ExitStatus.STATE)
+                message = f"{place} cannot be written by this user; the bridge's own user must be able to (use sudo)"
+                findings.note("problem", "sync.state", message, ExitStatus.STATE)
                 return
         found = f"{output.several(bridged, 'booking')} in Wingfield" if is_there(state) else "none yet"
-        findings.checked.append(f"state {state}: {found}")
+        findings.note("ok", "sync.state", f"{state}: {found}")

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.config.schema import Config
-from bridge.errors import CredentialsRefused, ExitStatus, Rejected, ServiceError, worst
-from bridge.launch27.wire import CatalogueService
+from bridge.errors import ConfigError, ExitStatus, Rejected, ServiceError, worst
+from bridge.launch27.client import Session
+from bridge.launch27.wire import CatalogueService, SourceBooking
+from bridge.sync import inspection
 from bridge.sync.clients import Clients, connected
+from bridge.sync.survey import to_no_courts
+from bridge.sync.words import to_no_court
 from bridge.wingfield.client import Court
 
 
 def run(options: Options) -> ExitStatus:
     """Show both services' side of ``[[courts]]``, with blocks ready to paste."""
     logs.configure(options.log_level)
-    sides = asyncio.run(_look(options.load_config(require_courts=False), options.facility))
+    try:
+        config = options.load_config()
+    except ConfigError:
+        config = options.load_config(require_courts=False)
+    sides = asyncio.run(_look(config, options.facility))
     if options.json:
         output.show_json(sides_json(sides))
     else:
@@ -31,11 +42,12 @@ def run(options: Options) -> ExitStatus:
 
 @dataclass(slots=True)
 class Sides:
-    """What both services have, as far as they answered."""
+    """What both services have, as far as they answered, and how many bookings of each service go to no court."""
 
     courts: list[Court] = field(default_factory=list)
     services: dict[int, CatalogueService] = field(default_factory=dict)
     errors: list[ServiceError] = field(default_factory=list)
+    to_no_court: Counter[int] = field(default_factory=Counter)
 
     @property
     def guesses(self) -> dict[str, list[int]]:
@@ -52,7 +64,10 @@ async def _look(config: Config, facility: str | None) -> Sides:
     """Return the courts (of ``facility``, else those of mappings and bookings) and all services."""
     sides = Sides()
     async with connected(config) as services:
-        await asyncio.gather(_look_at_courts(sides, services, facility), _look_at_services(sides, services))
+        looks = _look_at_courts(sides, services, facility), _look_at_services(sides, services, config)
+        _, bookings = await asyncio.gather(*looks)
+    mapped = {court.external_court_id: court.id for court in sides.courts if court.external_court_id}
+    sides.to_no_court = to_no_courts(bookings, config, mapped)
     sides.courts.sort(key=lambda court: (court.facility_name, _words(court.name), court.id))
     return sides
 
@@ -78,16 +93,23 @@ async def _court(services: Clients, id_: str) -> Court | None:
     return None
 
 
-async def _look_at_services(sides: Sides, services: Clients) -> None:
-    """Read the catalogue with the first account that is let in."""
+async def _look_at_services(sides: Sides, services: Clients, config: Config) -> Collection[SourceBooking]:
+    """Read all accounts' bookings, which are returned, and with the first that is let in the catalogues they name."""
+    bookings: dict[str, SourceBooking] = {}
+    let_in = list[Session]()
     for session in services.sessions:
         try:
-            sides.services = await services.launch27.catalogue(session)
+            pages = await inspection.window(services.launch27, session, config.sync, ZoneInfo("UTC"))
+            bookings.update(inspection.active(pages))
+            let_in.append(session)
         except ServiceError as error:
             sides.errors.append(error)
-            if isinstance(error, CredentialsRefused):
-                continue
-        return
+    try:
+        for session in let_in[:1]:
+            sides.services = await inspection.catalogue(services.launch27, session, bookings.values()) or {}
+    except ServiceError as error:
+        sides.errors.append(error)
+    return bookings.values()
 
 
 def fits(court: str, service: str) -> bool:
@@ -115,7 +137,12 @@ def sides_json(sides: Sides) -> dict[str, Any]:
             for court in sides.courts
         ],
         "services": [
-            {"id": number, "name": service.name, "minutes": service.lengths.minutes}
+            {
+                "id": number,
+                "name": service.name,
+                "minutes": service.lengths.minutes,
+                "to_no_court": sides.to_no_court[number],
+            }
             for number, service in sorted(sides.services.items())
         ],
         "config": blocks(sides),
@@ -136,6 +163,9 @@ def report(sides: Sides) -> None:
     output.table("Wingfield's courts", ("name", "court_id", "facility", "camera", "mapped as"), courts)
     output.table("Launch27's services", ("id", "name", "length"), services)
     output.line()
+    for number, count in sorted(sides.to_no_court.items()):
+        name = sides.services[number].name if number in sides.services else ""
+        output.line(to_no_court(number, name, count), "yellow")
     if not sides.courts and not sides.errors:
         output.line("No mapping and no booking names a court yet; try --facility ID.", "yellow")
     for line in blocks(sides).splitlines():

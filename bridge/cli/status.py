@@ -16,7 +16,7 @@ from bridge.errors import ConfigError, ExitStatus
 from bridge.ledger.store import Ledger
 from bridge.model import PassRecord, Watermark
 from bridge.sync.status import SHOWN, Status, read, running, status_json
-from bridge.sync.words import age, moment, since
+from bridge.sync.words import age, moment, since, to_no_court
 
 
 def run(options: Options) -> ExitStatus:
@@ -57,6 +57,8 @@ def report(status: Status, places: Places) -> None:
     output.line(_activity(status))
     for warning in status.expiring:
         output.line(f"Launch27 {warning}.", "yellow")
+    for id_, unmapped in status.unmapped.items():
+        output.line(to_no_court(id_, *unmapped))
     if not status.passes:
         return
     if status.last_success_ms is None:

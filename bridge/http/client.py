@@ -109,6 +109,8 @@ class Http:
         self.service = service
         self.answers: Counter[tuple[str, str]] = Counter()
         """By service and status, "none" where no answer came; whoever keeps count for longer gives another."""
+        self.on_answer: Callable[[Call, Response], object] | None = None
+        """Called with each answer, whatever it is."""
         self._timeout = httpx.Timeout(connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=None)
         self._total_seconds = timeouts.total
         self._backoff = backoff
@@ -258,6 +260,8 @@ class Http:
             self._heard_at = time.monotonic()
             self.answers[self.service, str(response.status) if response else "none"] += 1
             self._limiter.answered(sending.call.kind, response.headers if response else None)
+        if self.on_answer:
+            self.on_answer(sending.call, response)
         return response
 
     def _judge(self, response: Response, check: Callable[[Response], T]) -> T:

@@ -123,18 +123,20 @@ class Launch27:
         *,
         expected: int | None,
         before: Mapping[bytes, Page] = {},
+        with_forecasts: bool = False,
     ) -> AsyncGenerator[Page, None]:
         """Yield the pages of bookings from ``first_day`` to ``last_day`` (both included, in the account's time zone).
 
         ``expected`` is how many the previous complete listing had; ``before`` has pages of it, by their bytes:
-        one that comes again is the same object. Bookings can come twice. The listing is complete when it ends without
-        an exception: at an empty page, right behind the last booking received.
+        one that comes again is the same object. Staff listings leave forecasts out, unless ``with_forecasts``. Bookings
+        can come twice. The listing is complete when it ends without an exception: at an empty page, right behind the
+        last booking received.
 
         Source: Launch27, ``GET /customer/bookings``; ``exclude_forecasted`` is *seen* with staff logins.
         """
         path = self._bookings
         days: dict[str, str | int] = {"from": first_day.isoformat(), "to": last_day.isoformat()}
-        options = {"options": "exclude_forecasted"} if self._config.role == "staff" else {}
+        options = {"options": "exclude_forecasted"} if self._config.role == "staff" and not with_forecasts else {}
         params = {**days, "limit": self._config.page_size, "sort": "asc", **options}
 
         wrong_role = CredentialsRefused(

@@ -115,6 +115,10 @@ class SourceBooking(_Wire):
         return whole_number(_part(self.raw_location, "id"))
 
     @property
+    def service_ids(self) -> frozenset[int]:
+        return frozenset(service.id for service in self.services)
+
+    @property
     def team_ids(self) -> frozenset[int]:
         teams = self.raw_teams if isinstance(self.raw_teams, list) else ()
         found = (whole_number(_part(team, "id")) for team in teams)

@@ -47,13 +47,21 @@ Catalogue = Mapping[int, Lengths]
 """Services by id."""
 
 
+class Unmapped(NamedTuple):
+    """A service of bookings that go to no court: its name in a catalogue, and how many they are."""
+
+    name: str
+    bookings: int
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """The account's time zone, its catalogue by location, and when the tokens end.
 
     ``candidate`` is another zone that was answered, first at ``candidate_ms`` (since 1970). ``catalogues`` has the
     locations that were asked about with an answer. ``token_ends_ms`` says when accounts' own tokens expire, by the
-    account's number (since 1970).
+    account's number (since 1970). ``unmapped`` has the services of bookings that go to no court, as the last complete
+    full pass found them.
     """
 
     zone: str = ""
@@ -61,6 +69,7 @@ class Memory:
     candidate_ms: int = 0
     catalogues: Mapping[int, Catalogue] = field(default_factory=dict)
     token_ends_ms: Mapping[int, int] = field(default_factory=dict)
+    unmapped: Mapping[int, Unmapped] = field(default_factory=dict)
 
     def catalogue(self, location: int) -> Catalogue | None:
         """Return a location's catalogue, None before there was an answer; the default one where it has none to show."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bridge.errors import ServiceError
 from bridge.model import CourtBooking, Held, Reason, Slot, to_ms
-from bridge.planning.memory import Memory
+from bridge.planning.memory import Memory, Unmapped
 
 Mapped = CourtBooking | Held
 
@@ -17,7 +18,8 @@ class Listing:
     """One account's listing, as far as it was read; ``account`` is its key.
 
     ``items`` counts what came, forecasts and repeats included. ``newest_ms`` is the newest modification time
-    in it, in milliseconds since 1970. ``skipped`` counts the unusable addresses of new bookings, by id.
+    in it, in milliseconds since 1970. ``skipped`` counts the unusable addresses of new bookings, by id,
+    and ``ignored`` has the services of each booking that goes to no court.
     """
 
     account: str
@@ -25,6 +27,7 @@ class Listing:
     unreadable: list[Held] = field(default_factory=list)
     skipped: dict[str, int] = field(default_factory=dict)
     newest_ms: int | None = None
+    ignored: dict[str, frozenset[int]] = field(default_factory=dict)
     items: int = 0
     error: ServiceError | None = None
     is_complete: bool = False
@@ -88,6 +91,12 @@ class Reading:
     def is_complete(self) -> bool:
         """Whether every account's listing was read to its end."""
         return self.complete.issuperset(self.accounts)
+
+    def unmapped(self, names: Mapping[int, str]) -> dict[int, Unmapped]:
+        """Return the services of the bookings that go to no court, with their ``names``."""
+        ignored = {id_: services for each in self.listings for id_, services in each.ignored.items()}
+        counted = Counter(number for id_ in ignored.keys() & self.no_court for number in ignored[id_])
+        return {number: Unmapped(names.get(number, ""), counted[number]) for number in sorted(counted)}
 
     @property
     def empty(self) -> frozenset[str]:

@@ -26,13 +26,15 @@ _SETTINGS = -1
 class Asked:
     """When settings and catalogues were last asked for, and answered, in one process: milliseconds since 1970.
 
-    ``troubles`` is what went wrong the last time, ``status`` what the settings said of the account last.
+    ``troubles`` is what went wrong the last time, ``status`` what the settings said of the account last, ``names`` the
+    services' names.
     """
 
     asked_ms: dict[int, int] = field(default_factory=dict)
     answered_ms: dict[int, int] = field(default_factory=dict)
     troubles: dict[int, ServiceError] = field(default_factory=dict)
     status: str = ""
+    names: dict[int, str] = field(default_factory=dict)
 
 
 class Facts:
@@ -120,6 +122,7 @@ class Facts:
                     raise
                 refused = error
             else:
+                self._asked.names.update((id_, service.name) for id_, service in catalogue.items())
                 return {id_: service.lengths for id_, service in catalogue.items()}
         raise refused
 

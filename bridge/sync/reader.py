@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,7 @@ from bridge.launch27.client import Absent, Session
 from bridge.launch27.listing import Page
 from bridge.launch27.wire import SourceBooking, Unreadable
 from bridge.mapping import NO_NAMES, Mapper
-from bridge.model import CourtBooking, Known, Watermark, to_ms
+from bridge.model import CourtBooking, Known, Reason, Watermark, to_ms
 from bridge.planning.memory import Memory
 from bridge.planning.reading import Listing, Mapped, Reading
 from bridge.sync.clients import Clients
@@ -127,6 +127,8 @@ class Reader:
             for session in self._sessions
         )
         reading.take(await asyncio.gather(*listings))
+        if reading.is_complete and not is_near:
+            reading.memory = replace(reading.memory, unmapped=reading.unmapped(self._asked.names))
         if pages is not None:
             self._near_pages = pages if basis is self._basis else {}
             self._near_counts = {each.account: each.items for each in reading.listings}
@@ -176,6 +178,8 @@ class Reader:
             listing.bookings[mapped.id] = mapped
             if isinstance(mapped, CourtBooking):
                 self._note(listing, mapped, booking, known.get(mapped.id))
+            elif mapped.reason == Reason.NO_COURT and isinstance(booking, SourceBooking):
+                listing.ignored[mapped.id] = booking.service_ids
 
     def _note(
         self, listing: Listing, mapped: CourtBooking, booking: SourceBooking | Unreadable, known: Known | None

@@ -20,7 +20,7 @@ from bridge.ledger.lock import lock_path
 from bridge.ledger.store import PASSES_KEPT, Ledger
 from bridge.model import Held, Known, PassRecord, Watermark, from_ms, isoformat, to_ms
 from bridge.planning.drift import Mark
-from bridge.planning.memory import Memory
+from bridge.planning.memory import Memory, Unmapped
 from bridge.sync.figures import Figures
 from bridge.sync.words import since
 
@@ -55,7 +55,8 @@ class Status:
     those of the configuration, ``expiring`` has a sentence for each token near its end, ``error`` is what kept the
     last pass from its end. ``max_age`` is how old the last complete full pass may be, for one who asked. ``known``
     is the ledger's, and may change with it; ``courts`` are names by id, ``zone`` is the account's, ``changes`` are
-    the last ones, newest first, ``figures`` is what the process has counted.
+    the last ones, newest first, ``unmapped`` the services of bookings that go to no court. ``figures`` is what the
+    process has counted.
     """
 
     state: Path
@@ -75,6 +76,7 @@ class Status:
     courts: Mapping[str, str] = field(default_factory=dict)
     zone: tzinfo = UTC
     changes: Sequence[Event] = ()
+    unmapped: Mapping[int, Unmapped] = field(default_factory=dict)
     figures: Figures = field(default_factory=Figures)
 
     @property
@@ -178,6 +180,7 @@ def read(ledger: Ledger, state: Path, config: Config | None) -> Status:
         verified_ms=Mark.loads(ledger.recall("mark")).verified_ms or None,
         expiring=warnings(memory.token_ends_ms, datetime.now(UTC)),
         changes=ledger.history(2 * SHOWN),
+        unmapped=memory.unmapped,
     )
     if config is None:
         return status
@@ -237,7 +240,7 @@ def status_json(status: Status) -> dict[str, Any]:
         "last_success_at": _instant(status.last_success_ms),
         "verified_at": _instant(status.verified_ms),
         "daemon": daemon,
-        "unmapped_services": [],
+        "unmapped_services": [{"id": id_, **each._asdict()} for id_, each in status.unmapped.items()],
         "watermarks": [
             {
                 "account": mark.number,

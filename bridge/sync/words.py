@@ -21,6 +21,12 @@ def age(ms: int, now: datetime) -> str:
     return "just now"
 
 
+def to_no_court(service: int, name: str, bookings: int) -> str:
+    """Return how many bookings of a service go to no court."""
+    each = "1 booking goes" if bookings == 1 else f"{bookings} bookings go"
+    return f"service {service}{', ' * bool(name)}{name}: {each} to no court"
+
+
 def since(ms: int, now: datetime) -> str:
     """Return a time and how long ago it was."""
     return f"{moment(ms)} ({age(ms, now)})"

@@ -40,7 +40,11 @@ class Ran:
 
     @property
     def places(self) -> list[str]:
-        return [problem["place"] for problem in self.json["problems"]]
+        return [about for about, _ in self.found("problem")]
+
+    def found(self, level: str) -> list[tuple[str, str]]:
+        """Return what a check found on one level: about what, and the detail."""
+        return [(each["about"], each["detail"]) for each in self.json["findings"] if each["level"] == level]
 
     def events(self, name: str) -> list[dict[str, Any]]:
         return [line for line in self.log if line["event"] == name]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.cli import check
 from bridge.errors import AccessDenied
 from bridge.sandbox import Sandbox
 from bridge.wingfield.client import Wingfield
@@ -18,10 +19,9 @@ def test_a_check_without_problems_exits_0_and_lists_what_it_looked_at(
 ) -> None:
     ran = run("check", "--json", "--config", config_file)
     assert ran.code == 0
-    assert ran.json["ok"]
-    assert ran.json["problems"] == ran.json["warnings"] == []
-    checked = "\n".join(ran.json["checked"])
-    for part in ("account 1: logged in", "services 1 Court 1", f"court {COURT_2}: Court 2", "none yet"):
+    assert ran.json["problems"] == ran.json["warnings"] == 0
+    checked = "\n".join(detail for _, detail in ran.found("ok"))
+    for part in ("account 1: logged in", "services 1 Court 1", f"{COURT_2}: Court 2", "none yet"):
         assert part in checked
     assert not writes(sandbox)
     assert [path.name for path in config_file.parent.iterdir()] == ["config.toml"]
@@ -41,9 +41,10 @@ def test_a_check_lists_every_problem_at_once(run: Run, sandbox: Sandbox, write_c
     ran = run("check", "--json", "--config", config)
     assert ran.code == 78
     assert ran.places == ["launch27.timezone", "courts[0].service_ids", "courts[1].court_id", "sync.state"]
-    assert "no service 77" in ran.json["problems"][1]["message"]
-    assert "frozen" in ran.json["warnings"][0]
-    assert "no service 88" in ran.json["warnings"][1]
+    assert "no service 77" in ran.found("problem")[1][1]
+    assert (ran.json["problems"], ran.json["warnings"]) == (4, 2)
+    assert ["frozen" in detail or "no service 88" in detail for _, detail in ran.found("warning")] == [True, True]
+    assert [each["level"] for each in ran.json["findings"]][:7] == ["problem"] * 4 + ["warning"] * 2 + ["ok"]
     shown = run("check", "--config", config).out
     assert "problem  courts[0].service_ids: Launch27 has no service 77" in shown
     assert shown.endswith("4 problems found.\n")
@@ -77,8 +78,8 @@ def test_a_check_warns_of_what_it_may_not_see(run: Run, sandbox: Sandbox, write_
     sandbox.launch27.faults.add("status", times=None, status=404, match=lambda _, path: path.endswith("/services"))
     ran = run("check", "--json", "--config", config)
     assert ran.code == 0
-    begin = ["launch27.timezone:", "Launch27", "Wingfield's"]
-    assert [warning.partition(" ")[0] for warning in ran.json["warnings"]] == begin
+    assert [about for about, _ in ran.found("warning")] == ["launch27.timezone", "launch27", "wingfield"]
+    assert run("check", "--config", config).out.endswith("No problem, 3 warnings.\n")
 
 
 def test_a_check_tells_a_court_that_is_denied_from_services_that_fail_and_says_once_that_one_is_down(
@@ -113,4 +114,14 @@ def test_a_check_sees_that_the_state_cannot_be_written(
     monkeypatch.setattr("bridge.cli.check.os.access", lambda *_: False)
     ran = run("check", "--json", "--config", config)
     assert ran.code == 74
-    assert str(config.parent) in ran.json["problems"][0]["message"]
+    assert str(config.parent) in ran.found("problem")[0][1]
+
+
+def test_a_login_that_another_role_would_fit_is_warned_about(
+    run: Run, config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(check._ROLES, "Tenant::Customer", "staff")
+    ran = run("check", "--json", "--config", config_file)
+    ((about, detail),) = ran.found("warning")
+    assert (ran.code, about) == (0, "launch27.accounts[0]")
+    assert detail.endswith('launch27.role = "staff" would fit this login')

@@ -92,3 +92,14 @@ def test_names_from_the_services_can_neither_break_the_block_nor_steer_a_termina
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
     assert shown.count("\nhacked") == 0
+
+
+def test_courts_counts_the_bookings_that_go_to_no_court(run: Run, sandbox: Sandbox, config_file: Path) -> None:
+    for court in (1, 9, 9, 50):
+        book(sandbox, court=court)
+    shown = run("courts", "--config", config_file).out
+    assert "service 9, Racket hire: 2 bookings go to no court\nservice 50: 1 booking goes to no court\n" in shown
+    services = run("courts", "--json", "--config", config_file).json["services"]
+    assert [each["to_no_court"] for each in services] == [0, 0, 2]
+    config_file.write_text(config_file.read_text().partition("[[courts]]")[0])
+    assert "service 1, Court 1: 1 booking goes to no court" in run("courts", "--config", config_file).out

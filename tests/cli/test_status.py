@@ -80,7 +80,7 @@ def test_a_token_near_its_end_is_warned_about_also_without_the_secret(
     once = run("--once", "--config", config)
     assert (once.code, "token_expires" in once.err, token in once.err) == (0, True, False)
     checked = run("check", "--json", "--config", config)
-    assert (checked.code, ["its token expires on" in warning for warning in checked.json["warnings"]]) == (0, [True])
+    assert (checked.code, ["its token expires on" in words for _, words in checked.found("warning")]) == (0, [True])
     config = write_config({f'password = "{PASSWORD}"': 'token_file = "nowhere"'})
     ran = run("status", "--config", config)
     assert ran.code == 0
@@ -133,3 +133,18 @@ def test_monitoring_asks_how_old_the_last_complete_pass_may_be(run: Run, sandbox
     assert "older than 0:00:00" in run("status", "--max-age", "0s", "--config", config_file).out
     for wrong in ("soon", "10", "-5m", "10 m"):
         assert run("status", f"--max-age={wrong}", "--config", config_file).code == 2
+
+
+def test_status_names_the_services_of_bookings_that_go_to_no_court(
+    run: Run, sandbox: Sandbox, config_file: Path
+) -> None:
+    for hour in range(3):
+        book(sandbox, hour, court=9 if hour else 4)
+    run("--once", "--config", config_file)
+    wanted = [{"id": 4, "name": "", "bookings": 1}, {"id": 9, "name": "Racket hire", "bookings": 2}]
+    assert run("status", "--json", "--config", config_file).json["unmapped_services"] == wanted
+    shown = run("status", "--config", config_file).out
+    assert "service 4: 1 booking goes to no court\nservice 9, Racket hire: 2 bookings go to no court\n" in shown
+    config_file.write_text(config_file.read_text().replace("service_ids = [2]", "service_ids = [2, 4, 9]"))
+    run("--once", "--config", config_file)
+    assert run("status", "--json", "--config", config_file).json["unmapped_services"] == []

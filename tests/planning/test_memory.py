@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.planning.memory import DEFAULT_LOCATION, Catalogue, Lengths, Memory, Part
+from bridge.planning.memory import DEFAULT_LOCATION, Catalogue, Lengths, Memory, Part, Unmapped
 
 maybe_minutes = st.none() | st.integers(0, 300)
 parts = st.dictionaries(
@@ -22,7 +22,7 @@ QUICK = settings(max_examples=80, deadline=None, derandomize=True)
 @QUICK
 @given(st.dictionaries(st.integers(0, 3), catalogues), st.dictionaries(st.integers(1, 3), st.integers(0, 10**13)))
 def test_what_was_written_is_read_again(by_location: dict[int, Catalogue], ends: dict[int, int]) -> None:
-    memory = Memory("Europe/Berlin", "Asia/Tokyo", 5, by_location, ends)
+    memory = Memory("Europe/Berlin", "Asia/Tokyo", 5, by_location, ends, {4: Unmapped("Court 4", 50)})
     assert Memory.loads(memory.dumps()) == memory
 
 

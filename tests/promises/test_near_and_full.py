@@ -9,7 +9,8 @@ import pytest
 from bridge.errors import ExitStatus
 from bridge.mapping import Mapper
 from bridge.model import from_ms
-from tests.support.builders import COURT_IDS, EMAIL, SECOND
+from bridge.planning.memory import Memory
+from tests.support.builders import COURT_IDS, EMAIL, HOUR, NOON, SECOND
 from tests.support.club import Club, Place, at, is_listing, keys, of
 
 NEAR, FAR = 24, 6 * 24
@@ -52,6 +53,26 @@ async def test_a_quiet_near_pass_asks_for_two_pages(club: Club) -> None:
         await club.expect(kind="near", unchanged=5)
         assert len(club.asked("bookings")) == 2
         assert club.look_ups(1001) == 0
+
+
+async def test_services_that_go_to_no_court_are_counted_by_complete_full_passes(club: Club) -> None:
+    def unmapped() -> dict[int, int]:
+        return {id_: each.bookings for id_, each in Memory.loads(club.ledger.recall("memory")).unmapped.items()}
+
+    await club.one()
+    for hour, services in ((NEAR, [9]), (FAR, [9]), (FAR, [8, 9]), (NEAR, [1, 9])):
+        club.launch27.add_booking(service_date=NOON + (hour + 3) * HOUR, services=services, email=EMAIL, minutes=60)
+    await club.run()
+    assert unmapped() == {8: 1, 9: 3}
+    club.launch27.add_booking(service_date=NOON + NEAR * HOUR, services=[9])
+    await club.run(kind="near")
+    assert unmapped() == {8: 1, 9: 3}
+    club.launch27.faults.add("status", times=None, status=500, match=lambda _, path: "/bookings" in path)
+    await club.try_later()
+    assert unmapped() == {8: 1, 9: 3}
+    club.clear_faults()
+    await club.run()
+    assert unmapped() == {8: 1, 9: 4}
 
 
 # --- across the border ---
