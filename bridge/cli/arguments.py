@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bridge.config.schema import Config
 
 LEVELS = ("debug", "info", "warning", "error")
+FORMATS = ("auto", "text", "json")
 
 _COMMANDS = {
     "check": "check configuration, credentials and courts; list every problem",
@@ -23,6 +24,7 @@ _COMMANDS = {
     "verify": "read Wingfield's list and show every difference from the ledger; write nothing",
     "approve": "show the withheld deletes and, once confirmed, let exactly these through",
     "day": "show the courts of a day: which bookings are on them, and how they stand",
+    "withdraw": "delete in Wingfield what was brought there and is still to come; stop the daemon first",
     "history": "show what was written when and why, newest first",
     "notify": "send a test message through every configured channel",
     "connect": "claim a club's connect token, so that its courts may be written",
@@ -61,6 +63,19 @@ class Options(argparse.Namespace):
     limit: int = 50
     day: date | None = None
     token: str = ""
+    court: str | None = None
+    log_format: str = "auto"
+
+    @property
+    def log_form(self) -> str:
+        """The ``form`` of ``log.configure``: "auto" is for passes and the daemon, other commands talk to people."""
+        return "plain" if self.log_format == "auto" and self.command not in {None, "once"} else self.log_format
+
+    def set_up_log(self) -> None:
+        """Set the log up as was asked for."""
+        from bridge import log
+
+        log.configure(self.log_level, form=self.log_form)
 
     def find_config(self) -> Path:
         """Return the configuration file. Raises ConfigError where there is none."""
@@ -106,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, what in _COMMANDS.items():
         command = commands.add_parser(name, help=what, description=what, allow_abbrev=False)
         _add_common(command)
-        if name in {"approve", "check"}:
+        if name in {"approve", "check", "withdraw"}:
             command.add_argument("--yes", action="store_true", help="do not ask")
         if name == "status":
             told = "exit 1 when the last complete full pass is older, as in 10m or 1h"
@@ -119,6 +134,8 @@ def _parser() -> argparse.ArgumentParser:
         if name == "check":
             tries = "try Wingfield's rules on this court, 400 days ahead, and remove everything again"
             command.add_argument("--rehearse", metavar="COURT_ID", help=tries)
+        if name == "withdraw":
+            command.add_argument("--court", metavar="ID", help="only what it brought to this court")
         if name == "connect":
             command.add_argument("token", metavar="TOKEN", help="the connect token that the club gave you")
         if name == "courts":
@@ -148,3 +165,5 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="PATH", default=unsaid, help="the configuration file")
     parser.add_argument("--json", action="store_true", default=unsaid, help="print the result as JSON")
     parser.add_argument("--log-level", choices=LEVELS, default=unsaid, help="how much is logged")
+    forms = "auto: JSON for a pass or the daemon without a terminal, else lines for people"
+    parser.add_argument("--log-format", choices=FORMATS, default=unsaid, help=forms)

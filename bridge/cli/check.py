@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from zoneinfo import available_timezones
 
-from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.cli.rehearse import rehearse
@@ -30,7 +29,7 @@ from bridge.sync.clients import Clients, connected
 
 def run(options: Options) -> ExitStatus:
     """Check everything, list what was found, and return the status of the worst problem."""
-    logs.configure(options.log_level)
+    options.set_up_log()
     if options.rehearse is not None:
         return rehearse(options, options.rehearse)
     findings = Findings()

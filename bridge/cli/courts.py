@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.config.schema import Config
@@ -20,7 +19,7 @@ from bridge.wingfield.client import Court
 
 def run(options: Options) -> ExitStatus:
     """Show both services' side of ``[[courts]]``, with blocks ready to paste."""
-    logs.configure(options.log_level)
+    options.set_up_log()
     sides = asyncio.run(_look(options.load_config(require_courts=False), options.facility))
     if options.json:
         output.show_json(sides_json(sides))
@@ -139,7 +138,7 @@ def report(sides: Sides) -> None:
     if not sides.courts and not sides.errors:
         output.line("No mapping and no booking names a court yet; try --facility ID.", "yellow")
     for line in blocks(sides).splitlines():
-        output.line(line)
+        output.paste(line)
     for error in sides.errors:
         output.line(str(error), "red")
 

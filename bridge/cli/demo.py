@@ -28,7 +28,7 @@ from bridge.sync.run import Synchronizer
 
 def run(_options: Options) -> ExitStatus:
     """Run the demonstration; return 1 if at its end Wingfield has not what Launch27 says."""
-    logs.configure("error")
+    logs.configure("error", form="plain")
     with tempfile.TemporaryDirectory(prefix="courtbridge-demo-") as folder:
         return asyncio.run(_demo(Path(folder, "config.toml")))
 

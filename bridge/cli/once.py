@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import os
 import signal
@@ -34,7 +33,7 @@ from bridge.sync.status import held_json, record_json
 
 def run(options: Options) -> ExitStatus:
     """Run one pass, or only say what it would do: a dry run writes nothing anywhere."""
-    logs.configure(options.log_level)
+    options.set_up_log()
     config = options.load_config()
     for warning in config.warnings:
         logs.get_logger().warning("config_warning", detail=warning)
@@ -43,7 +42,7 @@ def run(options: Options) -> ExitStatus:
             stack.enter_context(lock(config.sync.state))
         opened = Ledger.snapshot if options.dry_run else Ledger.open
         ledger = stack.enter_context(opened(config.sync.state, config.identity))
-        narrator = _narrator(options, stack)
+        narrator = narrator_of(options, stack)
         result = run_loop(run_pass(options, config, ledger, narrator))
         places = Places.of(config, ledger)
     if result is None:
@@ -58,7 +57,7 @@ def run(options: Options) -> ExitStatus:
     return result.status
 
 
-def _narrator(options: Options, stack: ExitStack) -> LogNarrator:
+def narrator_of(options: Options, stack: ExitStack) -> LogNarrator:
     """Return what logs the pass; where standard error is a terminal, with a bar until ``stack`` ends."""
     log = logs.get_logger(**({"dry_run": True} if options.dry_run else {}))
     if sys.stderr is None or not sys.stderr.isatty():
@@ -67,8 +66,7 @@ def _narrator(options: Options, stack: ExitStack) -> LogNarrator:
 
     from bridge.cli.progress import Bar
 
-    relog = functools.partial(logs.configure, options.log_level)
-    bar = Bar(log, Console(stderr=True), relog, writes=not options.dry_run)
+    bar = Bar(log, Console(stderr=True), options.set_up_log, writes=not options.dry_run)
     stack.callback(bar.stop)
     return bar
 
@@ -81,7 +79,7 @@ async def run_pass(options: Options, config: Config, ledger: Ledger, narrator: L
         task = asyncio.create_task(
             synchronizer.run_pass(allow_mass_delete=options.allow_mass_delete, dry_run=options.dry_run)
         )
-        _on_signals(stop, services, task)
+        on_signals(stop, services, task)
         try:
             result = await task
         except asyncio.CancelledError:
@@ -92,7 +90,7 @@ async def run_pass(options: Options, config: Config, ledger: Ledger, narrator: L
         return result
 
 
-def _on_signals(stop: asyncio.Event, services: Clients, task: asyncio.Task[PassResult]) -> None:
+def on_signals(stop: asyncio.Event, services: Clients, task: asyncio.Task[Any]) -> None:
     """Begin to stop on the first SIGTERM or SIGINT; the second ends the process at once."""
     loop = asyncio.get_running_loop()
     both = (signal.SIGTERM, signal.SIGINT)

@@ -132,7 +132,10 @@ def test_a_damaged_state_exits_74(run: Run, config_file: Path) -> None:
     for call in ("--once", "--dry-run", "status"):
         ran = run(call, "--config", config_file)
         assert (ran.code, ran.out) == (74, "")
-        assert [line["event"] for line in ran.log] == ["state_unusable"]
+        if call == "status":
+            assert ran.err.startswith(f"courtbridge: {config_file.with_name('courtbridge.db')}: the state is damaged")
+        else:
+            assert [line["event"] for line in ran.log] == ["state_unusable"]
 
 
 def test_a_refused_password_exits_77_and_is_nowhere(run: Run, sandbox: Sandbox, write_config: WriteConfig) -> None:
