@@ -49,7 +49,7 @@ async def test_a_kill_at_any_step_leaves_nothing_wrong(club: Club, is_wanted: bo
 
 @pytest.mark.parametrize("is_applied", [True, False])
 async def test_a_booking_that_is_perhaps_there_is_withdrawn_too(club: Club, is_applied: bool) -> None:
-    club.wingfield.faults.add("lose" if is_applied else "status", **({} if is_applied else {"status": 503}), times=None)
+    club.wingfield.faults.add("lose" if is_applied else "refuse", times=None)
     club.book()
     await club.try_later()
     club.clear_faults()
