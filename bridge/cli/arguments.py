@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import textwrap
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, timedelta
@@ -38,11 +39,23 @@ Without a command it runs as a daemon: a pass every sync.interval, until SIGTERM
 """
 _EPILOG = """\
 exit status:
-  0   in sync             75  try again later: a service could not be reached, another
-  1   needs a person          instance has the lock, or the call was interrupted
-  2   wrong usage         77  credentials refused
-  74  state unusable      78  the configuration is wrong
+  0   in sync
+  1   needs a person
+  2   wrong usage
+  74  state unusable
+  75  try again later: a service could not be reached, another instance has the lock, or the call was interrupted
+  77  credentials refused
+  78  the configuration is wrong
 """
+
+
+class _Help(argparse.HelpFormatter):
+    """Wraps description and epilog line by line, and keeps what hangs under its word."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        hangs = (indent + " " * 6 * line.startswith("  ") for line in text.splitlines())
+        lines = zip(text.splitlines(), hangs, strict=True)
+        return "\n".join(textwrap.fill(line, width, subsequent_indent=hang) for line, hang in lines)
 
 
 class Options(argparse.Namespace):
@@ -110,7 +123,7 @@ def parse(argv: Sequence[str] | None) -> Options:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("courtbridge", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.formatter_class = _Help
     parser.add_argument("--version", action="version", version=f"courtbridge {__version__}")
     _add_common(parser)
     one = parser.add_argument_group("one pass, instead of the daemon")
@@ -164,6 +177,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     unsaid = argparse.SUPPRESS  # what is not said here was perhaps said before
     parser.add_argument("--config", metavar="PATH", default=unsaid, help="the configuration file")
     parser.add_argument("--json", action="store_true", default=unsaid, help="print the result as JSON")
-    parser.add_argument("--log-level", choices=LEVELS, default=unsaid, help="how much is logged")
-    forms = "auto: JSON for a pass or the daemon without a terminal, else lines for people"
-    parser.add_argument("--log-format", choices=FORMATS, default=unsaid, help=forms)
+    levels = f"how much is logged: {', '.join(LEVELS)}"
+    parser.add_argument("--log-level", choices=LEVELS, metavar="LEVEL", default=unsaid, help=levels)
+    forms = "text, json, or auto: JSON for a pass or the daemon without a terminal, else lines for people"
+    parser.add_argument("--log-format", choices=FORMATS, metavar="FORMAT", default=unsaid, help=forms)

@@ -15,6 +15,7 @@ from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.cli.places import Places
+from bridge.config.paths import is_there
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.http.loop import LAST_ANSWER_SECONDS
@@ -54,6 +55,8 @@ def run(options: Options) -> ExitStatus:
         output.show_json(pass_json(result, dry_run=options.dry_run))
     else:
         report(result, places, datetime.now(UTC), dry_run=options.dry_run)
+        if options.dry_run and not is_there(config.sync.state):
+            output.line(f"There is no state at {config.sync.state} yet: this compares with Wingfield's own list.")
     return result.status
 
 
@@ -131,7 +134,9 @@ def _action_json(write: Write) -> dict[str, str | None]:
 def report(result: PassResult, places: Places, now: datetime, *, dry_run: bool) -> None:
     """Tell a pass to people."""
     verdict, style = output.VERDICTS[result.record.outcome]
-    output.line(f"Dry run, nothing was written. {verdict}" if dry_run else verdict, style)
+    if dry_run:
+        verdict = f"Dry run, nothing was written. {verdict.replace('In sync', 'All would be in sync')}"
+    output.line(verdict, style)
     record, would = result.record, "would be " if dry_run else ""
     pending = f", {record.pending} pending" if record.pending else ""
     output.line(

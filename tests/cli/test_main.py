@@ -44,6 +44,15 @@ def test_version_and_help_tell_the_version_every_command_and_every_exit_status(r
     assert all(re.search(rf"\b{status}  ", told) for status in (0, 1, 2, 74, 75, 77, 78))
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_help_is_wrapped_between_words(run: Run, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = run("--help").out.splitlines()
+    assert max(map(len, lines)) <= width
+    assert lines[lines.index("  74  state unusable") + 1].startswith("  75  try again later: a service")
+    assert lines[lines.index("  77  credentials refused") - 1].startswith("      ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
