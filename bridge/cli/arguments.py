@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import textwrap
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bridge import __version__
 
@@ -33,9 +32,11 @@ _COMMANDS = {
     "demo": "simulate both services on this computer, and run real passes between them",
 }
 _DESCRIPTION = """\
-Keeps Wingfield's courts in sync with the bookings of Launch27.
+Keeps Wingfield's courts in sync with
+the bookings of Launch27.
 
-Without a command it runs as a daemon: a pass every sync.interval, until SIGTERM.
+Without a command it runs as a daemon:
+a pass every interval, until SIGTERM.
 """
 _EPILOG = """\
 exit status:
@@ -43,19 +44,11 @@ exit status:
   1   needs a person
   2   wrong usage
   74  state unusable
-  75  try again later: a service could not be reached, another instance has the lock, or the call was interrupted
+  75  try again later: no answer, the
+      lock is taken, or interrupted
   77  credentials refused
   78  the configuration is wrong
 """
-
-
-class _Help(argparse.HelpFormatter):
-    """Wraps description and epilog line by line, and keeps what hangs under its word."""
-
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        hangs = (indent + " " * 6 * line.startswith("  ") for line in text.splitlines())
-        lines = zip(text.splitlines(), hangs, strict=True)
-        return "\n".join(textwrap.fill(line, width, subsequent_indent=hang) for line, hang in lines)
 
 
 class Options(argparse.Namespace):
@@ -84,11 +77,12 @@ class Options(argparse.Namespace):
         """The ``form`` of ``log.configure``: "auto" is for passes and the daemon, other commands talk to people."""
         return "plain" if self.log_format == "auto" and self.command not in {None, "once"} else self.log_format
 
-    def set_up_log(self) -> None:
-        """Set the log up as was asked for."""
+    def set_up_log(self) -> Any:  # noqa: ANN401 (structlog's own type)
+        """Set the log up as was asked for, and return a logger."""
         from bridge import log
 
         log.configure(self.log_level, form=self.log_form)
+        return log.get_logger()
 
     def find_config(self) -> Path:
         """Return the configuration file. Raises ConfigError where there is none."""
@@ -123,7 +117,7 @@ def parse(argv: Sequence[str] | None) -> Options:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("courtbridge", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
-    parser.formatter_class = _Help
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--version", action="version", version=f"courtbridge {__version__}")
     _add_common(parser)
     one = parser.add_argument_group("one pass, instead of the daemon")

@@ -137,8 +137,7 @@ def report(sides: Sides) -> None:
     output.line()
     if not sides.courts and not sides.errors:
         output.line("No mapping and no booking names a court yet; try --facility ID.", "yellow")
-    for line in blocks(sides).splitlines():
-        output.paste(line)
+    output.say(blocks(sides))  # as it is: lines to copy must stay lines, however narrow the terminal
     for error in sides.errors:
         output.line(str(error), "red")
 

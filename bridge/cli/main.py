@@ -12,7 +12,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from bridge.cli.arguments import Options, parse
 from bridge.errors import AlreadyRunning, BridgeError, ConfigError, ExitStatus, Problem, StateBusy, StateError
@@ -49,7 +48,7 @@ def _run(options: Options) -> int:
         return ExitStatus.TRY_LATER
     except Exception as error:  # noqa: BLE001 (the last resort)
         # A bug needs a person; 75 would promise that time mends it.
-        _log(options).error("internal_error", error=type(error).__name__, exception=_trace(error))
+        options.set_up_log().error("internal_error", error=type(error).__name__, exception=_trace(error))
         _show_failure(options, f"a bug in Courtbridge ({type(error).__name__}); the log has more")
         return ExitStatus.ATTENTION
 
@@ -100,20 +99,13 @@ def _tell(options: Options, error: BridgeError) -> None:
     if options.log_form != "json" and (options.log_form != "auto" or sys.stderr.isatty()):
         from bridge.cli.output import visible, wrapped
 
-        lines = (f"courtbridge: {visible(str(problem))}" for problem in problems)
-        sys.stderr.write("".join(f"{wrapped(line) if sys.stderr.isatty() else line}\n" for line in lines))
+        fit = wrapped if sys.stderr.isatty() else str
+        sys.stderr.write("".join(f"{fit(f'courtbridge: {visible(str(problem))}')}\n" for problem in problems))
         return
-    log = _log(options)
+    log = options.set_up_log()
     for problem in problems:
         place = {"place": problem.place} if problem.place else {}
         log.error(_EVENTS.get(type(error), "failed"), **place, message=problem.message)
-
-
-def _log(options: Options) -> Any:  # noqa: ANN401 (structlog's own type)
-    from bridge import log as logs
-
-    options.set_up_log()
-    return logs.get_logger()
 
 
 def _trace(error: BaseException) -> str:

@@ -42,16 +42,11 @@ def line(text: str = "", style: str = "") -> None:
         say(f"{visible(text)}\n")
 
 
-def paste(text: str) -> None:
-    """Print a line that is to be copied, and so must stay one however narrow the terminal is."""
-    say(f"{visible(text)}\n")
-
-
 def wrapped(text: str) -> str:
     """Return ``text`` wrapped to the terminal's width between its words; what is indented stays so."""
     indent, width = text[: len(text) - len(text.lstrip())], shutil.get_terminal_size().columns
-    lines = textwrap.wrap(text, width - len(indent), break_long_words=False, break_on_hyphens=False)
-    return "\n".join(f"{indent}{each.strip()}" for each in lines)
+    lines = textwrap.wrap(text.strip(), width - len(indent), break_long_words=False, break_on_hyphens=False)
+    return "\n".join(f"{indent}{each}" for each in lines)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], most: int | None = None) -> None:
@@ -67,12 +62,13 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], 
         widths = [max(map(len, column)) for column in zip(columns, *shown, strict=True)]
         for row in ([*columns], *shown):
             line(f"  {'  '.join(map(str.ljust, row, widths))}".rstrip())
-    elif fitting := _widths([columns, *shown], shutil.get_terminal_size().columns - 3 * len(columns) + 1):
-        _draw_table(title, columns, fitting, shown)
     else:
         line(title, "bold")
-        for row in shown:
-            line(f"- {', '.join(f'{name}: {cell}' for name, cell in zip(columns, row, strict=True) if cell)}")
+        if widths := _widths([columns, *shown], shutil.get_terminal_size().columns - 3 * len(columns) + 1):
+            _draw_table(columns, widths, shown)
+        else:
+            for row in shown:
+                line(f"- {', '.join(f'{name}: {cell}' for name, cell in zip(columns, row, strict=True) if cell)}")
     if most is not None and len(cells) > most:
         line(f"  … and {len(cells) - most} more; --json lists all")
 
@@ -82,20 +78,18 @@ def _widths(rows: Sequence[Sequence[str]], room: int) -> list[int]:
     columns = list(zip(*rows, strict=True))
     least = [max(len(word) for cell in column for word in (*cell.split(), "")) for column in columns]
     widths = [max(map(len, column)) for column in columns]
-    if sum(least) > room:
-        return []
-    while sum(widths) > room:
+    while sum(widths) > room >= sum(least):
         widest = max((n for n in range(len(widths)) if widths[n] > least[n]), key=widths.__getitem__)
         widths[widest] -= 1
-    return widths
+    return widths if sum(widths) <= room else []
 
 
-def _draw_table(title: str, columns: Sequence[str], widths: Sequence[int], rows: Iterable[Sequence[str]]) -> None:
+def _draw_table(columns: Sequence[str], widths: Sequence[int], rows: Iterable[Sequence[str]]) -> None:
     from rich import box
     from rich.table import Column, Table
 
     headers = [Column(name, width=width) for name, width in zip(columns, widths, strict=True)]
-    drawn = Table(*headers, title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
+    drawn = Table(*headers, box=box.SIMPLE_HEAD, show_edge=False)
     for row in rows:
         drawn.add_row(*row)
     _draw(drawn)

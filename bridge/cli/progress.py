@@ -24,7 +24,7 @@ class Bar(LogNarrator):
 
     def __init__(self, log: Any, console: Console, relog: Callable[[], object], *, writes: bool) -> None:  # noqa: ANN401 (structlog's own type)
         super().__init__(log=log)
-        columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
         self._progress = Progress(*columns, console=console, transient=True)
         self._relog = relog
         self._writes = writes

@@ -19,7 +19,7 @@ STEM_OF = {stem + form: stem for stem in STEMS for form in ("", "_env", "_file")
 """The keys under which a secret may be given, each with the one the models know."""
 
 
-_ASSIGNED = re.compile(r"(?:export )?(?:[A-Z][A-Z0-9_]*|token) ?=[^=]|(?i:bearer) ")
+_ASSIGNED = re.compile(r"(?:export )?(?:[A-Z][A-Z0-9_]*_)?(?:TOKEN|PASSWORD|URL|token) ?=[^=]|(?i:bearer) ")
 """What a line of a script, or of a header, has before the secret itself."""
 _USUAL = frozenset({"launch27-password", "launch27-token", "wingfield-token", "web-password"})
 """Names of files that are shown: any other could be the secret itself, put under the wrong key."""

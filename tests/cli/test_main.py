@@ -49,8 +49,6 @@ def test_help_is_wrapped_between_words(run: Run, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("COLUMNS", str(width))
     lines = run("--help").out.splitlines()
     assert max(map(len, lines)) <= width
-    assert lines[lines.index("  74  state unusable") + 1].startswith("  75  try again later: a service")
-    assert lines[lines.index("  77  credentials refused") - 1].startswith("      ")
 
 
 @pytest.mark.parametrize(

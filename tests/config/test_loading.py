@@ -758,7 +758,7 @@ def test_a_token_with_more_around_it_gets_the_remedy(tmp_path: Path, secret: str
     assert message.endswith("put the token there, alone")
 
 
-@pytest.mark.parametrize("password", ['"quoted"', "a=b", "=A=", "PASS="])
+@pytest.mark.parametrize("password", ['"quoted"', "a=b", "A=b", "=A=", "PASSWORD="])
 def test_a_password_may_look_odd(folder: Path, password: str) -> None:
     loaded = load_config(write(folder, FULL), {**ENVIRON, "LAUNCH27_PASSWORD": password})
     assert loaded.launch27.accounts[0].password.reveal() == password

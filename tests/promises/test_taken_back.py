@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from bridge.model import to_ms
-from bridge.sync.narrator import Narrator
-from bridge.sync.withdraw import withdraw, withdrawable
+from bridge.planning.deletes import withdrawable
 from tests.support.club import Club, Crash
 
 
 async def withdraw_all(club: Club, *, step: int | None = None) -> bool:
     """Withdraw everything, in a process that dies at its ``step``-th step; return whether it did."""
-    services, ledger, now_ms = club._connect(club.config), club.ledger, to_ms(club.now)
-    ids = [each.id for each in withdrawable(ledger.known, None, now_ms)]
+    bridge = club._bridge(club.config, club._connect(club.config), club.ledger)
+    ids = [each.id for each in withdrawable(club.ledger.known, None, to_ms(club.now))]
     club.fuse.left = step
     try:
-        await withdraw(
-            ids, club.config, services.wingfield, ledger, Narrator(), lambda: to_ms(club.now), asyncio.Event()
-        )
+        await bridge.withdraw(ids)
     except Crash:
         await club.close()
         return True
