@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 import textwrap
 from collections.abc import Iterable
@@ -55,7 +56,7 @@ async def _demo(path: Path) -> ExitStatus:
 def _tell(club: Club, title: str, told: str, result: PassResult) -> None:
     output.line()
     output.line(title, "bold")
-    for line in textwrap.wrap(told, 80):
+    for line in textwrap.wrap(told, min(80, shutil.get_terminal_size().columns)):
         output.line(line)
     report(result, Places(), club.now, dry_run=False)
     if result.planned:
