@@ -1,4 +1,4 @@
-"""How the log is written: JSON lines for machines, coloured lines for a terminal, always to stderr.
+"""How the log is written: JSON lines for machines, lines for people, coloured on a terminal; always to stderr.
 
 Where stderr is the journal, each line begins with its priority (``<4>`` for a warning), as journald reads it.
 Source: systemd, sd-daemon(3) and ``$JOURNAL_STREAM`` in systemd.exec(5).
@@ -46,16 +46,19 @@ class Aside:
         return lines
 
 
-def configure(level: str = "info", stream: TextIO | None = None, aside: Aside | None = None) -> None:
+def configure(
+    level: str = "info", stream: TextIO | None = None, aside: Aside | None = None, form: str = "auto"
+) -> None:
     """Set the log up for this process; ``level`` is "debug", "info", "warning" or "error".
 
-    With ``aside``, the clients' own lines go there, unless the level is debug.
+    ``form`` is "json" (an object a line), "text" (lines, with colours on a terminal), "plain" (without), or "auto":
+    text on a terminal, else json. With ``aside``, the clients' own lines go there, unless the level is debug.
     """
     out = stream or sys.stderr
     lines = _Lines(out)
     first: list[Processor] = [aside] if aside is not None and level != "debug" else []
     structlog.configure(
-        processors=[*first, *_processors(out)],
+        processors=[*first, *_processors(out, form)],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=lambda: lines,
         cache_logger_on_first_use=False,
@@ -96,12 +99,15 @@ class _Forward(logging.Handler):
 _OF_LIBRARIES = _Forward(logging.WARNING)
 
 
-def _processors(out: TextIO) -> list[Processor]:
-    if out.isatty():
-        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-        return [add_log_level, TimeStamper(fmt="%H:%M:%S", utc=False), _without_controls, renderer]
-    json = JSONRenderer(ensure_ascii=False)
-    lines: list[Processor] = [add_log_level, TimeStamper("iso"), format_exc_info, _with_the_event_first, json]
+def _processors(out: TextIO, form: str) -> list[Processor]:
+    is_terminal = out.isatty()
+    if form in {"text", "plain"} or (form == "auto" and is_terminal):
+        lines: list[Processor] = [add_log_level, TimeStamper(fmt="%H:%M:%S", utc=False), _without_controls]
+        colors = is_terminal and form != "plain"
+        lines.append(structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback))
+    else:
+        json = JSONRenderer(ensure_ascii=False)
+        lines = [add_log_level, TimeStamper("iso"), format_exc_info, _with_the_event_first, json]
     return [*lines, _with_priority] if _is_journal(out) else lines
 
 

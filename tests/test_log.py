@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import structlog
+import time_machine
 
 from bridge import log as logs
 
@@ -84,6 +85,23 @@ def test_a_terminal_gets_lines_for_people_and_nothing_steers_it() -> None:
     assert "booking_held" in text
     assert "\x1b[2J" not in text
     assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "terminal", "start"),
+    [
+        *(("json", True, "{"), ("json", False, "{"), ("auto", False, "{"), ("auto", True, "\x1b")),
+        *(("text", True, "\x1b"), ("text", False, "1"), ("plain", True, "1"), ("plain", False, "1")),
+    ],
+)
+@time_machine.travel("2026-11-20T12:00:00Z", tick=False)
+def test_the_form_can_be_chosen(form: str, terminal: bool, start: str) -> None:
+    out = Terminal() if terminal else io.StringIO()
+    logs.configure("info", out, form=form)
+    structlog.get_logger().info("pass_started")
+    assert out.getvalue().startswith(start)
+    assert ("\x1b" in out.getvalue()) is (start == "\x1b")
+    assert out.getvalue().count("\n") == 1
 
 
 def test_a_closed_stream_loses_lines_and_raises_nothing(out: io.StringIO) -> None:

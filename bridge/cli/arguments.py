@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bridge import __version__
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bridge.config.schema import Config
 
 LEVELS = ("debug", "info", "warning", "error")
+FORMATS = ("auto", "text", "json")
 
 _COMMANDS = {
     "check": "check configuration, credentials, courts and what the services answer; list every problem",
@@ -23,6 +24,7 @@ _COMMANDS = {
     "verify": "read Wingfield's list and show every difference from the ledger; write nothing",
     "approve": "show the withheld deletes and, once confirmed, let exactly these through",
     "day": "show the courts of a day: which bookings are on them, and how they stand",
+    "withdraw": "delete in Wingfield what was brought there and is still to come; stop the daemon first",
     "history": "show what was written when and why, newest first",
     "notify": "send a test message through every configured channel",
     "connect": "claim a club's connect token, so that its courts may be written",
@@ -30,16 +32,22 @@ _COMMANDS = {
     "demo": "simulate both services on this computer, and run real passes between them",
 }
 _DESCRIPTION = """\
-Keeps Wingfield's courts in sync with the bookings of Launch27.
+Keeps Wingfield's courts in sync with
+the bookings of Launch27.
 
-Without a command it runs as a daemon: a pass every sync.interval, until SIGTERM.
+Without a command it runs as a daemon:
+a pass every interval, until SIGTERM.
 """
 _EPILOG = """\
 exit status:
-  0   in sync             75  try again later: a service could not be reached, another
-  1   needs a person          instance has the lock, or the call was interrupted
-  2   wrong usage         77  credentials refused
-  74  state unusable      78  the configuration is wrong
+  0   in sync
+  1   needs a person
+  2   wrong usage
+  74  state unusable
+  75  try again later: no answer, the
+      lock is taken, or interrupted
+  77  credentials refused
+  78  the configuration is wrong
 """
 
 
@@ -64,6 +72,20 @@ class Options(argparse.Namespace):
     day: date | None = None
     token: str = ""
     serve: bool = False
+    court: str | None = None
+    log_format: str = "auto"
+
+    @property
+    def log_form(self) -> str:
+        """The ``form`` of ``log.configure``: "auto" is for passes and the daemon, other commands talk to people."""
+        return "plain" if self.log_format == "auto" and self.command not in {None, "once"} else self.log_format
+
+    def set_up_log(self) -> Any:  # noqa: ANN401 (structlog's own type)
+        """Set the log up as was asked for, and return a logger."""
+        from bridge import log
+
+        log.configure(self.log_level, form=self.log_form)
+        return log.get_logger()
 
     def find_config(self) -> Path:
         """Return the configuration file. Raises ConfigError where there is none."""
@@ -111,30 +133,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, what in _COMMANDS.items():
         command = commands.add_parser(name, help=what, description=what, allow_abbrev=False)
         _add_common(command)
-        if name in {"approve", "check"}:
-            command.add_argument("--yes", action="store_true", help="do not ask")
-        if name == "status":
-            told = "exit 1 when the last complete full pass is older, as in 10m or 1h"
-            command.add_argument("--max-age", metavar="LENGTH", type=_length, help=told)
-        if name == "day":
-            command.add_argument("day", nargs="?", type=_day, metavar="YYYY-MM-DD", help="another day than today")
-        if name == "history":
-            command.add_argument("id", nargs="?", metavar="ID", help="only this booking")
-            command.add_argument("--limit", type=int, metavar="N", default=50, help="show so many (50)")
-        if name == "check":
-            tries = "try Wingfield's rules on this court, 400 days ahead, and remove everything again"
-            command.add_argument("--rehearse", metavar="COURT_ID", help=tries)
-            shapes = "write what the services answered to FILE: paths, kinds and counts, no personal data"
-            command.add_argument("--report", metavar="FILE", help=shapes)
-            alone = "look at the configuration and its secrets only; ask no service"
-            command.add_argument("--offline", action="store_true", help=alone)
-        if name == "connect":
-            command.add_argument("token", metavar="TOKEN", help="the connect token that the club gave you")
-        if name == "demo":
-            goes_on = "go on as a living club, with the daemon and a page to look at, until Ctrl-C"
-            command.add_argument("--serve", action="store_true", help=goes_on)
-        if name == "courts":
-            command.add_argument("--facility", metavar="ID", help="show all courts of this facility")
+        for argument, how in _ARGUMENTS.get(name, {}).items():
+            command.add_argument(argument, **how)
     return parser
 
 
@@ -154,9 +154,52 @@ def _day(text: str) -> date:
     raise argparse.ArgumentTypeError(f'"{text}" is not a day; write it like 2026-11-20')
 
 
+_YES: dict[str, Any] = {"action": "store_true", "help": "do not ask"}
+_ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
+    "approve": {"--yes": _YES},
+    "check": {
+        "--yes": _YES,
+        "--offline": {"action": "store_true", "help": "look at the configuration and its secrets only; ask no service"},
+        "--report": {
+            "metavar": "FILE",
+            "help": "write what the services answered to FILE: paths, kinds and counts, no personal data",
+        },
+        "--rehearse": {
+            "metavar": "COURT_ID",
+            "help": "try Wingfield's rules on this court, 400 days ahead, and remove everything again",
+        },
+    },
+    "connect": {"token": {"metavar": "TOKEN", "help": "the connect token that the club gave you"}},
+    "courts": {"--facility": {"metavar": "ID", "help": "show all courts of this facility"}},
+    "day": {"day": {"nargs": "?", "type": _day, "metavar": "YYYY-MM-DD", "help": "another day than today"}},
+    "demo": {
+        "--serve": {
+            "action": "store_true",
+            "help": "go on as a living club, with the daemon and a page to look at, until Ctrl-C",
+        }
+    },
+    "history": {
+        "id": {"nargs": "?", "metavar": "ID", "help": "only this booking"},
+        "--limit": {"type": int, "metavar": "N", "default": 50, "help": "show so many (50)"},
+    },
+    "status": {
+        "--max-age": {
+            "metavar": "LENGTH",
+            "type": _length,
+            "help": "exit 1 when the last complete full pass is older, as in 10m or 1h",
+        }
+    },
+    "withdraw": {"--yes": _YES, "--court": {"metavar": "ID", "help": "only what it brought to this court"}},
+}
+"""What a command takes beside the common options: name, and how argparse reads it."""
+
+
 def _add_common(parser: argparse.ArgumentParser) -> None:
     """Add the options that may stand before or after the command; the later one counts."""
     unsaid = argparse.SUPPRESS  # what is not said here was perhaps said before
     parser.add_argument("--config", metavar="PATH", default=unsaid, help="the configuration file")
     parser.add_argument("--json", action="store_true", default=unsaid, help="print the result as JSON")
-    parser.add_argument("--log-level", choices=LEVELS, default=unsaid, help="how much is logged")
+    levels = f"how much is logged: {', '.join(LEVELS)}"
+    parser.add_argument("--log-level", choices=LEVELS, metavar="LEVEL", default=unsaid, help=levels)
+    forms = "text, json, or auto: JSON for a pass or the daemon without a terminal, else lines for people"
+    parser.add_argument("--log-format", choices=FORMATS, metavar="FORMAT", default=unsaid, help=forms)

@@ -16,7 +16,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
 from bridge import __version__
-from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.cli.rehearse import rehearse
@@ -39,7 +38,7 @@ _ROLES = {"Tenant::Customer": "customer", "Tenant::Staff": "staff", "Tenant::Adm
 
 def run(options: Options) -> ExitStatus:
     """Check everything, list what was found, and return the status of the worst problem."""
-    logs.configure(options.log_level)
+    options.set_up_log()
     if options.rehearse is not None:
         return rehearse(options, options.rehearse)
     findings = Findings()

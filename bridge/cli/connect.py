@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.config.schema import Config
@@ -15,7 +14,7 @@ from bridge.wingfield.wire import Claim
 
 def run(options: Options) -> ExitStatus:
     """Claim the token for the Launch27 account of the configuration. Raises ServiceError where it is not taken."""
-    logs.configure(options.log_level)
+    options.set_up_log()
     claim = asyncio.run(_claim(options.load_config(require_courts=False), options.token))
     if options.json:
         output.show_json(claim.model_dump())

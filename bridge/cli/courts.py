@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.config.schema import Config
@@ -27,7 +26,7 @@ from bridge.wingfield.client import Court
 
 def run(options: Options) -> ExitStatus:
     """Show both services' side of ``[[courts]]``, with blocks ready to paste."""
-    logs.configure(options.log_level)
+    options.set_up_log()
     try:
         config = options.load_config()
     except ConfigError:
@@ -168,8 +167,7 @@ def report(sides: Sides) -> None:
         output.line(to_no_court(number, name, count), "yellow")
     if not sides.courts and not sides.errors:
         output.line("No mapping and no booking names a court yet; try --facility ID.", "yellow")
-    for line in blocks(sides).splitlines():
-        output.line(line)
+    output.say(blocks(sides))  # as it is: lines to copy must stay lines, however narrow the terminal
     for error in sides.errors:
         output.line(str(error), "red")
 

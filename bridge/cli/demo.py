@@ -6,6 +6,7 @@ Its Saturday, told pass by pass; with ``--serve`` a club that goes on living, an
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import tempfile
 import textwrap
@@ -50,7 +51,7 @@ def run(options: Options) -> ExitStatus:
     """Run the demonstration; return 1 if at its end Wingfield has not what Launch27 says."""
     if options.serve:
         return _serve(options.log_level)
-    logs.configure("error")
+    logs.configure("error", form="plain")
     with tempfile.TemporaryDirectory(prefix="courtbridge-demo-") as folder:
         return asyncio.run(_demo(Path(folder, "config.toml")))
 
@@ -77,7 +78,7 @@ async def _demo(path: Path) -> ExitStatus:
 def _tell(club: Club, title: str, told: str, result: PassResult) -> None:
     output.line()
     output.line(title, "bold")
-    for line in textwrap.wrap(told, 80):
+    for line in textwrap.wrap(told, min(80, shutil.get_terminal_size().columns)):
         output.line(line)
     report(result, Places(), club.now, dry_run=False)
     if result.planned:

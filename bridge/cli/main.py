@@ -12,7 +12,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from bridge.cli.arguments import Options, parse
 from bridge.errors import AlreadyRunning, BridgeError, ConfigError, ExitStatus, Problem, StateBusy, StateError
@@ -39,7 +38,7 @@ def _run(options: Options) -> int:
     try:
         return _command(options)
     except BridgeError as error:
-        _tell(options.log_level, error)
+        _tell(options, error)
         _show_failure(options, str(error))
         return error.exit_status
     except KeyboardInterrupt:
@@ -49,7 +48,7 @@ def _run(options: Options) -> int:
         return ExitStatus.TRY_LATER
     except Exception as error:  # noqa: BLE001 (the last resort)
         # A bug needs a person; 75 would promise that time mends it.
-        _log(options.log_level).error("internal_error", error=type(error).__name__, exception=_trace(error))
+        options.set_up_log().error("internal_error", error=type(error).__name__, exception=_trace(error))
         _show_failure(options, f"a bug in Courtbridge ({type(error).__name__}); the log has more")
         return ExitStatus.ATTENTION
 
@@ -68,7 +67,9 @@ def _command(options: Options) -> int:
     if options.command is None:
         from bridge.service import process
 
-        return process.run(options.find_config(), environ=os.environ, log_level=options.log_level)
+        return process.run(
+            options.find_config(), environ=os.environ, log_level=options.log_level, log_format=options.log_format
+        )
     if options.command == "once":
         # A pass makes many objects and hardly a cycle of them: looking for cycles less often saves a tenth.
         gc.set_threshold(50_000, 20, 20)
@@ -90,27 +91,21 @@ _EVENTS = {
 }
 
 
-def _tell(log_level: str, error: BridgeError) -> None:
-    """Tell a person at a terminal in words, a machine in log lines; each problem has its own."""
+def _tell(options: Options, error: BridgeError) -> None:
+    """Tell people in words, a machine in log lines; each problem has its own."""
     if sys.stderr is None:
         return
     problems = error.problems if isinstance(error, ConfigError) else (Problem("", str(error)),)
-    if sys.stderr.isatty():
-        from bridge.cli.output import visible
+    if options.log_form != "json" and (options.log_form != "auto" or sys.stderr.isatty()):
+        from bridge.cli.output import visible, wrapped
 
-        sys.stderr.write("".join(f"courtbridge: {visible(str(problem))}\n" for problem in problems))
+        fit = wrapped if sys.stderr.isatty() else str
+        sys.stderr.write("".join(f"{fit(f'courtbridge: {visible(str(problem))}')}\n" for problem in problems))
         return
-    log = _log(log_level)
+    log = options.set_up_log()
     for problem in problems:
         place = {"place": problem.place} if problem.place else {}
         log.error(_EVENTS.get(type(error), "failed"), **place, message=problem.message)
-
-
-def _log(log_level: str) -> Any:  # noqa: ANN401 (structlog's own type)
-    from bridge import log as logs
-
-    logs.configure(log_level)
-    return logs.get_logger()
 
 
 def _trace(error: BaseException) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import os
 import signal
@@ -16,6 +15,7 @@ from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.cli.places import Places
+from bridge.config.paths import is_there
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.http.loop import LAST_ANSWER_SECONDS
@@ -34,7 +34,7 @@ from bridge.sync.status import held_json, record_json
 
 def run(options: Options) -> ExitStatus:
     """Run one pass, or only say what it would do: a dry run writes nothing anywhere."""
-    logs.configure(options.log_level)
+    options.set_up_log()
     config = options.load_config()
     for warning in config.warnings:
         logs.get_logger().warning("config_warning", detail=warning)
@@ -43,7 +43,7 @@ def run(options: Options) -> ExitStatus:
             stack.enter_context(lock(config.sync.state))
         opened = Ledger.snapshot if options.dry_run else Ledger.open
         ledger = stack.enter_context(opened(config.sync.state, config.identity))
-        narrator = _narrator(options, stack)
+        narrator = narrator_of(options, stack)
         result = run_loop(run_pass(options, config, ledger, narrator))
         places = Places.of(config, ledger)
     if result is None:
@@ -55,10 +55,12 @@ def run(options: Options) -> ExitStatus:
         output.show_json(pass_json(result, dry_run=options.dry_run))
     else:
         report(result, places, datetime.now(UTC), dry_run=options.dry_run)
+        if options.dry_run and not is_there(config.sync.state):
+            output.line(f"There is no state at {config.sync.state} yet: this compares with Wingfield's own list.")
     return result.status
 
 
-def _narrator(options: Options, stack: ExitStack) -> LogNarrator:
+def narrator_of(options: Options, stack: ExitStack) -> LogNarrator:
     """Return what logs the pass; where standard error is a terminal, with a bar until ``stack`` ends."""
     log = logs.get_logger(**({"dry_run": True} if options.dry_run else {}))
     if sys.stderr is None or not sys.stderr.isatty():
@@ -67,8 +69,7 @@ def _narrator(options: Options, stack: ExitStack) -> LogNarrator:
 
     from bridge.cli.progress import Bar
 
-    relog = functools.partial(logs.configure, options.log_level)
-    bar = Bar(log, Console(stderr=True), relog, writes=not options.dry_run)
+    bar = Bar(log, Console(stderr=True), options.set_up_log, writes=not options.dry_run)
     stack.callback(bar.stop)
     return bar
 
@@ -81,7 +82,7 @@ async def run_pass(options: Options, config: Config, ledger: Ledger, narrator: L
         task = asyncio.create_task(
             synchronizer.run_pass(allow_mass_delete=options.allow_mass_delete, dry_run=options.dry_run)
         )
-        _on_signals(stop, services, task)
+        on_signals(stop, services, task)
         try:
             result = await task
         except asyncio.CancelledError:
@@ -92,7 +93,7 @@ async def run_pass(options: Options, config: Config, ledger: Ledger, narrator: L
         return result
 
 
-def _on_signals(stop: asyncio.Event, services: Clients, task: asyncio.Task[PassResult]) -> None:
+def on_signals(stop: asyncio.Event, services: Clients, task: asyncio.Task[Any]) -> None:
     """Begin to stop on the first SIGTERM or SIGINT; the second ends the process at once."""
     loop = asyncio.get_running_loop()
     both = (signal.SIGTERM, signal.SIGINT)
@@ -133,7 +134,9 @@ def _action_json(write: Write) -> dict[str, str | None]:
 def report(result: PassResult, places: Places, now: datetime, *, dry_run: bool) -> None:
     """Tell a pass to people."""
     verdict, style = output.VERDICTS[result.record.outcome]
-    output.line(f"Dry run, nothing was written. {verdict}" if dry_run else verdict, style)
+    if dry_run:
+        verdict = f"Dry run, nothing was written. {verdict.replace('In sync', 'All would be in sync')}"
+    output.line(verdict, style)
     record, would = result.record, "would be " if dry_run else ""
     pending = f", {record.pending} pending" if record.pending else ""
     output.line(

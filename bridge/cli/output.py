@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from io import StringIO
@@ -34,35 +35,64 @@ VERDICTS = {
 
 
 def line(text: str = "", style: str = "") -> None:
-    """Print a line; ``style`` is one of rich's, for a terminal."""
+    """Print a line, on a terminal wrapped between its words; ``style`` is one of rich's, for a terminal."""
     if _is_drawn():
-        _draw(visible(text), style=style, soft_wrap=True)  # soft: a line that is to be copied must stay one
+        _draw(wrapped(visible(text)), style=style, soft_wrap=True)
     else:
         say(f"{visible(text)}\n")
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], most: int | None = None) -> None:
-    """Print a table of at most ``most`` rows; each has a cell for each of ``columns``, None for an empty one."""
-    cells = [["" if cell is None else visible(str(cell)) for cell in row] for row in rows]
-    line()
-    if _is_drawn():
-        from rich import box
-        from rich.table import Column, Table
+def wrapped(text: str) -> str:
+    """Return ``text`` wrapped to the terminal's width between its words; what is indented stays so."""
+    indent, width = text[: len(text) - len(text.lstrip())], shutil.get_terminal_size().columns
+    lines = textwrap.wrap(text.strip(), width - len(indent), break_long_words=False, break_on_hyphens=False)
+    return "\n".join(f"{indent}{each}" for each in lines)
 
-        headers = [Column(name, overflow="fold") for name in columns]
-        drawn = Table(
-            *headers, title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD, show_edge=False
-        )
-        for row in cells[:most]:
-            drawn.add_row(*row)
-        _draw(drawn)
-    else:
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], most: int | None = None) -> None:
+    """Print a table of at most ``most`` rows; each has a cell for each of ``columns``, None for an empty one.
+
+    On a terminal too narrow for its longest words side by side, each row is a paragraph.
+    """
+    cells = [["" if cell is None else visible(str(cell)) for cell in row] for row in rows]
+    shown = cells[:most]
+    line()
+    if not _is_drawn():
         line(title)
-        widths = [max(map(len, column)) for column in zip(columns, *cells[:most], strict=True)]
-        for row in ([*columns], *cells[:most]):
+        widths = [max(map(len, column)) for column in zip(columns, *shown, strict=True)]
+        for row in ([*columns], *shown):
             line(f"  {'  '.join(map(str.ljust, row, widths))}".rstrip())
+    else:
+        line(title, "bold")
+        if widths := _widths([columns, *shown], shutil.get_terminal_size().columns - 3 * len(columns) + 1):
+            _draw_table(columns, widths, shown)
+        else:
+            for row in shown:
+                line(f"- {', '.join(f'{name}: {cell}' for name, cell in zip(columns, row, strict=True) if cell)}")
     if most is not None and len(cells) > most:
         line(f"  … and {len(cells) - most} more; --json lists all")
+
+
+def _widths(rows: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Return the widths of columns whose sum is at most ``room`` and that break no word; [] where there are none."""
+    columns = list(zip(*rows, strict=True))
+    least = [max(len(word) for cell in column for word in (*cell.split(), "")) for column in columns]
+    widths = [max(map(len, column)) for column in columns]
+    while sum(widths) > room >= sum(least):
+        widest = max((n for n in range(len(widths)) if widths[n] > least[n]), key=widths.__getitem__)
+        widths[widest] -= 1
+    return widths if sum(widths) <= room else []
+
+
+def _draw_table(columns: Sequence[str], widths: Sequence[int], rows: Iterable[Sequence[str]]) -> None:
+    from rich import box
+    from rich.table import Column, Table
+
+    headers = [Column(name, width=width) for name, width in zip(columns, widths, strict=True)]
+    drawn = Table(*headers, box=box.SIMPLE_HEAD, show_edge=False)
+    for row in rows:
+        drawn.add_row(*row)
+    _draw(drawn)
 
 
 def _is_drawn() -> bool:

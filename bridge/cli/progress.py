@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from bridge.model import Write
 from bridge.sync.narrator import LogNarrator
@@ -16,7 +16,7 @@ MANY = 25
 
 
 class Bar(LogNarrator):
-    """Logs a pass, and shows a bar while it is long.
+    """Logs a pass, and shows a bar of one line while it is long, with the time that is left.
 
     With ``writes`` false (a dry run) what is planned is not going to happen, and gets no bar. ``relog`` sets
     the log up anew: rich takes standard error over while a bar is there, so that lines go above it.
@@ -24,7 +24,7 @@ class Bar(LogNarrator):
 
     def __init__(self, log: Any, console: Console, relog: Callable[[], object], *, writes: bool) -> None:  # noqa: ANN401 (structlog's own type)
         super().__init__(log=log)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
         self._progress = Progress(*columns, console=console, transient=True)
         self._relog = relog
         self._writes = writes
@@ -45,7 +45,9 @@ class Bar(LogNarrator):
         if not self._progress.live.is_started:
             self._progress.start()
             self._relog()
-        self._progress.update(task, visible=True, completed=completed, total=total)
+        for other in self._progress.task_ids:
+            self._progress.update(other, visible=other == task)
+        self._progress.update(task, completed=completed, total=total)
 
     def wrote(self, write: Write) -> None:
         """Move the bar."""

@@ -6,7 +6,6 @@ import asyncio
 from datetime import UTC, datetime, time
 from zoneinfo import ZoneInfo
 
-from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.config.schema import Config
@@ -21,7 +20,7 @@ from bridge.sync.drift import read
 
 def run(options: Options) -> ExitStatus:
     """Show every difference; return 1 when there is one. Raises ServiceError where Wingfield does not answer."""
-    logs.configure(options.log_level)
+    options.set_up_log()
     config = options.load_config()
     before, _ = _ledger(config)
     look = asyncio.run(_read(config, before))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import re
 import tomllib
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bridge.config.paths import file_named, state_path, text_and_mode
-from bridge.config.problems import Location, Reading, Wrong, header, place, quoted_path, sentence
+from bridge.config.problems import Location, Reading, Wrong, header, place, quoted_path, sentence, shown
 from bridge.config.schema import TABLES, Config, Tables
 from bridge.config.secrets import STEM_OF, forms, resolve
 from bridge.errors import ConfigError, Problem
@@ -54,7 +55,9 @@ def load_config(
         # Tables as they come in the example, and what nobody knows last.
         order = {table: number for number, table in enumerate(Tables.model_fields)}
         found = sorted(reading.problems, key=lambda location: (order.get(str(location[0]), len(order)), location))
-        raise ConfigError((Problem(place(each), reading.problems[each]) for each in found), files=files)
+        raise ConfigError(
+            (Problem(place(each), f"{reading.problems[each]}{reading.rule(each)}") for each in found), files=files
+        )
     own: dict[str, Any] = {"path": reading.path, "warnings": tuple(reading.warnings), "files": files}
     return Config.model_construct(**own, **dict(tables))  # all of it is validated already
 
@@ -69,22 +72,44 @@ def find_state(path: Path, environ: Mapping[str, str]) -> Path:
 
 
 _TOML_WORDS = {
-    ("Invalid value",): "not a valid TOML value; text goes in quotes",
     ("Cannot overwrite", "Duplicate"): "this key is there already",
     ("Cannot declare", "Cannot redefine"): "this table is there already",
     ("Cannot mutate",): "this table cannot be added to",
     ("Unescaped",): r"a backslash in a text is written \\",
+    ("Unclosed array",): "a list lacks its closing bracket",
 }
+_MISTAKES = {
+    r"""[^=#]*=\s*(?:"[^"]*|'[^']*)$""": "the quote at the end of the text is missing",
+    r"[^=#\"']*=\s*[+-]?(?:\d+,|\.)\d+\s*(?:#|$)": "a number has a point, and a digit before it, like 0.2",
+    r".*[“”„‘’]": 'quotes are straight ones, as in "text"',
+    r"""[^=#]*=\s*(?!["'\[{])""": "not a valid TOML value; text goes in quotes",
+    r"""\s*[^=#"'\[\s][^=#"']*$""": "write key = value",
+}
+"""What people get wrong, by how the line looks: the parser only says where it gave up."""
+_RULE = re.compile(r"^[ \t]*\[\[[ \t]*courts[ \t]*\]\]", re.MULTILINE)
+_ONE_BRACKET = re.compile(r"^[ \t]*\[(courts|launch27\.accounts)\]", re.MULTILINE)
+_OPEN_QUOTE = re.compile(r"^[^=#\n]*= *'[^'\n]*$", re.MULTILINE)
 
 
-def _toml_problem(text: str) -> str:
-    """Return the parser's complaint with its line and column, without the keys and values it may quote."""
+def _toml_problem(text: str, document: str) -> str:
+    """Return the parser's complaint with its line, as a remedy; without the keys and values it may quote."""
     what, _, where = text.removesuffix(")").rpartition(" (at ")
     if not what:
         return "is not valid TOML; start from config.example.toml"
-    told = (ours for theirs, ours in _TOML_WORDS.items() if what.startswith(theirs))
+    told = next((ours for theirs, ours in _TOML_WORDS.items() if what.startswith(theirs)), None)
+    if what.startswith("Cannot") and (found := _ONE_BRACKET.search(document)):
+        return f"line {_line(document, found)}: write [[{found[1]}]], with two pairs of brackets, above each of them"
+    if "end of document" in where and (found := _OPEN_QUOTE.search(document)):
+        return f"line {_line(document, found)}: the quote at the end of the text is missing"
+    if told is None and (at := re.match(r"line (\d+)", where)):
+        line = [*document.splitlines(), ""][int(at[1]) - 1]
+        told = next((ours for looks, ours in _MISTAKES.items() if re.match(looks, line)), None)
     where = where.replace("end of document", "at its end")
-    return f"{where}: {next(told, what[:1].lower() + what[1:])}"
+    return f"{where}: {told or what[:1].lower() + what[1:]}"
+
+
+def _line(document: str, found: re.Match[str]) -> int:
+    return document.count("\n", 0, found.start()) + 1
 
 
 _KEYS = {table: [key for name in model.model_fields for key in forms(name)] for table, model in TABLES.items()}
@@ -98,16 +123,19 @@ class _Examination(Reading):
     document: dict[str, Any] = field(default_factory=dict)
     meant: dict[Location, Location] = field(default_factory=dict)
     """Unknown keys, and the fields they stand for: those are not missing, they are misspelt."""
+    rule_lines: list[int] = field(default_factory=list)
+    """The line of each [[courts]], counted from 1."""
 
     def parse(self, path: Path) -> None:
         """Read the TOML document. Raises ConfigError, for the file as a whole."""
         try:
             text, self.mode = text_and_mode(path, most_bytes=1_000_000, pipes=True)
             self.document = tomllib.loads(text)
+            self.rule_lines = [_line(text, found) for found in _RULE.finditer(text)]
         except Wrong as wrong:
             problem = str(wrong)
         except tomllib.TOMLDecodeError as error:
-            problem = _toml_problem(str(error))
+            problem = _toml_problem(str(error), text)
         except RecursionError:
             problem = "is nested too deeply; start from config.example.toml"
         except ValueError:
@@ -115,6 +143,17 @@ class _Examination(Reading):
         else:
             return
         raise ConfigError([Problem(quoted_path(path), problem)], files=self.files)
+
+    def rule(self, location: Location) -> str:
+        """Return the name and line of the rule that a place is in, to be put behind a problem; "" for other places."""
+        rules = _list_at(self.document, ("courts",))
+        if location[:1] != ("courts",) or len(location) < 2 or not isinstance(index := location[1], int):
+            return ""
+        name = _at(rules, (index, "name"))
+        told = [shown(name)] if isinstance(name, str) and name else []
+        if len(rules) == len(self.rule_lines):  # else they are written in another way
+            told.append(f"line {self.rule_lines[index]}")
+        return f" ({', '.join(told)})" if told else ""
 
     def validate(self) -> Tables | None:
         """Return the tables, or None where a value is wrong or missing, with the problems noted."""

@@ -22,12 +22,12 @@ def find_config(explicit: str | Path | None, environ: Mapping[str, str]) -> Path
     that was looked at.
     """
     if explicit is not None:
-        places, remedy = [Path(explicit)], "give --config the path of your configuration"
+        places, remedy = [Path(explicit)], "copy config.example.toml there, or give --config another path"
     elif named := environ.get("COURTBRIDGE_CONFIG"):
-        places, remedy = [Path(named)], "set $COURTBRIDGE_CONFIG to the path of your configuration"
+        places, remedy = [Path(named)], "copy config.example.toml there, or set $COURTBRIDGE_CONFIG to another path"
     else:
         places = [Path("config.toml"), SYSTEM_CONFIG]
-        remedy = "start from config.example.toml, or say where it is with --config or $COURTBRIDGE_CONFIG"
+        remedy = "copy config.example.toml to one of them, or say where it is with --config or $COURTBRIDGE_CONFIG"
     for place in places:
         if is_there(place):
             return place

@@ -19,6 +19,12 @@ STEM_OF = {stem + form: stem for stem in STEMS for form in ("", "_env", "_file")
 """The keys under which a secret may be given, each with the one the models know."""
 
 
+_ASSIGNED = re.compile(r"(?:export )?(?:[A-Z][A-Z0-9_]*_)?(?:TOKEN|PASSWORD|URL|token) ?=[^=]|(?i:bearer) ")
+"""What a line of a script, or of a header, has before the secret itself."""
+_USUAL = frozenset({"launch27-password", "launch27-token", "wingfield-token", "web-password"})
+"""Names of files that are shown: any other could be the secret itself, put under the wrong key."""
+
+
 def forms(name: str) -> list[str]:
     """Return the keys of the file that stand for a field: its name, and for a secret three."""
     return [key for key, stem in STEM_OF.items() if stem == name] or [name]
@@ -56,19 +62,23 @@ def resolve(table: object, owner: Location, stem: str, reading: Reading, *, fetc
 
 def _fetched(given: str, location: Location, stem: str, reading: Reading) -> str:
     """Return the secret from where ``given`` says. Raises Wrong where it is not there, or cannot be sent."""
-    secret, source = given, ""
+    secret, source, then = given, "", ""
     match str(location[-1]).removeprefix(stem):
         case "_env":
             secret, source = _from_variable(given, reading)
         case "_file":
-            secret, source = _from_file(given, location, reading)
+            secret, source, then = _from_file(given, location, reading)
         case _:
             reading.warn_of_readers(location, reading.path.name, reading.mode, f", or use {stem}_file")
     if not secret:
-        raise Wrong(f"{source}is empty; put the {stem} there")
+        raise Wrong(f"{source}is empty; put the {stem} there{then}")
     # An unusable one must not get as far as a library that shows it.
     if has_control_character(secret):
-        raise Wrong(f"{source}has more than one line, or a control character; put the {stem} there, alone")
+        raise Wrong(f"{source}has more than one line, or a control character; put the {stem} there, alone{then}")
+    if stem != "password" and secret[0] == secret[-1] and secret[0] in "\"'":
+        raise Wrong(f"{source}has quotes around it; put the {stem} there, alone{then}")
+    if _ASSIGNED.match(secret):
+        raise Wrong(f"{source}begins with more than the {stem}; put the {stem} there, alone{then}")
     if stem == "token" and not (secret.isascii() and " " not in secret):
         raise Wrong(f"{source}has a character that no token has; put the token there, alone")
     return secret
@@ -82,21 +92,32 @@ def _from_variable(name: str, reading: Reading) -> tuple[str, str]:
     return reading.environ[name].strip(), f"{shown} "
 
 
-def _from_file(name: str, location: Location, reading: Reading) -> tuple[str, str]:
+def _from_file(name: str, location: Location, reading: Reading) -> tuple[str, str, str]:
+    """Return the text, where it is from, and what is to be done after a change of it."""
     given = file_named(name)
     credentials = reading.environ.get("CREDENTIALS_DIRECTORY")
     directories = [Path(credentials), reading.path.parent] if credentials else [reading.path.parent]
     candidates = list(dict.fromkeys(directory / given for directory in directories))
     reading.files += candidates
     for path in filter(is_there, candidates):
+        is_copy = bool(credentials) and path.resolve().is_relative_to(Path(credentials or "").resolve())
+        source, then = (_original(given, reading.path), ", and restart the service") if is_copy else (path, "")
         try:
             text, mode = text_and_mode(path, most_bytes=65_536, pipes=False)
         except Wrong as wrong:
-            raise Wrong(f"{path} {wrong}") from None
-        if not (credentials and path.resolve().is_relative_to(Path(credentials).resolve())):
+            raise Wrong(f"{source} {wrong}{then}") from None
+        if not is_copy:
             reading.warn_of_readers(location, path, mode)
-        return text.strip(), f"{path} "
+        return text.strip(), f"{source} ", then
     searched = [given.parent] if given.is_absolute() else directories
     looked = " nor in ".join(str(directory) for directory in searched if is_there(directory))
     where = f" in {looked}" if looked else ""
-    raise Wrong(f"no such file{where}; put the secret there, or correct the name")
+    what = f"no file {given.name}" if given.name in _USUAL else "no such file"
+    raise Wrong(f"{what}{where}; put the secret there, or correct the name")
+
+
+def _original(given: Path, config: Path) -> Path:
+    """Return the file of which systemd made a copy at the start of the service, as the units name them."""
+    club, secrets = config.with_name(f"{config.stem}.{given}"), config.parent.with_name("secrets")
+    places = (club, config.parent / given, secrets / str(given).removeprefix("clubs_"))
+    return next(filter(is_there, places), config.parent / given)

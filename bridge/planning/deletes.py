@@ -76,6 +76,17 @@ def bridged(known: Iterable[Known], reading: Reading) -> list[Known]:
     return [each for each in known if each.is_bridged and not is_history(each, reading)]
 
 
+def withdrawable(known: Mapping[str, Known], court_id: str | None, now_ms: int) -> list[Known]:
+    """Return what may stand in Wingfield and is not over yet, on one court or on all, in the order of time.
+
+    These a person may take back at any time, whatever the source says.
+    """
+    there = [each for each in known.values() if each.is_bridged and each.last_end_ms > now_ms]
+    if court_id:
+        there = [each for each in there if court_id.lower() in {slot.court_id for slot in each.places}]
+    return sorted(there, key=lambda each: (each.places[0].start, each.id))
+
+
 def _is_beyond(known: Known, reading: Reading) -> bool:
     start_ms = known.start_ms
     return start_ms is not None and not known.unsettled and not reading.first_ms <= start_ms < reading.end_ms

@@ -112,7 +112,7 @@ class Club:
     @property
     def status(self) -> str:
         """How things stand, in words for ``systemctl status``; what is wrong, and what is under way, comes first."""
-        words = [f"the edited configuration is wrong: {self._rejected[0]}"] if self._rejected else []
+        words = [f"configuration rejected: {self._rejected[0]}"] if self._rejected else []
         if self.trouble:
             words.append(self.trouble)
         if doing := self.doing:

@@ -44,10 +44,10 @@ CLOCK_JUMP_SECONDS = 1.0
 log = structlog.get_logger()
 
 
-def run(config_path: Path, *, environ: Mapping[str, str], log_level: str) -> int:
+def run(config_path: Path, *, environ: Mapping[str, str], log_level: str, log_format: str = "auto") -> int:
     """Run the daemon under the configuration at ``config_path``; return the exit status when it ends."""
     aside = logs.Aside()
-    logs.configure(log_level, aside=aside)
+    logs.configure(log_level, aside=aside, form=log_format)
     with suppress(OSError, ValueError, RuntimeError):
         faulthandler.enable()  # systemd's watchdog ends a hung process with SIGABRT: that says where it hung
     notifier = Notifier.from_environ(environ)

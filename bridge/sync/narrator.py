@@ -19,6 +19,8 @@ from bridge.sync.result import PassResult
 
 _EVENTS = {Verb.CREATE: "booking_created", Verb.UPDATE: "booking_updated", Verb.DELETE: "booking_deleted"}
 MOST_IDS = 20
+MOST_CREATED = 50
+"""So many new bookings of a pass have a line each at level info, the others at debug: a first pass creates all."""
 
 
 class Narrator:
@@ -60,7 +62,7 @@ class LogNarrator(Narrator):
     shows a pass in which nothing happened at debug level, but for one an hour. By hand it says everything.
     ``aside`` has what the clients wanted to log, ``figures`` what is counted. Once ``stopping``, what a pass could not
     do is no trouble. ``heard_at`` is when it last heard of a pass, in seconds of ``clock``, which is monotonic.
-    ``written`` of the ``to_write`` requests that the pass has planned are done.
+    ``written`` of the ``to_write`` requests that the pass has planned are done; ``created`` are new bookings.
     """
 
     lasting: bool = False
@@ -73,6 +75,7 @@ class LogNarrator(Narrator):
     is_writing: bool = False
     to_write: int = 0
     written: int = 0
+    created: int = 0
     _troubles: dict[str, set[str]] = field(default_factory=dict)
     """By service: the kinds of its trouble that were told since it began."""
     _retries: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -85,7 +88,7 @@ class LogNarrator(Narrator):
 
     def pass_started(self) -> None:
         """Say that a pass begins."""
-        self.heard_at, self.is_writing = self.clock(), False
+        self.heard_at, self.is_writing, self.created = self.clock(), False, 0
         (self.log.debug if self.lasting else self.log.info)("pass_started")
 
     def asking(self, answered: int) -> None:  # noqa: ARG002 (a bar shows it)
@@ -108,7 +111,10 @@ class LogNarrator(Narrator):
         where = {}
         if (slot := write.slot) is not None:
             where = {"court": slot.court_id, "start": isoformat(slot.start), "end": isoformat(slot.end)}
-        self.log.info(_EVENTS[write.verb], id=write.id, **where, why=write.why)
+        self.created += write.verb is Verb.CREATE
+        is_one_of_many = write.verb is Verb.CREATE and self.created > MOST_CREATED
+        log = self.log.debug if is_one_of_many else self.log.info
+        log(_EVENTS[write.verb], id=write.id, **where, why=write.why)
 
     def failed(self, write: Write, result: str) -> None:
         """Count a write that was rejected, or got no answer."""
@@ -133,6 +139,9 @@ class LogNarrator(Narrator):
     def pass_finished(self, result: PassResult) -> None:
         """Say how the pass went, and what keeps it from being in sync."""
         self.heard_at = self.clock()
+        if self.created > MOST_CREATED:
+            count = self.created - MOST_CREATED
+            self.log.info("more_created", count=count, detail="courtbridge history, or level debug, has each of them")
         self.figures.passed(result.record.kind, result.record.outcome, result.record.duration_ms)
         if not self.stopping:
             self._tell_troubles(result)

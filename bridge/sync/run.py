@@ -20,7 +20,7 @@ from time import monotonic
 
 from bridge.config.schema import Config, mapping_fingerprint
 from bridge.ledger.store import Ledger
-from bridge.model import Kind, from_ms, to_ms
+from bridge.model import Deletion, Kind, from_ms, to_ms
 from bridge.planning import near
 from bridge.planning.drift import Mark
 from bridge.planning.memory import Memory
@@ -37,6 +37,7 @@ from bridge.sync.result import Pass, PassResult
 
 ROUNDS = 4
 """How often a pass may plan; the second time nearly always ends it."""
+WITHDRAWN = "withdrawn by a person"
 
 
 class Synchronizer:
@@ -90,6 +91,18 @@ class Synchronizer:
         result = record.finish(self.ledger, this, self.narrator, is_stopping=self.stop.is_set())
         self.narrator.pass_finished(result)
         return result
+
+    async def withdraw(self, ids: Collection[str]) -> Pass:
+        """Delete these bookings in Wingfield because a person says so, and return what came of it.
+
+        A later pass creates again what Launch27 still has. Raises StateError when the ledger cannot be used.
+        """
+        this = self._begin("full", ())
+        this.deletions = {id_: Deletion(id_, WITHDRAWN, this.now_ms) for id_ in ids}
+        await self._plans.make_again(this)
+        self.narrator.planned(len(this.plan.writes))
+        await self._execute(this)
+        return this
 
     def _begin(self, kind: Kind, hinted: Collection[str]) -> Pass:
         ledger = self.ledger

@@ -44,6 +44,13 @@ def test_version_and_help_tell_the_version_every_command_and_every_exit_status(r
     assert all(re.search(rf"\b{status}  ", told) for status in (0, 1, 2, 74, 75, 77, 78))
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_help_is_wrapped_between_words(run: Run, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = run("--help").out.splitlines()
+    assert max(map(len, lines)) <= width
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -79,7 +86,7 @@ def test_without_a_command_it_is_the_daemon(run: Run, config_file: Path, monkeyp
 
     monkeypatch.setattr("bridge.service.process.run", daemon)
     assert run("--config", config_file, "--log-level", "debug").code == 75
-    assert called == [(config_file, {"environ": os.environ, "log_level": "debug"})]
+    assert called == [(config_file, {"environ": os.environ, "log_level": "debug", "log_format": "auto"})]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +124,20 @@ def test_a_result_that_cannot_be_written_is_no_success(config_file: Path) -> Non
     with Path("/dev/full").open("w") as full:
         ran = process("status", "--config", config_file, stdout=full)
     assert ran.code == 1
-    assert "No space left" in ran.log[0]["message"]
+    assert ran.err.startswith("courtbridge: the result could not be written")
+    assert "No space left" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_json"),
+    [("status", False), ("status --log-format json", True), ("--once", True), ("--once --log-format text", False)],
+)
+def test_commands_talk_to_people_and_passes_to_machines_unless_told_otherwise(
+    tmp_path: Path, arguments: str, is_json: bool
+) -> None:
+    ran = process(*arguments.split(), "--config", tmp_path / "none.toml")
+    assert ran.code == 78
+    assert ran.err.startswith("{" if is_json else "courtbridge: no configuration found")
 
 
 @pytest.mark.parametrize(("name", "code"), [("config.toml", 1), ("none.toml", 78)])
@@ -138,7 +158,7 @@ def test_what_nobody_expected_is_one_line_without_values(
             raise ValueError(f"{secret} of {EMAIL}") from error
 
     monkeypatch.setattr(status, "running", fail)
-    ran = run("status", "--config", config_file)
+    ran = run("status", "--log-format", "json", "--config", config_file)
     (line,) = ran.log
     assert ran.code == 1
     assert (line["event"], line["error"]) == ("internal_error", "ValueError")
@@ -149,7 +169,7 @@ def test_what_nobody_expected_is_one_line_without_values(
 def test_problems_are_told_in_words_on_a_terminal(write_config: WriteConfig) -> None:
     code, shown = on_a_terminal("--once", "--config", write_config({COURT_1: "court-one", COURT_2: "\\u0007"}))
     assert code == 78
-    lines = shown.splitlines()
-    assert lines[0].startswith('courtbridge: courts[0].court_id: "court-one" is no')
-    assert len(lines) == 2
+    lines = [" ".join(text.split()) for text in shown.split("courtbridge: ")]
+    assert lines[1].startswith('courts[0].court_id: "court-one" is no')
+    assert len(lines) == 3
     assert "\x07" not in shown

@@ -132,7 +132,10 @@ def test_a_damaged_state_exits_74(run: Run, config_file: Path) -> None:
     for call in ("--once", "--dry-run", "status"):
         ran = run(call, "--config", config_file)
         assert (ran.code, ran.out) == (74, "")
-        assert [line["event"] for line in ran.log] == ["state_unusable"]
+        if call == "status":
+            assert ran.err.startswith(f"courtbridge: {config_file.with_name('courtbridge.db')}: the state is damaged")
+        else:
+            assert [line["event"] for line in ran.log] == ["state_unusable"]
 
 
 def test_a_refused_password_exits_77_and_is_nowhere(run: Run, sandbox: Sandbox, write_config: WriteConfig) -> None:
@@ -198,7 +201,8 @@ def test_a_dry_run_before_the_first_pass_leaves_no_file(run: Run, sandbox: Sandb
     book(sandbox)
     ran = run("--dry-run", "--config", config_file)
     assert [path.name for path in config_file.parent.iterdir()] == ["config.toml"]
-    assert ran.out.startswith("Dry run, nothing was written.")
+    assert ran.out.startswith("Dry run, nothing was written. All would be in sync.")
+    assert "There is no state at" in ran.out
     assert re.search(r"create +1001 +Court 1 +\d{4}-\d\d-\d\d \d\d:\d\d–\d\d:\d\d +new", ran.out)
     assert not writes(sandbox)
 
@@ -214,6 +218,26 @@ def test_a_dry_run_works_beside_a_process_that_holds_the_state_and_leaves_its_fi
         before = contents(config_file.parent)
         assert run("--dry-run", "--config", config_file).code == 0
         assert contents(config_file.parent) == before
+
+
+@pytest.mark.parametrize(
+    ("where", "environ"), [(".", {}), ("draft", {"STATE_DIRECTORY": "{}"})], ids=["beside", "in another directory"]
+)
+def test_a_draft_is_tried_against_the_state_of_the_daemon(
+    sandbox: Sandbox, config_file: Path, where: str, environ: dict[str, str]
+) -> None:
+    book(sandbox)
+    assert process("--once", "--config", config_file).code == 0
+    draft = config_file.parent / where / "draft.toml"
+    draft.parent.mkdir(exist_ok=True)
+    draft.write_text(config_file.read_text().replace("service_ids = [1]", "service_ids = [8]"))
+    home = str(config_file.parent)
+    env = {**os.environ, **{name: value.format(home) for name, value in environ.items()}}
+    with lock(config_file.with_name("courtbridge.db")):
+        ran = process("--dry-run", "--config", draft, env=env)
+    assert ran.code == 1
+    assert "an edit of the configuration causes them" in ran.out, "only the state knows of the rule before"
+    assert "There is no state" not in ran.out
 
 
 def test_a_delete_without_a_known_place_and_withheld_deletes_are_shown_as_they_are(

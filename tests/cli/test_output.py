@@ -44,9 +44,23 @@ def test_lines_and_tables_are_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "stdout", terminal)
     output.line("all well", "green")
     output.table("Title", ("a",), [("[b]x[/b]",)])
-    output.line("# service_ids = []  # stays one line, however narrow the terminal")
-    for part in ("\x1b[32mall well\x1b[0m", "─", "[b]x[/b]", "[]  # stays one line, however narrow the terminal\n"):
+    for part in ("\x1b[32mall well\x1b[0m", "─", "[b]x[/b]"):
         assert part in terminal.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_words_stay_whole_at_any_width(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    court = "79ae2927-a9bc-46ed-8f9e-079af32b7616"
+    detail = "two rules name two courts for this booking, and only one of them can be meant by the customer"
+    output.line(f"  {detail}")
+    output.table("Held: 1 × ambiguous_court", ("booking", "court", "detail"), [("1005", court, detail)])
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())
+    assert max(map(len, plain.splitlines())) <= width
+    assert plain.count(court) == 1
+    assert plain.startswith("  two rules name")
+    assert all(plain.split().count(word) >= 2 for word in detail.split())
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal(), None])

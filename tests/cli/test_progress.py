@@ -56,6 +56,17 @@ def test_many_look_ups_have_a_bar_of_their_own() -> None:
     assert screen.relogged == 2
 
 
+def test_the_bar_is_one_line_with_the_time_left() -> None:
+    screen = Screen()
+    for answered in range(MANY + 3):
+        screen.bar.asking(answered)
+    screen.bar.planned(MANY + 10)
+    (shown,) = [task for task in screen.bar._progress.tasks if task.visible]
+    assert (shown.description, shown.total) == ("writing to Wingfield", MANY + 10)
+    assert "TimeRemainingColumn" in [type(column).__name__ for column in screen.bar._progress.columns]
+    screen.bar.stop()
+
+
 @pytest.mark.parametrize(("writes", "planned"), [(True, MANY), (False, MANY + 1)])
 def test_a_short_pass_and_a_dry_run_have_no_bar(writes: bool, planned: int) -> None:
     screen = Screen(writes=writes)

@@ -222,7 +222,10 @@ def test_the_example_loads_with_the_defaults_of_the_models_as_it_stands_and_with
     folder: Path,
 ) -> None:
     text = EXAMPLE.read_text().replace("acme.launch27.com", "ace.launch27.com")  # that host is refused
+    assert "courtbridge courts" in problems(folder, text)["courts"], "nobody's courts are those of the example"
+    text = re.sub(r"^# (?=\[\[courts|name =|court_id =|service_ids =)", "", text, flags=re.MULTILINE)
     plain = load_config(write(folder, text), ENVIRON)
+    assert [rule.name for rule in plain.courts] == ["Court 1", "Court 2"]
     assert plain.launch27.accounts[0].password.reveal() == PASSWORD
     assert plain.wingfield.token.reveal() == TOKEN
     assert plain.warnings == ()
@@ -406,7 +409,18 @@ def test_a_file_that_cannot_be_read_is_reported(
         ("[a]\n[a]\n", "line 2, column 3: this table is there already"),
         ("a = 1\na = 2\n", "line 2, column 6: this key is there already"),
         ("a = {b = 1, b = 2}", "line 1, column 18: this key is there already"),
-        ("a = 'x", "at its end: expected"),
+        ("a = 1\nb = 'x", "line 2: the quote at the end of the text is missing"),
+        ('a = "hunter2\nb = 1\n', "line 1, column 13: the quote at the end of the text is missing"),
+        ("a = “hunter2”\n", "line 1, column 5: quotes are straight ones"),
+        ("a = 0,2\n", "line 1, column 6: a number has a point, and a digit before it, like 0.2"),
+        ("a = .2  # a fifth\n", "a number has a point"),
+        ("a = 20s\n", "text goes in quotes"),
+        ("a = 1.2.3.4:80\n", "text goes in quotes"),
+        ("password: hunter2\n", "write key = value"),
+        ("a = [1, 2\n", "a list lacks its closing bracket"),
+        ("[a]\n[courts]\n[courts]\n", "line 2: write [[courts]], with two pairs of brackets"),
+        ("[launch27.accounts]\n[[launch27.accounts]]\n", "line 1: write [[launch27.accounts]]"),
+        ("[a\n", "expected ']'"),
         ('a = "\\x"', "a backslash in a text"),
         ("a = " + "[" * 5000, "nested too deeply"),
         ("a = " + "1" * 5000, "a number in it is too long"),
@@ -419,7 +433,7 @@ def test_broken_toml_is_reported_with_line_and_column(tmp_path: Path, text: str 
 
 
 def test_a_complaint_of_an_unknown_form_is_not_passed_on() -> None:
-    assert module._toml_problem("hunter2!") == "is not valid TOML; start from config.example.toml"
+    assert module._toml_problem("hunter2!", "") == "is not valid TOML; start from config.example.toml"
 
 
 NO_TIME, URL = "not a valid length of time", ("launch27", "base_url")
@@ -734,6 +748,50 @@ def test_a_secret_that_may_not_be_read_is_reported(folder: Path, monkeypatch: py
 
     monkeypatch.setattr(Path, how, refuse)
     assert "may not be read" in problem(folder, FULL, "wingfield.token_file")
+
+
+@pytest.mark.parametrize("secret", ['"{}"', "'{}'", "TOKEN={}", "export WINGFIELD_TOKEN={}", "token={}", "Bearer {}"])
+def test_a_token_with_more_around_it_gets_the_remedy(tmp_path: Path, secret: str) -> None:
+    token = write(tmp_path, secret.format(TOKEN), "wingfield-token")
+    message = problem(tmp_path, FULL, "wingfield.token_file")
+    assert message.startswith(f"{token} ")
+    assert message.endswith("put the token there, alone")
+
+
+@pytest.mark.parametrize("password", ['"quoted"', "a=b", "A=b", "=A=", "PASSWORD="])
+def test_a_password_may_look_odd(folder: Path, password: str) -> None:
+    loaded = load_config(write(folder, FULL), {**ENVIRON, "LAUNCH27_PASSWORD": password})
+    assert loaded.launch27.accounts[0].password.reveal() == password
+
+
+@pytest.mark.parametrize(
+    ("name", "original"),
+    [
+        ("wingfield-token", "clubs/wingfield-token"),
+        ("wingfield-token", "clubs/config.wingfield-token"),
+        ("clubs_config-token", "secrets/config-token"),
+    ],
+)
+def test_of_systemds_copy_the_original_is_named(tmp_path: Path, folder: Path, name: str, original: str) -> None:
+    etc, credentials = tmp_path / "clubs", tmp_path / "credentials"
+    for made in (tmp_path / original, credentials / name):
+        made.parent.mkdir(exist_ok=True)
+        made.touch()
+    etc.mkdir(exist_ok=True)
+    document = {**FULL, "wingfield": {**FULL["wingfield"], "token_file": name}}
+    message = problem(etc, document, "wingfield.token_file", CREDENTIALS_DIRECTORY=str(credentials))
+    assert message == f"{tmp_path / original} is empty; put the token there, and restart the service"
+
+
+def test_a_rules_problem_names_the_rule_and_its_line(folder: Path) -> None:
+    rules = (
+        '[[courts]]\nservice_ids = [7]\n\n[[ courts ]]\nname = "Court\t2"\ncourt_id = "court-two"\nservice_ids = [8]\n'
+    )
+    text = f"{toml_document({name: FULL[name] for name in ('launch27', 'wingfield')})}\n{rules}"
+    lines = [number for number, line in enumerate(text.splitlines(), 1) if "courts ]]" in line or "[[courts" in line]
+    found = problems(folder, text)
+    assert found["courts[0].court_id"].endswith(f'copy it from "courtbridge courts" (line {lines[0]})')
+    assert found["courts[1].court_id"].endswith(f'copy it from "courtbridge courts" ("Court\\t2", line {lines[1]})')
 
 
 def test_credentials_come_before_the_files_beside_the_configuration(folder: Path, tmp_path: Path) -> None:

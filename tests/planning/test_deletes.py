@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.model import ABSENT, DAY_MS, HOUR_MS, MINUTE_MS, CyclePlace, Known, Slot, Stored, to_ms
-from bridge.planning.deletes import Fate, Guard, accounts_to_ask, decided_before, fate, was_found_gone_lately
+from bridge.planning.deletes import (
+    Fate,
+    Guard,
+    accounts_to_ask,
+    decided_before,
+    fate,
+    was_found_gone_lately,
+    withdrawable,
+)
 from bridge.planning.reading import Listing, Reading
 from tests.support.builders import DAY, NOON, booking, known, never_sent, slot
 
@@ -256,3 +264,22 @@ def test_a_delete_that_was_allowed_or_may_have_been_sent_is_not_judged_again(
     fields: dict[str, Any], decided: bool
 ) -> None:
     assert decided_before(known(**fields), NOW_MS) is decided
+
+
+@pytest.mark.parametrize(
+    ("entry", "court", "is_concerned"),
+    [
+        (at(24), None, True),
+        (at(-0.5), None, True),
+        (at(-1), None, False),
+        (deleted(), None, False),
+        (never_sent(unsettled=IN_DOUBT), None, True),
+        (at(24), slot().court_id.upper(), True),
+        (at(24), slot(court=2).court_id, False),
+        (at(24)._replace(unsettled=unsettled(slot(court=2))), slot(court=2).court_id, True),
+    ],
+)
+def test_what_may_be_there_and_is_not_over_can_be_taken_back(
+    entry: Known, court: str | None, is_concerned: bool
+) -> None:
+    assert withdrawable({"7": entry}, court, NOW_MS) == [entry] * is_concerned

@@ -162,7 +162,7 @@ async def test_a_pass_under_way_was_not_shown(
             await here.passes(1)
             await systemd.hears("STATUS=in sync: 30 bookings")
             here.edit('"1s"', '"1x"')
-            await systemd.hears("STATUS=the edited configuration is wrong: sync.interval")
+            await systemd.hears("STATUS=configuration rejected: sync.interval")
 
 
 def test_the_daemon_says_in_status_when_its_next_pass_is(sandbox: Sandbox, write_config: Write, run: Run) -> None:

@@ -35,10 +35,15 @@ class Story:
     def a_pass(
         self, *errors: ServiceError, created: int = 0, withheld: tuple[str, ...] = (), account_status: str = "active"
     ) -> None:
+        self.narrator.pass_started()
+        self.a_pass_ends(*errors, created=created, withheld=withheld, account_status=account_status)
+
+    def a_pass_ends(
+        self, *errors: ServiceError, created: int = 0, withheld: tuple[str, ...] = (), account_status: str = "active"
+    ) -> None:
         self.minute += 1
         now_ms = START_MS + self.minute * MINUTE_MS
         record = PassRecord(now_ms, 5, "in_sync", 3, created, 0, 0, 3 - created, 0, 0, withheld=withheld)
-        self.narrator.pass_started()
         objection = "too many" if withheld else None
         result = PassResult(record, ExitStatus.OK, (), (), errors, objection, 40, account_status=account_status)
         self.narrator.pass_finished(result)
@@ -61,6 +66,23 @@ def as_before() -> Iterator[None]:
 
 def away(words: str = "could not connect", service: str = "Launch27", kind: str = "") -> Unavailable:
     return Unavailable(service, words, kind=kind)
+
+
+@pytest.mark.parametrize("level", ["info", "debug"])
+def test_of_many_new_bookings_the_first_fifty_have_a_line_and_the_others_are_counted(level: str) -> None:
+    story = Story(level=level)
+    for count in (60, 50):
+        story.narrator.pass_started()
+        for number in range(count):
+            story.narrator.wrote(put(number, verb=Verb.CREATE))
+        story.narrator.wrote(put(100, verb=Verb.UPDATE))
+        story.narrator.wrote(delete(101))
+        story.a_pass_ends()
+        lines = story.new_lines()
+        events = [line["event"] for line in lines]
+        created = count if level == "debug" else 50
+        assert [events.count(f"booking_{what}") for what in ("created", "updated", "deleted")] == [created, 1, 1]
+        assert [line["count"] for line in lines if line["event"] == "more_created"] == [10] * (count == 60)
 
 
 # --- lasting trouble ---
