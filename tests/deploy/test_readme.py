@@ -87,3 +87,18 @@ def test_every_block_of_the_installation_works_as_it_stands_in_the_order_given(m
     assert "1 created" in said.rpartition("Dry run")[2]
     assert "in sync: 1 booking" in machine.sh("cd / && courtbridge status")
     assert machine.sh("stat -c %a /etc/courtbridge/wingfield-token") == "600\n"
+
+
+def test_by_hand_it_is_what_the_script_makes_and_by_hand_it_is_gone_again(machine: Machine) -> None:
+    page = (CHECKOUT / "docs" / "operating.md").read_text()
+    by_hand = re.findall(r"[Bb]y hand[^\n]*:\n\n```sh\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    install, upgrade, remove = by_hand
+    ours = "find / -xdev -path '*courtbridge*' -not -path '*/__pycache__*' -not -path '/source/*' | sort"
+    machine.sh(f"cd /source\nset -e\n{install}")
+    made = machine.sh(ours)
+    assert "/usr/local/bin/courtbridge\n" in made
+    machine.sh(f"cd /source\nset -e\n{upgrade}")
+    machine.sh("/source/deploy/install.sh")
+    assert machine.sh(ours) == made
+    machine.sh(f"cd /source\nset -e\n{remove}")
+    assert machine.sh(ours) == ""
