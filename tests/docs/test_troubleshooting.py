@@ -55,7 +55,14 @@ def logged() -> set[str]:
 
 def test_the_events_are_found() -> None:
     """Those of each way to write one, so that the next test is about something."""
-    assert {"booking_held", "clock_wrong", "push_lost", "ended_at_once", "state_unusable", "booking_created"} <= logged()
+    assert {
+        "booking_held",
+        "clock_wrong",
+        "push_lost",
+        "ended_at_once",
+        "state_unusable",
+        "booking_created",
+    } <= logged()
 
 
 def test_every_event_of_the_log_is_there() -> None:
