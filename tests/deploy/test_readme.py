@@ -92,12 +92,11 @@ def test_every_block_of_the_installation_works_as_it_stands_in_the_order_given(m
 def test_by_hand_it_is_what_the_script_makes_and_by_hand_it_is_gone_again(machine: Machine) -> None:
     page = (CHECKOUT / "docs" / "operating.md").read_text()
     by_hand = re.findall(r"[Bb]y hand[^\n]*:\n\n```sh\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-    install, upgrade, remove = by_hand
+    install, _upgrade, remove = by_hand  # the upgrade is what the script does now to what is there
     ours = "find / -xdev -path '*courtbridge*' -not -path '*/__pycache__*' -not -path '/source/*' | sort"
     machine.sh(f"cd /source\nset -e\n{install}")
     made = machine.sh(ours)
     assert "/usr/local/bin/courtbridge\n" in made
-    machine.sh(f"cd /source\nset -e\n{upgrade}")
     machine.sh("/source/deploy/install.sh")
     assert machine.sh(ours) == made
     machine.sh(f"cd /source\nset -e\n{remove}")
