@@ -37,6 +37,10 @@ class Machine:
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout + done.stderr
 
+    def write(self, path: str, script: str) -> None:
+        """Put a script there."""
+        self.podman.call("exec", self.name, "sh", "-c", 'printf %s "$1" > "$2"; chmod 755 "$2"', "sh", script, path)
+
     def said_to_systemd(self) -> list[str]:
         return self.sh("cat /var/log/systemctl; : > /var/log/systemctl").splitlines()
 
