@@ -29,7 +29,7 @@ from bridge.errors import CredentialsRefused, Rejected, ServiceError, Unavailabl
 from bridge.ledger.store import Ledger
 from bridge.model import ABSENT, STOP_SECONDS, Ending, Known, Outcome, Plan, Stored, Verb, Write, fingerprint
 from bridge.planning.refusals import USER_DENIED
-from bridge.sync.narrator import Narrator
+from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import Pass
 from bridge.wingfield.client import Wingfield
 
@@ -53,7 +53,7 @@ class Executor:
 
     wingfield: Wingfield
     ledger: Ledger
-    narrator: Narrator
+    narrator: LogNarrator
     this: Pass
     concurrency: int
     config: str

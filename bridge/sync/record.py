@@ -9,11 +9,11 @@ from bridge.launch27 import expiry
 from bridge.ledger import entry
 from bridge.ledger.store import Ledger
 from bridge.model import ABSENT, CourtBooking, Held, Known, Watermark, from_ms
-from bridge.sync.narrator import Narrator
+from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import FAILURES, Pass, PassResult
 
 
-def finish(ledger: Ledger, this: Pass, narrator: Narrator, *, is_stopping: bool) -> PassResult:
+def finish(ledger: Ledger, this: Pass, narrator: LogNarrator, *, is_stopping: bool) -> PassResult:
     """Store the end of the pass, say what is held from now on, and return how it went."""
     held = this.held()
     lasting = this.still_held(held)

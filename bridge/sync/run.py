@@ -30,7 +30,7 @@ from bridge.sync.clients import Clients
 from bridge.sync.deletions import decide_deletes, keep_withheld
 from bridge.sync.directory import Directory
 from bridge.sync.executor import Executor
-from bridge.sync.narrator import Narrator
+from bridge.sync.narrator import LogNarrator
 from bridge.sync.plan import Plans
 from bridge.sync.reader import Reader
 from bridge.sync.result import Pass, PassResult
@@ -47,7 +47,7 @@ class Synchronizer:
         config: Config,
         clients: Clients,
         ledger: Ledger,
-        narrator: Narrator,
+        narrator: LogNarrator,
         *,
         clock: Callable[[], datetime],
         stop: asyncio.Event,

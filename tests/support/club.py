@@ -23,7 +23,7 @@ from bridge.model import Held, Kind, Outcome, Stored, Verb, Write, isoformat
 from bridge.planning.drift import Finding
 from bridge.sandbox import Entry, Launch27, Sandbox, Wingfield
 from bridge.sync.clients import Clients
-from bridge.sync.narrator import Narrator
+from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
 from bridge.wingfield.client import Listed
@@ -107,8 +107,8 @@ class DyingWingfield(WingfieldClient):
 
 
 @dataclass
-class Recorder(Narrator):
-    """A narrator that remembers."""
+class Recorder(LogNarrator):
+    """A narrator that remembers, and logs nothing."""
 
     wrote_: list[Write] = field(default_factory=list)
     began: list[Held] = field(default_factory=list)
@@ -116,6 +116,9 @@ class Recorder(Narrator):
     skipped: list[tuple[str, int]] = field(default_factory=list)
     drift: list[tuple[str, str, str]] = field(default_factory=list)
     results: list[PassResult] = field(default_factory=list)
+
+    def pass_started(self) -> None:
+        pass
 
     def wrote(self, write: Write) -> None:
         self.wrote_.append(write)
