@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from bridge.launch27.wire import Service, SourceBooking, Unreadable
 from bridge.model import CourtBooking, Held, Reason, Slot, fingerprint, usable_address
 from bridge.planning.memory import DEFAULT_LOCATION
-from bridge.wingfield.relations import Relations
+from bridge.wingfield.hourly import Relations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

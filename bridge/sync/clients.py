@@ -5,23 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bridge.config.schema import Config
 from bridge.launch27.client import Launch27, Session
 from bridge.launch27.wire import Parser
-from bridge.sync.facts import Asked
 from bridge.wingfield.client import Wingfield
 
 
 @dataclass(slots=True)
 class Clients:
-    """The two clients, one session for each Launch27 account, and when what was asked of the account."""
+    """The two clients, and one session for each Launch27 account."""
 
     launch27: Launch27
     sessions: list[Session]
     wingfield: Wingfield
-    asked: Asked = field(default_factory=Asked)
 
     @property
     def heard_at(self) -> float:

@@ -60,7 +60,7 @@ class Reader:
     def __init__(self, clients: Clients, directory: Directory, config: Config, stop: asyncio.Event) -> None:
         self._source = clients.launch27
         self._sessions = clients.sessions
-        self._asked = clients.asked
+        self._facts = Facts(clients.launch27, clients.sessions)
         self._directory = directory
         self._config = config
         self._stop = stop
@@ -71,12 +71,7 @@ class Reader:
         """By account: how many bookings its last near listing had."""
         self._near_pages: dict[bytes, Page] = {}
         """The pages of the last near listings, by their bytes: most come again in the next pass."""
-        self._take(Reading(()), 0)
-
-    def _take(self, reading: Reading, now_ms: int) -> None:
-        """Go on with this reading, and what it believes."""
-        self._reading = reading
-        self._facts = Facts(self._source, self._sessions, self._asked, reading, now_ms)
+        self._reading = Reading(())
         self._map_anew()
 
     def _map_anew(self) -> None:
@@ -102,7 +97,9 @@ class Reader:
         ``memory`` is what earlier passes believed.
         """
         reading = Reading(tuple(account.key for account in self._config.launch27.accounts), memory=memory)
-        self._take(reading, to_ms(now))
+        self._reading = reading
+        self._facts.begin(reading, to_ms(now))
+        self._map_anew()
         asked = self._facts.zone(self._config.launch27.timezone), self._directory.names(to_ms(now))
         zone, names = await asyncio.gather(*asked)
         if isinstance(names, ServiceError):

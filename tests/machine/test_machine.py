@@ -33,7 +33,6 @@ from bridge.launch27.wire import Parser, SourceBooking
 from bridge.mapping import Mapper
 from bridge.model import CourtBooking, Held, Kind, Reason, Slot, from_ms, to_ms
 from bridge.planning.memory import Lengths, Memory
-from bridge.sync.facts import Asked
 from bridge.sync.result import PassResult
 from tests.support.builders import COURT_IDS, DAY, EMAIL, HOUR, NOON, SECOND
 from tests.support.club import Club, counts, reasons
@@ -372,8 +371,7 @@ class Bridge(RuleBasedStateMachine):
         club.launch27.catalogue = list(self.catalogue)
         club.launch27.settings.update(timezone=ZONE, status="active")
         club.launch27.date_skew_seconds = club.wingfield.date_skew_seconds = 0.0
-        if club.services is not None:
-            club.services.asked = Asked()  # settings and catalogues are due again, as an hour later
+        club._synchronizer = None  # settings and catalogues are due again, as an hour later
         if self.is_tampered:
             self.club.tick(minutes=10)  # somebody else's traffic has all of the list read so often
             self.converged()
