@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bridge.launch27.wire import Service, SourceBooking, Unreadable
 from bridge.model import CourtBooking, Held, Reason, Slot, fingerprint, usable_address
-from bridge.planning.memory import DEFAULT_LOCATION
+from bridge.planning.memory import DEFAULT_LOCATION, NO_LENGTHS
 from bridge.wingfield.hourly import Relations
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from bridge.config.schema import CourtRule, MappingConfig
-    from bridge.planning.memory import Catalogue, Memory
+    from bridge.planning.memory import Memory
 
 _MOST_PARTICIPANTS: Final = 4
 _SEPARATORS: Final = re.compile(r"[,;\s]+")
@@ -253,12 +253,17 @@ class Mapper:
         catalogue = self._memory.catalogue(booking.location_id or DEFAULT_LOCATION)
         if catalogue is None:
             return "the catalogue of its location could not be read yet; tried again every minute"
-        lengths = [known or _listed_minutes(service, catalogue) for known, service in zip(own, services, strict=True)]
+        lengths = [
+            known or catalogue.get(service.id, NO_LENGTHS).total(service.parts)
+            for known, service in zip(own, services, strict=True)
+        ]
         total = sum(filter(None, lengths))
         unknown = lengths.count(None) if every_counts else int(not total)
         if unknown and self._default is None:
             lacking = {service.id for length, service in zip(lengths, services, strict=True) if length is None}
-            return _no_length(lacking)
+            unnamed = "neither it nor mapping.default_minutes says how long it is"
+            remedy = "set mapping.service_minutes or mapping.default_minutes"
+            return f"nothing says how long service {_listing(lacking)} takes; {remedy}" if lacking else unnamed
         return total + unknown * (self._default or 0)
 
     def _own_minutes(self, service: Service) -> int | None:
@@ -324,12 +329,6 @@ def _held(booking: SourceBooking, reason: Reason, detail: str, slot: Slot, ruled
     return Held(booking.id, reason, detail, 0, slot, min(numbers & ruled or numbers, default=None))
 
 
-def _listed_minutes(service: Service, catalogue: Catalogue) -> int | None:
-    """Return how long the catalogue says the service takes with all that the booking chose with it."""
-    lengths = catalogue.get(service.id)
-    return None if lengths is None else lengths.total(service.parts)
-
-
 def _titles(courts: Iterable[CourtRule]) -> dict[str, str]:
     """Return how to name each court to people: its first name with its id, or the id alone."""
     titles: dict[str, str] = {}
@@ -341,12 +340,3 @@ def _titles(courts: Iterable[CourtRule]) -> dict[str, str]:
 
 def _listing(numbers: Iterable[int]) -> str:
     return ", ".join(map(str, sorted(numbers)))
-
-
-def _no_length(lacking: set[int]) -> str:
-    if not lacking:
-        return "neither it nor mapping.default_minutes says how long it is"
-    return (
-        f"nothing says how long service {_listing(lacking)} takes; "
-        f"set mapping.service_minutes or mapping.default_minutes"
-    )

@@ -93,9 +93,6 @@ class Slot:
         """
         return self.court_id == other.court_id and self.start < other.end and other.start < self.end
 
-    def __str__(self) -> str:
-        return f"{self.court_id} {isoformat(self.start)}/{isoformat(self.end)}"
-
 
 def fingerprint(slot: Slot, participants: Iterable[str]) -> bytes:
     """Return 16 bytes that differ when what Wingfield is sent differs (the version left out)."""
@@ -250,7 +247,6 @@ class Known(NamedTuple):
 
     @property
     def is_bridged(self) -> bool:
-        """Whether Wingfield has it, or may have it."""
         return bool(self.acked_fingerprint) or any(lost.slot for lost in self.unsettled)
 
     @property
@@ -272,7 +268,6 @@ class Known(NamedTuple):
         return self.rejection if self.rejection and self.rejection.reason == Reason.DRIFT else None
 
     def stands_as(self, content: bytes) -> bool:
-        """Whether Wingfield surely has exactly this content."""
         return self.acked_fingerprint == content and not self.unsettled
 
 
@@ -385,7 +380,6 @@ class PassRecord:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the pass got to its end."""
         return self.outcome in {"in_sync", "attention"}
 
     def in_words(self, error: str = "") -> str:

@@ -26,14 +26,10 @@ def in_days(known: Mapping[str, Known], days: tuple[int, int] | None) -> set[str
     return {
         id_
         for id_, each in known.items()
-        if (each.start_ms is not None and first_ms <= each.start_ms < end_ms and not each.unsettled)
-        or (each.unsettled and all(first_ms <= start_ms < end_ms for start_ms in _starts(each)))
+        if (each.start_ms is None or first_ms <= each.start_ms < end_ms)
+        and (each.unsettled or each.start_ms is not None)
+        and all(first_ms <= to_ms(lost.slot.start) < end_ms for lost in each.unsettled if lost.slot)
     }
-
-
-def _starts(known: Known) -> list[int]:
-    lost = [to_ms(each.slot.start) for each in known.unsettled if each.slot]
-    return lost if known.start_ms is None else [known.start_ms, *lost]
 
 
 def of_open_cycles(known: Mapping[str, Known], read: Collection[str]) -> set[str]:

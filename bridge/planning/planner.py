@@ -18,11 +18,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
-from bridge.model import ABSENT, CourtBooking, CyclePlace, Deletion, Held, Known, Plan, Slot, Verb, Write, fingerprint
+from bridge.model import ABSENT, CourtBooking, CyclePlace, Deletion, Held, Known, Plan, Verb, Write, fingerprint
 from bridge.planning import order
 from bridge.planning.settlement import settle, waits
 from bridge.planning.situation import FOREIGN, Situation, overlap
-from bridge.planning.versions import booking_version, deletion_version, first_sight_ms, next_version
+from bridge.planning.versions import booking_version, first_sight_ms, next_version
 
 DRIFTED = "somebody else changed it in Wingfield"
 
@@ -173,26 +173,28 @@ class _Arrangement:
         moves in before the cycle is done, so that it can still go back the way it came.
         """
         number, inside = _cycle_number(cycle), set(cycle)
-        cut = order.cuts(cycle, self.graph, frozenset(filter(self._may_be_deleted, cycle)))
+        lost = {id_: [each.fingerprint for each in self.situation.known[id_].unsettled] for id_ in cycle}
+        cut = order.cuts(cycle, self.graph, frozenset(id_ for id_ in cycle if ABSENT in lost[id_]))
         outside = self._after(other for id_ in cycle for other in self.graph[id_] if other not in inside)
         places = tuple((id_, self.situation.known[id_].places[0]) for id_ in cycle)
+        why = f"temporarily deleted, and recreated at once, so that {len(places)} bookings can change places"
         for id_ in cut:
-            write = self._temporary_delete(id_, places)
-            self.freed_by[id_] = (self._add(write, after=outside, cycle=number),)
+            delete = self._delete(Deletion(id_, why, self.situation.now_ms))
+            index = self._add(delete, is_temporary=True, places=places, after=outside, cycle=number)
+            self.freed_by[id_] = (index,)
         moved = []
-        for id_ in self._inner_order(inside - set(cut)):
+        left = inside.difference(cut)
+        inner = {id_: [other for other in self.graph[id_] if other in left] for id_ in sorted(left)}
+        for id_ in (id_ for component in order.components(inner) for id_ in component):
             after = self._after(other for other in self.graph[id_] if other in inside)
             moved.append(self._add(self._put(id_), after=after, cycle=number))
             self.freed_by[id_] = (moved[-1],)
-        back = [self._recreate(id_, (*self.freed_by[id_], *moved), number) for id_ in cut]
+        back = []
+        for id_ in cut:
+            put, after = self._put(id_), (*self.freed_by[id_], *moved)
+            version_ms = max(put.version_ms, self.writes[after[0]].version_ms + 1)
+            back.append(self._add(put, version_ms=version_ms, after=after, cycle=number))
         self.freed_by.update(dict.fromkeys(cycle, tuple(back)))
-
-    def _inner_order(self, moving: set[str]) -> list[str]:
-        left = {id_: [other for other in self.graph[id_] if other in moving] for id_ in sorted(moving)}
-        return [id_ for component in order.components(left) for id_ in component]
-
-    def _may_be_deleted(self, id_: str) -> bool:
-        return any(lost.fingerprint == ABSENT for lost in self.situation.known[id_].unsettled)
 
     def _put(self, id_: str) -> Write:
         booking, known = self.moving[id_], self.situation.known.get(id_)
@@ -210,22 +212,10 @@ class _Arrangement:
             sighted_ms=first_sight_ms(known, booking.fingerprint, now_ms) if is_wanted else 0,
         )
 
-    def _recreate(self, id_: str, after: tuple[int, ...], number: int) -> int:
-        put = self._put(id_)
-        version_ms = max(put.version_ms, self.writes[after[0]].version_ms + 1)
-        return self._add(put, version_ms=version_ms, after=after, cycle=number)
-
     def _delete(self, deletion: Deletion) -> Write:
         known = self.situation.known[deletion.id]
-        version_ms = deletion_version(known, deletion.found_ms)
+        version_ms = next_version(known, ABSENT, deletion.found_ms)
         return Write(Verb.DELETE, deletion.id, known.last_slot, (), ABSENT, version_ms, deletion.why)
-
-    def _temporary_delete(self, id_: str, places: tuple[tuple[str, Slot], ...]) -> Write:
-        known = self.situation.known[id_]
-        version_ms = next_version(known, ABSENT, self.situation.now_ms)
-        why = f"temporarily deleted, and recreated at once, so that {len(places)} bookings can change places"
-        write = Write(Verb.DELETE, id_, known.last_slot, (), ABSENT, version_ms, why)
-        return replace(write, is_temporary=True, places=places)
 
 
 def _why(known: Known | None, booking: CourtBooking) -> str:

@@ -84,9 +84,9 @@ class _Deletions:
         this.bridged = len(bridged(self._in_scope(), this.reading))
         hinted = self._hinted(vanished)
         if vanished or hinted or self._withdrawn():
-            await self.reader.look_at_status()
+            await self.reader.facts.look_at_status()
         self.guard = replace(self.guard, frozen=this.reading.status if this.reading.status in FROZEN else "")
-        lately = {id_ for id_ in vanished if self._need_not_ask_again(this.known[id_])}
+        lately = {id_ for id_ in vanished if was_found_gone_lately(this.known[id_], this.now_ms)}
         is_suspicious = self._objection(self._withdrawn().keys() | vanished.keys(), 0) is not None
         waiting = set(vanished)
         if is_suspicious:
@@ -99,10 +99,6 @@ class _Deletions:
             self.gone -= lately
             await self._look_up({id_: vanished[id_] for id_ in lately})
         self._sort_out()
-
-    def _need_not_ask_again(self, known: Known) -> bool:
-        now_ms = self.this.now_ms
-        return was_found_gone_lately(known, now_ms) and not decided_before(known, now_ms)
 
     def _vanished(self) -> dict[str, tuple[str, ...]]:
         """Return the bookings to look up, each with the accounts to ask; note those that are forgotten."""
@@ -127,7 +123,9 @@ class _Deletions:
         waited = waited_for(this.reading, this.watermarks, this.now_ms)
         needed = this.reading.complete | waited
         answers = await self.reader.look_up(vanished, needed, self.progress, patiently=self.guard.is_allowed)
-        gone = self._believed(answers, is_waiting=bool(waited))
+        gone = set(answers.cancelled)
+        if not waited:  # else a listing that is to come may have what every account denies
+            gone |= answers.denied | {id_ for id_ in answers.doubtful if is_believed(this.known[id_], this.now_ms)}
         self.gone |= gone
         self.silent |= vanished.keys() - gone - answers.active.keys()
         this.not_asked = len(vanished.keys() - answers.asked)
@@ -164,15 +162,6 @@ class _Deletions:
                 this.reading.add(mapped, account)
         for error in answers.errors:
             this.note(error)
-
-    def _believed(self, answers: LookUps, *, is_waiting: bool) -> set[str]:
-        """Return the bookings that are gone: cancelled, or denied by every account as far as that is believed."""
-        this = self.this
-        gone = set(answers.cancelled)
-        if not is_waiting:
-            gone |= answers.denied
-            gone |= {id_ for id_ in answers.doubtful if is_believed(this.known[id_], this.now_ms)}
-        return gone
 
     def _after(self, known: Known, answers: LookUps, gone: set[str]) -> Known:
         """Return the entry after its look-up; the first time that it was gone, or doubted, counts."""

@@ -57,17 +57,8 @@ class Tally:
             return
         self.not_sent.discard(write.id)
         self.unanswered.discard(write.id)
-        if not is_adopted:
-            self.count(write)
-
-    def pretend(self, writes: Iterable[Write]) -> None:
-        """Count what a plan would do as done."""
-        for write in writes:
-            if not write.is_temporary:
-                self.count(write)
-
-    def count(self, write: Write) -> None:
-        """Count ``write`` as done."""
+        if is_adopted:
+            return
         if write.verb is Verb.DELETE:
             self.deleted.add(write.id)
         elif write.verb is Verb.CREATE:

@@ -84,7 +84,6 @@ class Status:
 
     @property
     def withheld(self) -> tuple[str, ...]:
-        """The ids of the deletes that are withheld."""
         return self.passes[0].withheld if self.passes else ()
 
     @property
