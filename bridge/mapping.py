@@ -276,22 +276,16 @@ class Mapper:
         if email is not None and not self._participant_fields and (alone := usable_address(email)) is not None:
             return (alone,), 0  # nearly always
         words = [] if email is None else [email]
-        if self._participant_fields:
-            words += self._more_words(booking)
+        # In the order of the configuration, then of the booking.
+        keyed = [(_keys(field), field) for field in booking.custom_fields] if self._participant_fields else []
+        for name in self._participant_fields:
+            words += [word for keys, field in keyed if name in keys for word in _words(field)]
         usable = [usable_address(word) for word in words]
         skipped = usable.count(None)
         found = tuple(dict.fromkeys(filter(None, usable)))
         if not found and self._fallback is not None:
             found = (self._fallback,)
         return found, skipped
-
-    def _more_words(self, booking: SourceBooking) -> Iterator[str]:
-        """Yield what may be addresses, in the order of the configuration, then of the booking."""
-        keyed = [(_keys(field), field) for field in booking.custom_fields]
-        for name in self._participant_fields:
-            for keys, field in keyed:
-                if name in keys:
-                    yield from _words(field)
 
     def _court_booking(self, booking: SourceBooking, slot: Slot, addresses: tuple[str, ...]) -> CourtBooking:
         # One user may have several addresses.

@@ -115,25 +115,14 @@ def _in_the_way(situation: Situation, goals: Mapping[str, CourtBooking], blocked
     """Return every booking whose place is taken, with what is in its way in the end."""
     displaced = (id_ for id_, goal in goals.items() if goal.slot != situation.desired[id_].slot)
     in_the_way = {**dict.fromkeys(displaced, FOREIGN), **blocked}
-    finally_at = _final_places(situation, goals, blocked)
+    moving = {id_: goal.slot for id_, goal in goals.items() if id_ not in blocked}
+    gone = moving.keys() | situation.deletions.keys()
+    staying = ((each.id, slot) for each in situation.known.values() if each.id not in gone for slot in each.places)
+    finally_at = order.Occupancy([*moving.items(), *staying])
     for id_, blocker in in_the_way.items():
         others = (other for other in finally_at.overlapping(situation.desired[id_].slot) if other != id_)
         in_the_way[id_] = next(others, blocker)
     return in_the_way
-
-
-def _final_places(
-    situation: Situation, goals: Mapping[str, CourtBooking], blocked: Mapping[str, str]
-) -> order.Occupancy:
-    """Return where every booking stands when all that can move has moved."""
-    moving = {id_: goal.slot for id_, goal in goals.items() if id_ not in blocked}
-    staying = (
-        (entry.id, slot)
-        for entry in situation.known.values()
-        if entry.id not in moving and entry.id not in situation.deletions
-        for slot in entry.places
-    )
-    return order.Occupancy([*moving.items(), *staying])
 
 
 # --- 4. arrange ---
@@ -172,7 +161,9 @@ class _Arrangement:
         Nothing is deleted before all that the cycle waits for outside has left, and nothing from outside
         moves in before the cycle is done, so that it can still go back the way it came.
         """
-        number, inside = _cycle_number(cycle), set(cycle)
+        # By this number the ledger keeps the cycle together.
+        number = int.from_bytes(blake2b("\n".join(sorted(cycle)).encode(), digest_size=6).digest())
+        inside = set(cycle)
         lost = {id_: [each.fingerprint for each in self.situation.known[id_].unsettled] for id_ in cycle}
         cut = order.cuts(cycle, self.graph, frozenset(id_ for id_ in cycle if ABSENT in lost[id_]))
         outside = self._after(other for id_ in cycle for other in self.graph[id_] if other not in inside)
@@ -234,8 +225,3 @@ def _why(known: Known | None, booking: CourtBooking) -> str:
     names = ("court_id", "start", "end")
     changed = [name for name in names if getattr(before, name) != getattr(after, name)]
     return f"{' and '.join(changed).replace('court_id', 'court')} changed"
-
-
-def _cycle_number(cycle: Iterable[str]) -> int:
-    """Return a number for the cycle of these bookings, by which the ledger keeps them together."""
-    return int.from_bytes(blake2b("\n".join(sorted(cycle)).encode(), digest_size=6).digest())

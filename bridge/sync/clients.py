@@ -53,11 +53,9 @@ async def connected(config: Config, earlier: Iterable[Session] = ()) -> AsyncIte
     """Yield the clients of ``config``; logins of ``earlier`` sessions to the same account are kept."""
     parser = Parser(config.mapping.updated_at_field, config.launch27.service_dates)
     clients = Clients(
-        Launch27.connect(config.launch27, parser=parser),
+        Launch27(config.launch27, parser=parser),
         [Session(account) for account in config.launch27.accounts],
-        Wingfield.connect(
-            config.wingfield, config.mapping.id_prefix, courts=len({rule.court_id for rule in config.courts})
-        ),
+        Wingfield(config.wingfield, config.mapping.id_prefix, courts=len({rule.court_id for rule in config.courts})),
     )
     tokens = {session.account: session.token for session in earlier}
     for session in clients.sessions:

@@ -128,7 +128,7 @@ class _Deletions:
             gone |= answers.denied | {id_ for id_ in answers.doubtful if is_believed(this.known[id_], this.now_ms)}
         self.gone |= gone
         self.silent |= vanished.keys() - gone - answers.active.keys()
-        this.not_asked = len(vanished.keys() - answers.asked)
+        this.not_asked = len(vanished.keys() - answers.answered - answers.unanswered)
         changes = (self._after(this.known[id_], answers, gone) for id_ in answers.answered)
         self.ledger.save([known for known in changes if known is not None])
         for mapped, account in answers.active.values():
@@ -197,7 +197,9 @@ class _Deletions:
             wanted[id_] = Deletion(
                 id_, LEFT if left else "cancelled or gone in Launch27", known[id_].gone_ms or this.now_ms
             )
-        edited = {id_ for id_ in wanted if not self.guard.is_allowed and self._is_edited(wanted[id_])}
+        caused = {id_ for id_ in this.reading.owners.keys() & wanted if is_caused_by_an_edit(known[id_], this.config)}
+        caused |= {id_ for id_, deletion in wanted.items() if deletion.why == LEFT}
+        edited = set[str]() if self.guard.is_allowed else caused
         stopped = wanted.keys() if this.objection is not None else edited
         if not self.guard.frozen or self.guard.is_allowed:
             stopped = {id_ for id_ in stopped if not decided_before(known[id_], this.now_ms)}
@@ -206,12 +208,6 @@ class _Deletions:
             this.objection = EDITED
         this.deletions = {id_: wanted[id_] for id_ in wanted if id_ not in this.withheld}
         this.let_through = [self._let_through(known[id_]) for id_ in this.deletions]
-
-    def _is_edited(self, deletion: Deletion) -> bool:
-        """Whether a person's edit is the cause: an account that left, or a rule that is gone."""
-        is_listed = deletion.id in self.this.reading.owners
-        is_caused = is_caused_by_an_edit(self.this.known[deletion.id], self.this.config)
-        return deletion.why == LEFT or (is_listed and is_caused)
 
     def _let_through(self, known: Known) -> Known:
         """Return the entry of a booking whose delete may go on for 24 hours, also after an interruption."""

@@ -88,7 +88,9 @@ def take(this: Pass, found: Look, ledger: Ledger, limits: SyncConfig, narrator: 
     reading, is_new = this.reading, not ledger.is_adopted
     if not is_new and not reading.first_ms:
         return False
-    _release(this, ledger, limits)
+    if limits.drift == "repair" and any(held.reason == Reason.DRIFT for held in this.held_before):
+        # What was only reported is repaired, now that the configuration says so.
+        ledger.save([known._replace(rejection=None) for known in this.known.values() if known.drift])
     findings = found.compare(this.known, reading.desired, 0 if is_new else reading.first_ms)
     if findings or is_new:
         is_held = limits.drift == "report" and not is_new
@@ -125,9 +127,3 @@ def _reported(this: Pass, finding: Finding) -> Rejection | None:
         return before.drift
     content = (before and before.acked_fingerprint) or (wanted.fingerprint if wanted else ABSENT)
     return Rejection(content, Reason.DRIFT, this.config, this.now_ms)
-
-
-def _release(this: Pass, ledger: Ledger, limits: SyncConfig) -> None:
-    """Repair what was only reported, now that the configuration says so."""
-    if limits.drift == "repair" and any(held.reason == Reason.DRIFT for held in this.held_before):
-        ledger.save([known._replace(rejection=None) for known in this.known.values() if known.drift])

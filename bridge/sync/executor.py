@@ -26,9 +26,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from bridge.errors import CredentialsRefused, Rejected, ServiceError, Unavailable
+from bridge.http.loop import STOP_SECONDS
 from bridge.ledger.entry import sighted
 from bridge.ledger.store import Ledger
-from bridge.model import ABSENT, STOP_SECONDS, Ending, Known, Outcome, Plan, Stored, Verb, Write, fingerprint
+from bridge.model import ABSENT, Ending, Known, Outcome, Plan, Stored, Verb, Write, fingerprint
 from bridge.planning.refusals import USER_DENIED
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import Pass

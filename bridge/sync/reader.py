@@ -48,11 +48,6 @@ class LookUps:
         """The bookings about which something was learnt."""
         return self.cancelled | self.denied | self.doubtful | self.active.keys()
 
-    @property
-    def asked(self) -> set[str]:
-        """The bookings that were asked for."""
-        return self.answered | self.unanswered
-
 
 class Reader:
     """Reads one source under one configuration."""

@@ -93,9 +93,8 @@ class Synchronizer:
         watermarks = {mark.account: mark for mark in ledger.watermarks()}
         accounts = tuple(account.key for account in self.config.launch27.accounts)
         reading = Reading(accounts, memory=Memory.loads(ledger.recall("memory")))
-        known, held = ledger.known, ledger.held()
-        mark = Mark.loads(ledger.recall("mark"))
-        return Pass(*began, known, held, ledger.withheld, watermarks, reading, kind, hinted, mark=mark)
+        mark, held = Mark.loads(ledger.recall("mark")), ledger.held()
+        return Pass(*began, ledger.known, held, ledger.withheld, watermarks, reading, kind, hinted, mark=mark)
 
     async def _read(self, this: Pass) -> bool:
         """Read every account's listing, mapped as it comes; a full pass meanwhile looks at what Wingfield has.

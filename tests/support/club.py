@@ -244,13 +244,10 @@ class Club:
             accounts, courts = len(config.launch27.accounts), len({rule.court_id for rule in config.courts})
             launch27 = Http("Launch27", config.launch27.base_url, limiter=limiter, parts=accounts, **quick)
             parser = Parser(config.mapping.updated_at_field, config.launch27.service_dates)
-            wingfield = DyingWingfield(
-                Http("Wingfield", config.wingfield.base_url, parts=courts, **quick),
-                config.wingfield,
-                config.mapping.id_prefix,
-            )
+            http = Http("Wingfield", config.wingfield.base_url, parts=courts, **quick)
+            wingfield = DyingWingfield(config.wingfield, config.mapping.id_prefix, http=http)
             wingfield.fuse = self.fuse
-            self.services = Clients(Launch27Client(launch27, config.launch27, parser=parser), [], wingfield)
+            self.services = Clients(Launch27Client(config.launch27, parser=parser, http=launch27), [], wingfield)
         known = {session.account.key: session for session in self.services.sessions}
         self.services.sessions = [
             session if (session := known.get(account.key)) and session.account == account else Session(account)
