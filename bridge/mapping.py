@@ -323,13 +323,9 @@ def _held(booking: SourceBooking, reason: Reason, detail: str, slot: Slot, ruled
     return Held(booking.id, reason, detail, 0, slot, min(numbers & ruled or numbers, default=None))
 
 
-def _titles(courts: Iterable[CourtRule]) -> dict[str, str]:
-    """Return how to name each court to people: its first name with its id, or the id alone."""
-    titles: dict[str, str] = {}
-    for court in courts:
-        if court.court_id not in titles or (court.name and titles[court.court_id] == court.court_id):
-            titles[court.court_id] = f"{court.name} ({court.court_id})" if court.name else court.court_id
-    return titles
+def _titles(courts: Sequence[CourtRule]) -> dict[str, str]:
+    """Return how to name to people each court that has a name: its first one, with its id."""
+    return {court.court_id: f"{court.name} ({court.court_id})" for court in reversed(courts) if court.name}
 
 
 def _listing(numbers: Iterable[int]) -> str:

@@ -87,7 +87,6 @@ class Session:
             self._refusal = None
 
     def rest(self, seconds: float) -> None:
-        """Ask nothing as this account for so many seconds."""
         self._rests_until = monotonic() + seconds
 
     async def request(self, http: Http, call: Call, check: Callable[[Response], T]) -> T:

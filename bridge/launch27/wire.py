@@ -97,7 +97,6 @@ class SourceBooking(_Wire):
 
     @property
     def id(self) -> str:
-        """The Launch27 id, as canonical text."""
         return str(self.number)
 
     @property

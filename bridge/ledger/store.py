@@ -14,6 +14,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -215,7 +216,7 @@ class Ledger:
     def passes(self, limit: int = 10) -> list[PassRecord]:
         """Return the last ``limit`` passes, newest first."""
         found = self._rows(f"SELECT {_COUNTS} FROM passes ORDER BY id DESC LIMIT ?", (limit,))  # noqa: S608
-        return [rows.pass_record(row) for row in found]
+        return [replace(PassRecord(*row), withheld=tuple(json.loads(row[-2]))) for row in found]
 
     @property
     def withheld(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from bridge.model import Known, to_ms
+from bridge.planning.planner import broken_cycles
 
 Content = tuple[str | bytes, ...]
 """Tells apart what was left to a full pass: ids, and the contents that they have or want."""
@@ -34,11 +35,8 @@ def in_days(known: Mapping[str, Known], days: tuple[int, int] | None) -> set[str
 
 def of_open_cycles(known: Mapping[str, Known], read: Collection[str]) -> set[str]:
     """Return the bookings of every broken cycle of which not all are ``read``."""
-    cycles: dict[int, set[str]] = {}
-    for each in known.values():
-        if each.cycle is not None:
-            cycles.setdefault(each.cycle.cycle, set()).add(each.id)
-    return {id_ for members in cycles.values() if not all(each in read for each in members) for id_ in members}
+    cycles = broken_cycles(known)
+    return {id_ for members in cycles if not all(each in read for each in members) for id_ in members}
 
 
 def blocked_by_unread(blocked: Mapping[str, str], read: Collection[str]) -> dict[str, str]:

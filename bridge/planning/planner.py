@@ -76,7 +76,7 @@ def _restore(
     goals, blocked = movers, settle(situation, standing, movers)
     as_wanted = goals, blocked
     stranded = blocked.keys() | rejected.keys()
-    cycles = [places for places in _broken_cycles(situation.known) if _deleted(places) & stranded]
+    cycles = [places for places in broken_cycles(situation.known) if _deleted(places) & stranded]
     while cycles:
         back = (pair for places in cycles for pair in _old_places(situation, places))
         goals = {**movers, **dict(back)}
@@ -89,7 +89,8 @@ def _restore(
     return goals, blocked
 
 
-def _broken_cycles(known: Mapping[str, Known]) -> list[dict[str, CyclePlace]]:
+def broken_cycles(known: Mapping[str, Known]) -> list[dict[str, CyclePlace]]:
+    """Return the cycles of which a booking is, or was, temporarily deleted: by id, where each of it stood."""
     cycles: dict[int, dict[str, CyclePlace]] = {}
     for entry in known.values():
         if entry.cycle is not None:

@@ -44,7 +44,6 @@ class Clients:
             http.stop()
 
     async def aclose(self) -> None:
-        """Close all connections."""
         await asyncio.gather(self.launch27.http.aclose(), self.wingfield.http.aclose())
 
 

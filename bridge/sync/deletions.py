@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from bridge.config.schema import SyncConfig
 from bridge.ledger.store import Ledger
-from bridge.model import ABSENT, CourtBooking, Deletion, Known
+from bridge.model import ABSENT, CourtBooking, Deletion, Known, to_ms
 from bridge.planning.deletes import (
     FROZEN,
     Fate,
@@ -158,7 +158,8 @@ class _Deletions:
         active = answers.active.keys() & known.keys()
         self.ledger.save([self._after(known[id_], answers, gone) for id_ in gone | active])
         for mapped, account in answers.active.values():
-            if mapped.id in known or (isinstance(mapped, CourtBooking) and this.reading.has_in_window(mapped.slot)):
+            start_ms = to_ms(mapped.slot.start) if isinstance(mapped, CourtBooking) else -1
+            if mapped.id in known or this.reading.first_ms <= start_ms < this.reading.end_ms:
                 this.reading.add(mapped, account)
         for error in answers.errors:
             this.note(error)

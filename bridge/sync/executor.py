@@ -265,8 +265,7 @@ class _Run:
 
     def _is_finishing(self, index: int) -> bool:
         """Whether a write is let through while the bridge stops: it is part of a cycle under way."""
-        is_in_cycle = self._writes[index].cycle is not None
-        return is_in_cycle or (bool(self._deleted) and index in self._recreating())
+        return self._writes[index].cycle is not None or (bool(self._deleted) and index in self._recreating())
 
     def _repeats(self, write: Write) -> bool:
         """Whether this very write was sent before, and never answered: it may have been applied then."""
@@ -302,10 +301,9 @@ class _Run:
         ("stale_write", "version_conflict").
         """
         write = self._writes[index]
+        court, finishing = write.slot.court_id if write.slot else None, self._is_finishing(index)
         try:
-            stored = await self._executor.wingfield.read(
-                write.id, court=write.slot.court_id if write.slot else None, finishing=self._is_finishing(index)
-            )
+            stored = await self._executor.wingfield.read(write.id, court=court, finishing=finishing)
         except ServiceError as error:
             self._executor.is_over |= isinstance(error, CredentialsRefused)
             self._executor.this.note(error)

@@ -164,10 +164,9 @@ class Reader:
         """Keep the newest source time; for what is new, count the addresses that could not be used."""
         if mapped.source_updated_at is not None:
             listing.newest_ms = max(listing.newest_ms or 0, to_ms(mapped.source_updated_at))
-        if known is None or known.seen_fingerprint != mapped.fingerprint:
-            skipped = self._mapper.skipped_participants(booking)
-            if skipped:
-                listing.skipped[mapped.id] = skipped
+        is_new = known is None or known.seen_fingerprint != mapped.fingerprint
+        if is_new and (skipped := self._mapper.skipped_participants(booking)):
+            listing.skipped[mapped.id] = skipped
 
     async def look_up(
         self,

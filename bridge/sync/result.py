@@ -175,7 +175,6 @@ class Pass:
         return [each for each in self.held_before if each.id not in known_now]
 
     def status(self, held: Iterable[Held], *, is_stopping: bool) -> ExitStatus:
-        """Return the exit status that the pass means."""
         statuses = {error.exit_status for error in self.troubles()}
         if self.pending or self.not_asked or is_stopping:
             statuses.add(ExitStatus.TRY_LATER)
@@ -250,5 +249,4 @@ class PassResult:
 
     @property
     def is_refused_login(self) -> bool:
-        """Whether the pass met refused credentials."""
         return any(isinstance(error, CredentialsRefused) for error in self.errors)
