@@ -69,6 +69,7 @@ _DETAILS: tuple[tuple[str, str, str, Callable[[Known], list[tuple[Any, ...]]]], 
         lambda known: [(k.cycle, int(k.is_deleted), *rows.of_slot(k.slot)) for k in (known.cycle,) if k],
     ),
 )
+_INSERTS = {table: insert(table, columns) for table, columns, *_ in _DETAILS}
 
 
 class Ledger:
@@ -372,10 +373,10 @@ class Ledger:
         latest = {known.id: known for known in entries}
         many(_INSERT_BOOKING, [known[:_BOOKING_COLUMNS] for known in latest.values()])
         pairs = [(before.get(id_) or _NOTHING, known) for id_, known in latest.items()]
-        for table, columns, field, details in _DETAILS:
+        for table, _, field, details in _DETAILS:
             changed = [known for old, known in pairs if getattr(old, field) != getattr(known, field)]
             many(f"DELETE FROM {table} WHERE booking_id = ?", [(known.id,) for known in changed])  # noqa: S608
-            many(insert(table, columns), [(known.id, *row) for known in changed for row in details(known)])
+            many(_INSERTS[table], [(known.id, *row) for known in changed for row in details(known)])
 
     def _believe(self, entries: Iterable[Known], forgotten: Iterable[str] = ()) -> None:
         """Keep what is known in memory current, now that it is stored."""
