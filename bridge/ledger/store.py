@@ -49,7 +49,6 @@ _BOOKING_COLUMNS = Known._fields.index("unsettled")
 _BOOKING = ", ".join(Known._fields[:_BOOKING_COLUMNS])
 _WATERMARK, _COUNTS = ", ".join(Watermark.__slots__), ", ".join(PassRecord.__slots__)
 _INSERT_BOOKING = insert("bookings", _BOOKING)
-
 _INTENT = "booking_id, version_ms, fingerprint, why, court_id, start_ms, end_ms"
 _REJECTION = "booking_id, fingerprint, reason, config, at_ms"
 _CYCLE = "booking_id, cycle, is_deleted, court_id, start_ms, end_ms"
