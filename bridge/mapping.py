@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bridge.launch27.wire import Service, SourceBooking, Unreadable
 from bridge.model import CourtBooking, Held, Reason, Slot, fingerprint, usable_address
-from bridge.planning.memory import DEFAULT_LOCATION
-from bridge.wingfield.relations import Relations
+from bridge.planning.memory import DEFAULT_LOCATION, NO_LENGTHS
+from bridge.wingfield.hourly import Relations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
     from bridge.config.schema import CourtRule, MappingConfig
-    from bridge.planning.memory import Catalogue, Memory
+    from bridge.planning.memory import Memory
 
 _MOST_PARTICIPANTS: Final = 4
 _SEPARATORS: Final = re.compile(r"[,;\s]+")
@@ -258,12 +258,17 @@ class Mapper:
         catalogue = self._memory.catalogue(booking.location_id or DEFAULT_LOCATION)
         if catalogue is None:
             return "the catalogue of its location could not be read yet; tried again every minute"
-        lengths = [known or _listed_minutes(service, catalogue) for known, service in zip(own, services, strict=True)]
+        lengths = [
+            known or catalogue.get(service.id, NO_LENGTHS).total(service.parts)
+            for known, service in zip(own, services, strict=True)
+        ]
         total = sum(filter(None, lengths))
         unknown = lengths.count(None) if every_counts else int(not total)
         if unknown and self._default is None:
             lacking = {service.id for length, service in zip(lengths, services, strict=True) if length is None}
-            return _no_length(lacking)
+            unnamed = "neither it nor mapping.default_minutes says how long it is"
+            remedy = "set mapping.service_minutes or mapping.default_minutes"
+            return f"nothing says how long service {_listing(lacking)} takes; {remedy}" if lacking else unnamed
         return total + unknown * (self._default or 0)
 
     def _own_minutes(self, service: Service) -> int | None:
@@ -276,22 +281,16 @@ class Mapper:
         if email is not None and not self._participant_fields and (alone := usable_address(email)) is not None:
             return (alone,), 0  # nearly always
         words = [] if email is None else [email]
-        if self._participant_fields:
-            words += self._more_words(booking)
+        # In the order of the configuration, then of the booking.
+        keyed = [(_keys(field), field) for field in booking.custom_fields] if self._participant_fields else []
+        for name in self._participant_fields:
+            words += [word for keys, field in keyed if name in keys for word in _words(field)]
         usable = [usable_address(word) for word in words]
         skipped = usable.count(None)
         found = tuple(dict.fromkeys(filter(None, usable)))
         if not found and self._fallback is not None:
             found = (self._fallback,)
         return found, skipped
-
-    def _more_words(self, booking: SourceBooking) -> Iterator[str]:
-        """Yield what may be addresses, in the order of the configuration, then of the booking."""
-        keyed = [(_keys(field), field) for field in booking.custom_fields]
-        for name in self._participant_fields:
-            for keys, field in keyed:
-                if name in keys:
-                    yield from _words(field)
 
     def _court_booking(self, booking: SourceBooking, slot: Slot, addresses: tuple[str, ...]) -> CourtBooking:
         # One user may have several addresses.
@@ -329,29 +328,10 @@ def _held(booking: SourceBooking, reason: Reason, detail: str, slot: Slot, ruled
     return Held(booking.id, reason, detail, 0, slot, min(numbers & ruled or numbers, default=None))
 
 
-def _listed_minutes(service: Service, catalogue: Catalogue) -> int | None:
-    """Return how long the catalogue says the service takes with all that the booking chose with it."""
-    lengths = catalogue.get(service.id)
-    return None if lengths is None else lengths.total(service.parts)
-
-
-def _titles(courts: Iterable[CourtRule]) -> dict[str, str]:
-    """Return how to name each court to people: its first name with its id, or the id alone."""
-    titles: dict[str, str] = {}
-    for court in courts:
-        if court.court_id not in titles or (court.name and titles[court.court_id] == court.court_id):
-            titles[court.court_id] = f"{court.name} ({court.court_id})" if court.name else court.court_id
-    return titles
+def _titles(courts: Sequence[CourtRule]) -> dict[str, str]:
+    """Return how to name to people each court that has a name: its first one, with its id."""
+    return {court.court_id: f"{court.name} ({court.court_id})" for court in reversed(courts) if court.name}
 
 
 def _listing(numbers: Iterable[int]) -> str:
     return ", ".join(map(str, sorted(numbers)))
-
-
-def _no_length(lacking: set[int]) -> str:
-    if not lacking:
-        return "neither it nor mapping.default_minutes says how long it is"
-    return (
-        f"nothing says how long service {_listing(lacking)} takes; "
-        f"set mapping.service_minutes or mapping.default_minutes"
-    )

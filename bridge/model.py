@@ -14,15 +14,9 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
-STOP_SECONDS = 5.0
-"""From SIGTERM to the end of the process, whatever hangs."""
-
-MINUTE_MS = 60_000
-HOUR_MS = 3_600_000
-DAY_MS = 86_400_000
+MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 Kind = Literal["full", "near"]  # a pass reads the whole window, or only the next days of it
 
-_MOST_CHARACTERS = 254
 # Narrower than RFC 5321: an address that Wingfield might refuse would have the whole booking held.
 _ADDRESS = re.compile(
     r"(?=.{1,64}@)[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
@@ -56,7 +50,7 @@ def isoformat(instant: datetime) -> str:
 def usable_address(text: str) -> str | None:
     """Return the e-mail address in lower case, or None for what Wingfield may not take as one."""
     # Before lower(): the Kelvin sign, for one, would become a plain k.
-    if not text.isascii() or len(text) > _MOST_CHARACTERS:
+    if not text.isascii() or len(text) > 254:
         return None
     address = text.lower()
     return address if _ADDRESS.fullmatch(address) else None
@@ -92,9 +86,6 @@ class Slot:
         Source: Wingfield, Upsert court booking ("court_booking_overlap").
         """
         return self.court_id == other.court_id and self.start < other.end and other.start < self.end
-
-    def __str__(self) -> str:
-        return f"{self.court_id} {isoformat(self.start)}/{isoformat(self.end)}"
 
 
 def fingerprint(slot: Slot, participants: Iterable[str]) -> bytes:
@@ -137,8 +128,7 @@ class Held:
     service_id: int | None = None
 
 
-ABSENT = b""
-"""The fingerprint of a booking that Wingfield does not have (any more)."""
+ABSENT = b""  # the fingerprint of a booking that Wingfield does not have (any more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,12 +240,10 @@ class Known(NamedTuple):
 
     @property
     def is_bridged(self) -> bool:
-        """Whether Wingfield has it, or may have it."""
         return bool(self.acked_fingerprint) or any(lost.slot for lost in self.unsettled)
 
     @property
     def is_temporarily_deleted(self) -> bool:
-        """Whether it was deleted only to break a cycle of moves, and is to be recreated."""
         return self.cycle is not None and self.cycle.is_deleted
 
     @property
@@ -272,7 +260,6 @@ class Known(NamedTuple):
         return self.rejection if self.rejection and self.rejection.reason == Reason.DRIFT else None
 
     def stands_as(self, content: bytes) -> bool:
-        """Whether Wingfield surely has exactly this content."""
         return self.acked_fingerprint == content and not self.unsettled
 
 
@@ -385,20 +372,18 @@ class PassRecord:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the pass got to its end."""
         return self.outcome in {"in_sync", "attention"}
 
     def in_words(self, error: str = "") -> str:
         """Return how things stand after it, what is wrong first; ``error`` says what kept it from its end."""
         deletes, good = len(self.withheld), self.created + self.updated + self.unchanged
-        wrong = [error] if error else []
-        if deletes:
-            wrong.append(f"{deletes} delete{'s' * (deletes > 1)} withheld (courtbridge approve)")
-        wrong += [f"{count} {what}" for count, what in ((self.held, "held"), (self.pending, "pending")) if count]
+        withheld = f"delete{'s' * (deletes > 1)} withheld (courtbridge approve)"
+        counts = ((deletes, withheld), (self.held, "held"), (self.pending, "pending"))
+        wrong = ", ".join([error] * bool(error) + [f"{count} {what}" for count, what in counts if count])
         bookings = f"{good} booking{'s' * (good != 1)}"
         if not self.is_complete or error:
-            return f"not in sync: {', '.join(wrong) or 'the last pass was not complete'}; {bookings} in sync"
-        return f"needs a person: {', '.join(wrong)}; {bookings} in sync" if wrong else f"in sync: {bookings}"
+            return f"not in sync: {wrong or 'the last pass was not complete'}; {bookings} in sync"
+        return f"needs a person: {wrong}; {bookings} in sync" if wrong else f"in sync: {bookings}"
 
 
 @dataclass(frozen=True, slots=True)

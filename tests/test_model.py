@@ -64,10 +64,6 @@ def test_slots_overlap_only_on_one_court_and_not_by_touching(other: Slot, expect
     assert other.overlaps(slot(0)) is expected
 
 
-def test_a_slot_is_written_with_court_and_both_ends() -> None:
-    assert str(slot(0)) == "c1 2026-11-20T12:00:00Z/2026-11-20T13:00:00Z"
-
-
 # --- fingerprints ---
 
 

@@ -18,11 +18,11 @@ from bridge.cli.places import Places
 from bridge.config.paths import is_there
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
-from bridge.http.loop import LAST_ANSWER_SECONDS
+from bridge.http.loop import LAST_ANSWER_SECONDS, STOP_SECONDS
 from bridge.http.loop import run as run_loop
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
-from bridge.model import STOP_SECONDS, Write
+from bridge.model import Write
 from bridge.notify.notifier import messenger
 from bridge.planning.drift import counts
 from bridge.sync.clients import Clients, connected

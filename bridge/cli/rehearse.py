@@ -27,7 +27,7 @@ def rehearse(options: Options, court_id: str) -> ExitStatus:
 
 async def _rehearse(config: Config, court_id: str, *, as_json: bool) -> ExitStatus:
     """Try every rule, and remove everything whatever happens: at the first signal, too."""
-    wingfield = Wingfield.connect(config.wingfield)
+    wingfield = Wingfield(config.wingfield)
     rehearsal = Rehearsal(wingfield, court_id.lower(), config.launch27.accounts[0].email.lower())
     report = _Report(as_json)
     trying = asyncio.create_task(_try_all(rehearsal, report))

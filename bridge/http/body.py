@@ -42,7 +42,11 @@ class Body:
         if self._unpacker is None and chunk:
             self._unpacker = zlib.decompressobj(self._window(chunk))
         try:
-            yield from self._unpack(chunk)
+            # What follows the packed data is dropped, as browsers do.
+            while chunk and self._unpacker is not None and not self._unpacker.eof:
+                self._add(self._unpacker.decompress(chunk, _STEP_BYTES))
+                chunk = self._unpacker.unconsumed_tail
+                yield
         except zlib.error:
             raise _not_unpacked() from None
 
@@ -51,13 +55,6 @@ class Body:
         if self._unpacker is not None and not self._unpacker.eof:
             raise _not_unpacked()
         return self._whole.getvalue()
-
-    def _unpack(self, chunk: bytes) -> Iterator[None]:
-        # What follows the packed data is dropped, as browsers do.
-        while chunk and self._unpacker is not None and not self._unpacker.eof:
-            self._add(self._unpacker.decompress(chunk, _STEP_BYTES))
-            chunk = self._unpacker.unconsumed_tail
-            yield
 
     def _add(self, chunk: bytes) -> None:
         self.size += len(chunk)

@@ -120,7 +120,8 @@ class Http:
         self.parts = parts
         self._gave_up: set[tuple[str | None, ...]] = set()
         self._gave_up_for: set[str] = set()
-        self._has_answered = False
+        self.has_answered = False
+        """Whether any request got a good answer (2xx, or 4xx but 408 and 429) since ``reset``."""
         self._last_good: tuple[Mapping[str, str], datetime] | None = None
         self._heard_at = time.monotonic()
         self._down: Failed | None = None
@@ -134,11 +135,6 @@ class Http:
     def is_down(self) -> bool:
         """Whether the service was found unreachable, and is not asked again before ``reset``."""
         return self._down is not None
-
-    @property
-    def has_answered(self) -> bool:
-        """Whether any request got a good answer (2xx, or 4xx but 408 and 429) since ``reset``."""
-        return self._has_answered
 
     @property
     def clock_offset_seconds(self) -> float | None:
@@ -157,12 +153,10 @@ class Http:
 
     def reset(self) -> None:
         """Ask a service again that was taken for down: a new pass begins."""
-        self._down = None
-        self._has_answered = False
+        self._down, self.has_answered = None, False
         self._forget_failures()
 
     async def aclose(self) -> None:
-        """Close the connections."""
         await self._connections.aclose()
 
     async def request(self, call: Call, check: Callable[[Response], T]) -> T:
@@ -283,7 +277,7 @@ class Http:
         return result
 
     def _answered(self, response: Response) -> None:
-        self._has_answered = True
+        self.has_answered = True
         self._last_good = response.headers, datetime.now(UTC)
         self._forget_failures()
 
@@ -314,16 +308,13 @@ class Http:
         self._gave_up.add((call.method, call.route, call.booking, call.part))
         if call.part is not None:
             self._gave_up_for.add(call.part)
-        if self._down is None and (failure.hopeless or self._looks_down):
+        is_one_part_alone = self.parts > 1 and len(self._gave_up_for) == 1
+        looks_down = len(self._gave_up) >= _GAVE_UP_IN_A_ROW and not is_one_part_alone
+        if self._down is None and (failure.hopeless or looks_down):
             self._down = failure
             self._wake()
         after = f" ({tries} tries)" if tries > 1 else ""
         return Unavailable(self.service, failure.words + after, kind=failure.kind)
-
-    @property
-    def _looks_down(self) -> bool:
-        is_one_part_alone = self.parts > 1 and len(self._gave_up_for) == 1
-        return len(self._gave_up) >= _GAVE_UP_IN_A_ROW and not is_one_part_alone
 
     def _forget_failures(self) -> None:
         self._gave_up.clear()

@@ -156,7 +156,6 @@ class Connections:
                 self._long.release()
 
     async def aclose(self) -> None:
-        """Close all connections."""
         for client in self._clients:
             await client.aclose()
 

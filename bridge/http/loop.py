@@ -10,8 +10,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from bridge.model import STOP_SECONDS
-
+STOP_SECONDS = 5.0
+"""From SIGTERM to the end of the process, whatever hangs."""
 LAST_ANSWER_SECONDS = STOP_SECONDS - 0.3
 """How long a pass may go on after a signal; the rest is for the end of the process."""
 

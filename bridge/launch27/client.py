@@ -10,7 +10,7 @@ import enum
 from collections.abc import AsyncGenerator, Mapping
 from datetime import date
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.config.schema import Launch27Config
 from bridge.errors import AccessDenied, CredentialsRefused, NotFound
@@ -20,9 +20,6 @@ from bridge.launch27.listing import PAGES_AT_ONCE, Listing, Page
 from bridge.launch27.session import Session, read_200
 from bridge.launch27.wire import CatalogueService, Parser, Settings, SourceBooking, Unreadable, is_object
 from bridge.planning.memory import DEFAULT_LOCATION
-
-if TYPE_CHECKING:
-    import httpx
 
 __all__ = ["Absent", "Launch27", "Session"]
 
@@ -43,30 +40,18 @@ class Absent(enum.Enum):
 class Launch27:
     """Launch27, read only. All methods raise Unavailable when there is no usable answer.
 
-    Those with a session raise CredentialsRefused when the account may not log in or not read.
+    Those with a session raise CredentialsRefused when the account may not log in or not read. End it with
+    ``http.aclose()``.
     """
 
-    def __init__(self, http: Http, config: Launch27Config, *, parser: Parser | None = None) -> None:
+    def __init__(self, config: Launch27Config, *, parser: Parser | None = None, http: Http | None = None) -> None:
+        if http is None:
+            limiter, accounts = RateLimiter(config.reads_per_second, config.read_burst), len(config.accounts)
+            http = Http(SERVICE, config.base_url, concurrency=PAGES_AT_ONCE, limiter=limiter, parts=accounts)
         self.http = http
         self._config = config
         self._bookings = f"/{config.role}/bookings"
         self._parser = parser or Parser()
-
-    @classmethod
-    def connect(
-        cls, config: Launch27Config, *, parser: Parser | None = None, transport: httpx.AsyncBaseTransport | None = None
-    ) -> Launch27:
-        """Return a client with connections of its own; end it with ``await client.http.aclose()``."""
-        limiter = RateLimiter(config.reads_per_second, config.read_burst)
-        http = Http(
-            SERVICE,
-            config.base_url,
-            concurrency=PAGES_AT_ONCE,
-            limiter=limiter,
-            parts=len(config.accounts),
-            transport=transport,
-        )
-        return cls(http, config, parser=parser)
 
     def __repr__(self) -> str:
         return f"Launch27({self.http!r})"

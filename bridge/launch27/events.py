@@ -68,7 +68,6 @@ class Push:
         self._task.cancel()
 
     async def aclose(self) -> None:
-        """End it."""
         self.stop()
         await asyncio.wait([self._task])
 

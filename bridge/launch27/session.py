@@ -74,7 +74,6 @@ class Session:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the login was refused."""
         return self._refusal is not None
 
     @property
@@ -88,7 +87,6 @@ class Session:
             self._refusal = None
 
     def rest(self, seconds: float) -> None:
-        """Ask nothing as this account for so many seconds."""
         self._rests_until = monotonic() + seconds
 
     async def request(self, http: Http, call: Call, check: Callable[[Response], T]) -> T:
@@ -119,19 +117,16 @@ class Session:
             if self._refusal is not None:
                 raise CredentialsRefused("Launch27", self._refusal)
             if self.account.token is not None:
-                return self._own_token(self.account.token, refused)
+                if self.account.token is refused:
+                    when = f" (it {expires(self.expires_at, datetime.now(UTC))})" if self.expires_at else ""
+                    raise self._refused(f"its token is refused{when}; put a new one in its place")
+                return self.account.token
             if self.token is None or self.token is refused:
                 self.token = None
                 credentials = {"email": self.account.email, "password": self.account.password.reveal()}
                 login = Call("POST", "/login", "/login", json=credentials, part=str(self))
                 self.token = await http.request(login, self._read_login)
             return self.token
-
-    def _own_token(self, token: Secret, refused: Secret | None) -> Secret:
-        if token is not refused:
-            return token
-        when = f" (it {expires(self.expires_at, datetime.now(UTC))})" if self.expires_at else ""
-        raise self._refused(f"its token is refused{when}; put a new one in its place")
 
     def _read_login(self, response: Response) -> Secret:
         """Return a login's token. Source: Launch27, ``POST /login`` (401 refused; 403 locked; 422 schema)."""

@@ -38,10 +38,6 @@ def _without_point(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _read_iso(text: str) -> datetime:
-    return datetime.fromisoformat(text.upper())
-
-
 def _id_schema() -> core_schema.CoreSchema:
     number = core_schema.int_schema(strict=True, gt=0, le=_MOST_ID)
     digits = core_schema.str_schema(strict=True, pattern=rf"^[0-9]{{1,{MOST_DIGITS}}}$")
@@ -57,9 +53,8 @@ def _instant_schema() -> core_schema.CoreSchema:
     # The pattern keeps out what pydantic and Python would be kind to: plain dates, weeks, Unix seconds.
     # Python is asked second because it reads ISO 8601's short offsets ("+02"), which pydantic does not.
     text = core_schema.str_schema(strict=True, pattern=_DATE_AND_TIME)
-    either = core_schema.union_schema(
-        [core_schema.datetime_schema(), core_schema.no_info_plain_validator_function(_read_iso)], mode="left_to_right"
-    )
+    short = core_schema.no_info_plain_validator_function(lambda text: datetime.fromisoformat(text.upper()))
+    either = core_schema.union_schema([core_schema.datetime_schema(), short], mode="left_to_right")
     return core_schema.chain_schema([text, either])
 
 

@@ -97,7 +97,6 @@ class SourceBooking(_Wire):
 
     @property
     def id(self) -> str:
-        """The Launch27 id, as canonical text."""
         return str(self.number)
 
     @property
@@ -198,11 +197,6 @@ _FAULTS = {
 }
 
 
-def _first_fault(error: ValidationError) -> str:
-    places = {problem["loc"][0] for problem in error.errors(include_url=False, include_input=False) if problem["loc"]}
-    return next((fault for place, fault in _FAULTS.items() if place in places), "it is no JSON object")
-
-
 def _lengths(service: Mapping[str, Any]) -> Lengths:
     """Return the lengths of a catalogue's service; a service of no minutes has a length if its parts have."""
     parts = {}
@@ -263,30 +257,22 @@ class Parser:
         self._page = TypeAdapter(list[model])
 
     def listing(self, body: bytes) -> list[SourceBooking | Unreadable]:
-        """Return a page's bookings in its order.
-
-        Raises ValueError when the answer is no JSON array.
-        """
+        """Return a page's bookings in its order. Raises ValueError when the answer is no JSON array."""
         with suppress(ValidationError):
             return list(self._page.validate_json(body))
         # One odd booking costs its neighbours nothing but time.
         return [self._read(item) for item in _load(body, list)]
 
     def booking(self, body: bytes) -> SourceBooking | Unreadable:
-        """Return the one booking of an answer.
-
-        Raises ValueError when the answer is no JSON object.
-        """
+        """Return the one booking of an answer. Raises ValueError when it is no JSON object."""
         with suppress(ValidationError):
             return self._one.model_validate_json(body)
         return self._read(_load(body, dict))
 
     def catalogue(self, body: bytes) -> dict[int, CatalogueService]:
-        """Return the catalogue's services by id; items without a readable id are left out.
+        """Return the catalogue's services by id, where that can be read. Raises ValueError when it is no JSON array.
 
         Source: Launch27, ``GET /booking/services`` (``duration``, in minutes, is *seen*).
-
-        Raises ValueError when the answer is no JSON array.
         """
         found = {}
         for item in _load(body, list):
@@ -296,10 +282,7 @@ class Parser:
         return found
 
     def settings(self, body: bytes) -> Settings:
-        """Return the account's settings. Source: Launch27, ``GET /settings``.
-
-        Raises ValueError when the answer is no JSON object.
-        """
+        """Return the account's settings. Raises ValueError when they are no JSON object. Source: ``GET /settings``."""
         found = _load(body, dict)
         name, timezone, status, url = (_text(found.get(key)) for key in ("name", "timezone", "status", "pubsub_url"))
         return Settings(name, timezone or None, status, url)
@@ -308,11 +291,12 @@ class Parser:
         try:
             return self._one.model_validate(item)
         except ValidationError as error:
-            number = whole_number(_part(item, "id"))
-            status = _part(item, "booking_status")
+            number, status = whole_number(_part(item, "id")), _part(item, "booking_status")
+            faults = error.errors(include_url=False, include_input=False)
+            places = {fault["loc"][0] for fault in faults if fault["loc"]}
             return Unreadable(
                 "" if number is None else str(number),
-                _first_fault(error),
+                next((words for place, words in _FAULTS.items() if place in places), "it is no JSON object"),
                 _is_active(_part(item, "active"), status),
                 bool(_part(item, "forecasted")) or status == "forecasted",
             )

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from bridge.model import Held, Known, to_ms
+from bridge.model import Held, Known, Slot, to_ms
 
 STATES = ("in_sync", "pending", "held", "withheld")
 
@@ -31,19 +31,18 @@ def bars(
     A held booking is both where it stands and where it wants to; one that wants no court that is known is under "".
     """
     held_ids = {each.id for each in held}
-    near = (each for each in known if each.unsettled or _is_near(each, to_ms(first), to_ms(last)))
-    found = [(slot, each.id, state(each, held_ids, withheld)) for each in near for slot in each.places]
+    first_ms, last_ms, found = to_ms(first), to_ms(last), list[tuple[Slot, str, str]]()
+    for each in known:
+        # Whether it may stand there at all is found out without making a slot of each.
+        is_near = each.start_ms is not None and each.start_ms < last_ms and (each.end_ms or 0) >= first_ms
+        if each.unsettled or is_near:
+            found += [(slot, each.id, state(each, held_ids, withheld)) for slot in each.places]
     found += [(each.slot, each.id, "held") for each in held if each.slot is not None]
     courts: dict[str, set[Bar]] = {}
     for slot, id_, how in found:
         if slot.start < last and (slot.end > first or slot.start >= first):
             courts.setdefault(slot.court_id, set()).add(Bar(slot.start, slot.end, id_, how))
     return {court_id: sorted(courts[court_id]) for court_id in sorted(courts)}
-
-
-def _is_near(known: Known, first_ms: int, last_ms: int) -> bool:
-    """Whether a booking may stand there at all, found out without making a slot of each."""
-    return known.start_ms is not None and known.start_ms < last_ms and (known.end_ms or 0) >= first_ms
 
 
 def state(known: Known, held: Collection[str], withheld: Collection[str]) -> str:

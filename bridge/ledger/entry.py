@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bridge.model import ABSENT, CyclePlace, Ending, Known, Outcome, Rejection, Slot, Stored, Verb, Write, to_ms
+from bridge.ledger import rows
+from bridge.model import ABSENT, CyclePlace, Ending, Known, Outcome, Rejection, Slot, Stored, Verb, Write
 
 
 def sighted(id_: str, known: Known | None, content: bytes, now_ms: int) -> Known:
@@ -22,9 +23,8 @@ def sighted(id_: str, known: Known | None, content: bytes, now_ms: int) -> Known
 
 def adopted(stored: Stored, slot: Slot) -> Known:
     """Return the entry of a booking that Wingfield has: as acknowledged, and as if just sent."""
-    version_ms, content = stored.version_ms, stored.fingerprint
-    place = slot.court_id, to_ms(slot.start), to_ms(slot.end)
-    return Known(stored.id, "", version_ms, content, *place, version_ms, content, content, version_ms)
+    state, (court_id, start_ms, end_ms) = (stored.version_ms, stored.fingerprint), rows.of_slot(slot)
+    return Known(stored.id, "", *state, court_id, start_ms, end_ms, *state, stored.fingerprint, stored.version_ms)
 
 
 def found(known: Known | None, stored: Stored, reported: Rejection | None) -> Known | None:
@@ -67,8 +67,7 @@ def in_cycle(known: Known, cycle: int, slot: Slot, *, is_cut: bool) -> Known:
 
     The cycle is cut at this booking, or (``is_cut`` false) at another.
     """
-    is_deleted = is_cut or known.is_temporarily_deleted
-    return known._replace(cycle=CyclePlace(cycle, slot, is_deleted))
+    return known._replace(cycle=CyclePlace(cycle, slot, is_cut or known.is_temporarily_deleted))
 
 
 def ended(known: Known, outcome: Outcome) -> Known:
@@ -78,10 +77,10 @@ def ended(known: Known, outcome: Outcome) -> Known:
         case Ending.ACKNOWLEDGED:
             slot = None if write.verb is Verb.DELETE else write.slot
             known = _acknowledged(known, write.version_ms, write.fingerprint, slot)
-            is_detour = write.is_temporary or (write.verb is not Verb.DELETE and not write.sighted_ms)
-            if not is_detour:
-                known = known._replace(rejection=None)
-            return known if write.is_temporary else _recreated(known)
+            if write.is_temporary:
+                return known
+            is_detour = write.verb is not Verb.DELETE and not write.sighted_ms
+            return _recreated(known if is_detour else known._replace(rejection=None))
         case Ending.UNANSWERED:
             return known
     unsettled = tuple(lost for lost in known.unsettled if lost.version_ms != write.version_ms)
@@ -100,23 +99,12 @@ def read_back(known: Known, stored: Stored) -> Known:
 
 
 def _acknowledged(known: Known, version_ms: int, content: bytes, slot: Slot | None) -> Known:
-    # A deleted booking keeps its last place, so that it can become history.
-    place = (
-        (known.court_id, known.start_ms, known.end_ms)
-        if slot is None
-        else (slot.court_id, to_ms(slot.start), to_ms(slot.end))
-    )
-    if slot is not None:
-        known = known._replace(allowed_ms=0, is_approved=0)
-    return known._replace(
-        failures=0,
-        acked_version_ms=version_ms,
-        acked_fingerprint=content,
-        court_id=place[0],
-        start_ms=place[1],
-        end_ms=place[2],
-        unsettled=tuple(lost for lost in known.unsettled if lost.version_ms > version_ms),
-    )
+    later = tuple(lost for lost in known.unsettled if lost.version_ms > version_ms)
+    known = known._replace(failures=0, acked_version_ms=version_ms, acked_fingerprint=content, unsettled=later)
+    if slot is None:
+        return known  # it keeps its last place, so that it can become history
+    court_id, start_ms, end_ms = rows.of_slot(slot)
+    return known._replace(court_id=court_id, start_ms=start_ms, end_ms=end_ms, allowed_ms=0, is_approved=0)
 
 
 def _recreated(known: Known) -> Known:

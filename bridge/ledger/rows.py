@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from bridge.model import PassRecord, Slot, from_ms, to_ms
+from bridge.model import Slot, from_ms, to_ms
 
 
 def insert(table: str, columns: str) -> str:
     """Return the statement that stores a row with these columns, named side by side."""
     marks = ", ".join("?" * (columns.count(",") + 1))
     return f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 (our own names)
-
-
-def pass_record(row: tuple[Any, ...]) -> PassRecord:
-    """Return the pass of a row."""
-    fields = list(row)
-    fields[-2] = tuple(json.loads(fields[-2]))
-    return PassRecord(*fields)
 
 
 def of_record(record: Any) -> tuple[Any, ...]:  # noqa: ANN401 (any of the slotted dataclasses of the model)

@@ -14,6 +14,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -41,23 +42,33 @@ from bridge.model import (
 
 PASSES_KEPT = 500
 
-_BOOKING = (
-    "id, account, acked_version_ms, acked_fingerprint, court_id, start_ms, end_ms, intended_version_ms, "
-    "intended_fingerprint, seen_fingerprint, seen_ms, gone_ms, looked_up_ms, doubted_ms, allowed_ms, "
-    "is_approved, failures, config"
-)
 _COMPLETE = "kind = 'full' AND outcome IN ('in_sync', 'attention')"
-_BOOKING_COLUMNS = _BOOKING.count(",") + 1
-_WATERMARK = "account, number, listed_ms, listed_count, source_updated_ms, failing_since_ms"
-_COUNTS = "started_ms, duration_ms, outcome, seen, created, updated, deleted, unchanged, ignored, held, pending"
-_COUNTS = f"{_COUNTS}, withheld, kind"
-
-
-_INSERT_BOOKING = insert("bookings", _BOOKING)
-_INSERT_INTENT = insert("intents", "booking_id, version_ms, fingerprint, court_id, start_ms, end_ms, why")
-_INSERT_REJECTION = insert("rejections", "booking_id, fingerprint, reason, config, at_ms")
 _HELD = "booking_id, reason, detail, since_ms, service_id, court_id, start_ms, end_ms"
-_INSERT_CYCLE = insert("cycles", "booking_id, cycle, is_deleted, court_id, start_ms, end_ms")
+# The columns of the others are named as the fields of their records. What stands behind a booking's own is in details.
+_BOOKING_COLUMNS = Known._fields.index("unsettled")
+_BOOKING = ", ".join(Known._fields[:_BOOKING_COLUMNS])
+_WATERMARK, _COUNTS = ", ".join(Watermark.__slots__), ", ".join(PassRecord.__slots__)
+_INSERT_BOOKING = insert("bookings", _BOOKING)
+_INTENT = "booking_id, version_ms, fingerprint, why, court_id, start_ms, end_ms"
+_REJECTION = "booking_id, fingerprint, reason, config, at_ms"
+_CYCLE = "booking_id, cycle, is_deleted, court_id, start_ms, end_ms"
+_DETAILS: tuple[tuple[str, str, str, Callable[[Known], list[tuple[Any, ...]]]], ...] = (
+    # table, columns, the field of an entry that they are, its rows without the id
+    (
+        "intents",
+        _INTENT,
+        "unsettled",
+        lambda known: [(i.version_ms, i.fingerprint, i.why, *rows.of_slot(i.slot)) for i in known.unsettled],
+    ),
+    ("rejections", _REJECTION, "rejection", lambda known: [rows.of_record(known.rejection)] if known.rejection else []),
+    (
+        "cycles",
+        _CYCLE,
+        "cycle",
+        lambda known: [(k.cycle, int(k.is_deleted), *rows.of_slot(k.slot)) for k in (known.cycle,) if k],
+    ),
+)
+_INSERTS = {table: insert(table, columns) for table, columns, *_ in _DETAILS}
 
 
 class Ledger:
@@ -125,7 +136,6 @@ class Ledger:
         return ledger
 
     def close(self) -> None:
-        """Close the database, tidily."""
         with suppress(sqlite3.Error):
             self._connection.close()
 
@@ -136,7 +146,7 @@ class Ledger:
         self.close()
 
     def _belongs_to(self, identity: Identity) -> None:
-        found = self._meta()
+        found = dict(self._rows("SELECT name, value FROM meta"))
         missing = [name for name in Identity.__slots__ if name not in found]
         if missing:  # a new state has none of them, one of 0.1 no wingfield_host
             with self._transaction() as execute:
@@ -148,9 +158,6 @@ class Ledger:
                 f"{self._source}: this is the state of {owner}, and the configuration says {identity}; "
                 f"set sync.state to another file, or move this one away"
             )
-
-    def _meta(self) -> dict[str, str]:
-        return dict(self._rows("SELECT name, value FROM meta"))
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with translated(self._source):
@@ -184,19 +191,17 @@ class Ledger:
         return self._known
 
     def _add_details(self, known: dict[str, Known]) -> None:
-        intents = "SELECT booking_id, version_ms, fingerprint, why, court_id, start_ms, end_ms FROM intents"
-        for id_, version_ms, content, why, *place in self._rows(f"{intents} ORDER BY booking_id, version_ms"):
+        intents = f"SELECT {_INTENT} FROM intents ORDER BY booking_id, version_ms"  # noqa: S608
+        for id_, version_ms, content, why, *place in self._rows(intents):
             lost = Stored(id_, version_ms, content, rows.slot(*place), why=why)
             known[id_] = known[id_]._replace(unsettled=(*known[id_].unsettled, lost))
-        for id_, *rest in self._rows("SELECT booking_id, fingerprint, reason, config, at_ms FROM rejections"):
+        for id_, *rest in self._rows(f"SELECT {_REJECTION} FROM rejections"):  # noqa: S608
             known[id_] = known[id_]._replace(rejection=Rejection(*rest))
-        cycles = "SELECT booking_id, cycle, is_deleted, court_id, start_ms, end_ms FROM cycles"
-        for id_, cycle, is_deleted, *place in self._rows(cycles):
+        for id_, cycle, is_deleted, *place in self._rows(f"SELECT {_CYCLE} FROM cycles"):  # noqa: S608
             if (slot := rows.slot(*place)) is not None:
                 known[id_] = known[id_]._replace(cycle=CyclePlace(cycle, slot, bool(is_deleted)))
 
     def held(self) -> list[Held]:
-        """Return what is held, by id."""
         found = self._rows(f"SELECT {_HELD} FROM held ORDER BY booking_id, nth")  # noqa: S608
         return [
             Held(id_, reason, detail, since_ms, rows.slot(*place), service_id)
@@ -211,7 +216,7 @@ class Ledger:
     def passes(self, limit: int = 10) -> list[PassRecord]:
         """Return the last ``limit`` passes, newest first."""
         found = self._rows(f"SELECT {_COUNTS} FROM passes ORDER BY id DESC LIMIT ?", (limit,))  # noqa: S608
-        return [rows.pass_record(row) for row in found]
+        return [replace(PassRecord(*row), withheld=tuple(json.loads(row[-2]))) for row in found]
 
     @property
     def withheld(self) -> tuple[str, ...]:
@@ -246,7 +251,6 @@ class Ledger:
     # --- writing ---
 
     def remember(self, name: str, text: str) -> None:
-        """Keep a text under ``name``."""
         with self._transaction() as execute:
             execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, text))
 
@@ -348,8 +352,9 @@ class Ledger:
         with self._transaction() as execute:
             many = self._connection.executemany
             self._store(entries, happened)
-            for table, key in _TABLES_OF_BOOKINGS:
-                many(f"DELETE FROM {table} WHERE {key} = ?", [(id_,) for id_ in forgotten])  # noqa: S608
+            many("DELETE FROM bookings WHERE id = ?", [(id_,) for id_ in forgotten])
+            for table, *_ in _DETAILS:
+                many(f"DELETE FROM {table} WHERE booking_id = ?", [(id_,) for id_ in forgotten])  # noqa: S608
             self._store_held(held, record.started_ms)
             many("INSERT OR REPLACE INTO meta VALUES (?, ?)", remembered.items())
             execute("DELETE FROM accounts")
@@ -367,19 +372,10 @@ class Ledger:
         latest = {known.id: known for known in entries}
         many(_INSERT_BOOKING, [known[:_BOOKING_COLUMNS] for known in latest.values()])
         pairs = [(before.get(id_) or _NOTHING, known) for id_, known in latest.items()]
-        lost = [known for old, known in pairs if old.unsettled != known.unsettled]
-        many("DELETE FROM intents WHERE booking_id = ?", [(known.id,) for known in lost])
-        intents = [intent for known in lost for intent in known.unsettled]
-        many(_INSERT_INTENT, [(i.id, i.version_ms, i.fingerprint, *rows.of_slot(i.slot), i.why) for i in intents])
-        rejected = [known for old, known in pairs if old.rejection != known.rejection]
-        many("DELETE FROM rejections WHERE booking_id = ?", [(known.id,) for known in rejected])
-        many(_INSERT_REJECTION, [(k.id, *rows.of_record(k.rejection)) for k in rejected if k.rejection])
-        moved = [known for old, known in pairs if old.cycle != known.cycle]
-        many("DELETE FROM cycles WHERE booking_id = ?", [(known.id,) for known in moved])
-        many(
-            _INSERT_CYCLE,
-            [(k.id, k.cycle.cycle, int(k.cycle.is_deleted), *rows.of_slot(k.cycle.slot)) for k in moved if k.cycle],
-        )
+        for table, _, field, details in _DETAILS:
+            changed = [known for old, known in pairs if getattr(old, field) != getattr(known, field)]
+            many(f"DELETE FROM {table} WHERE booking_id = ?", [(known.id,) for known in changed])  # noqa: S608
+            many(_INSERTS[table], [(known.id, *row) for known in changed for row in details(known)])
 
     def _believe(self, entries: Iterable[Known], forgotten: Iterable[str] = ()) -> None:
         """Keep what is known in memory current, now that it is stored."""
@@ -401,10 +397,4 @@ class Ledger:
             self._connection.executemany(insert("held", f"nth, {_HELD}"), stored)
 
 
-_TABLES_OF_BOOKINGS = (
-    ("intents", "booking_id"),
-    ("rejections", "booking_id"),
-    ("cycles", "booking_id"),
-    ("bookings", "id"),
-)
 _NOTHING = Known("", "", None, b"", None, None, None, None, b"", b"", 0)

@@ -114,12 +114,10 @@ async def test(config: NotifyConfig, club: str) -> dict[str, str]:
     }
     if (url := config.heartbeat_url) is not None:
         tries["heartbeat"] = lambda: beat(url, "/log")
-    return {name: await _said(send) for name, send in tries.items()}
-
-
-async def _said(send: Callable[[], Awaitable[None]]) -> str:
-    try:
-        await send()
-    except Unavailable as error:
-        return str(error)
-    return ""
+    said = dict.fromkeys(tries, "")
+    for name, send in tries.items():
+        try:
+            await send()
+        except Unavailable as error:
+            said[name] = str(error)
+    return said

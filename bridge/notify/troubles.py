@@ -74,7 +74,6 @@ class Troubles:
         return replace(self, taken={**self.taken, channel: taken})
 
     def dumps(self) -> str:
-        """Return the troubles as JSON."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod

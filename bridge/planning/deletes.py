@@ -61,9 +61,9 @@ def fate(known: Known, reading: Reading, waited: Collection[str], now_ms: int) -
         return Fate.LEAVE
     if not known.is_bridged and not known.is_temporarily_deleted:
         return Fate.LEAVE if known.acked_version_ms else Fate.FORGET
-    if known.gone_ms is None and _is_beyond(known, reading) and _is_within(known.looked_up_ms, DAY_MS, now_ms):
-        return Fate.LEAVE
-    return Fate.LOOK_UP
+    may_be_listed = known.start_ms is None or reading.first_ms <= known.start_ms < reading.end_ms
+    is_beyond = known.gone_ms is None and not known.unsettled and not may_be_listed
+    return Fate.LEAVE if is_beyond and _is_within(known.looked_up_ms, DAY_MS, now_ms) else Fate.LOOK_UP
 
 
 def is_history(known: Known, reading: Reading) -> bool:
@@ -118,7 +118,8 @@ def is_believed(known: Known, now_ms: int) -> bool:
 
 def was_found_gone_lately(known: Known, now_ms: int) -> bool:
     """Whether it was found gone so lately that it need not be looked up only to be withheld again."""
-    return known.gone_ms is not None and _is_within(known.looked_up_ms, HOUR_MS, now_ms)
+    is_recent = known.gone_ms is not None and _is_within(known.looked_up_ms, HOUR_MS, now_ms)
+    return is_recent and not decided_before(known, now_ms)
 
 
 def decided_before(known: Known, now_ms: int) -> bool:
@@ -173,7 +174,9 @@ class Guard:
         count = wanted + silent + sent
         if count > self.max_count and count > self.max_fraction * len(there):
             limits = f"max_delete_count = {self.max_count} and max_delete_fraction = {self.max_fraction:g}"
-            return f"{_counted(wanted, silent, sent)} of {len(there)} bookings are more than both {limits}"
+            parts = ((wanted, "deletes"), (silent, "look-ups without an answer"), (sent, "deletes sent lately"))
+            counted = " and ".join(f"{count} {what}" for count, what in parts if count)
+            return f"{counted} of {len(there)} bookings are more than both {limits}"
         return None
 
     def _empty_listing(self, there: list[Known], reading: Reading) -> str | None:
@@ -184,12 +187,3 @@ class Guard:
             if account in reading.empty and theirs >= EMPTY_LISTING_FROM:
                 return f"the listing of account {number} is entirely empty, and {theirs} bookings of it are bridged"
         return None
-
-
-def _counted(wanted: int, silent: int, sent: int) -> str:
-    parts = [f"{wanted} deletes"]
-    if silent:
-        parts.append(f"{silent} look-ups without an answer")
-    if sent:
-        parts.append(f"{sent} deletes sent lately")
-    return " and ".join(parts)

@@ -51,7 +51,6 @@ class Finding:
 
     @property
     def id(self) -> str:
-        """The Launch27 id."""
         return self.stored.id
 
     def in_words(self, name: Callable[[str], str] = str) -> str:
@@ -127,10 +126,6 @@ class Look:
         return findings
 
 
-def _is_news(known: Known | None, stored: Stored) -> bool:
-    return known is None or known.acked_version_ms != stored.version_ms
-
-
 def _kind(before: Known | None, stored: Stored, wanted: CourtBooking | None, first_ms: int) -> Kind | None:
     if before is None or not before.acked_fingerprint:
         is_left = stored.slot is not None and to_ms(stored.slot.end) > first_ms
@@ -167,12 +162,14 @@ class Mark:
             return False
         if oldest_ms > self.newest_ms:
             return True
-        is_near = oldest_ms > self.newest_ms - OVERLAP_MS
-        return is_near and any(_is_news(known.get(stored.id), stored) for stored in page if stored.id)
+        ours = ((known.get(stored.id), stored.version_ms) for stored in page if stored.id)
+        has_news = any(each is None or each.acked_version_ms != version_ms for each, version_ms in ours)
+        return has_news and oldest_ms > self.newest_ms - OVERLAP_MS
 
     def after(self, look: Look, known: Mapping[str, Known], now_ms: int) -> Mark:
         """Return the mark after ``look`` was taken over into ``known``."""
-        unknown = (each for id_, each in look.ours.items() if each.slot and not _may_be_there(known.get(id_)))
+        there = {id_ for id_ in look.ours if (each := known.get(id_)) and (each.acked_fingerprint or each.unsettled)}
+        unknown = (each for id_, each in look.ours.items() if each.slot and id_ not in there)
         others = (*look.foreign.values(), *unknown)
         if look.is_whole:
             return replace(self, newest_ms=look.newest_ms, others=len(others), verified_ms=now_ms)
@@ -193,7 +190,6 @@ class Mark:
         return not fits and not 0 <= now_ms - self.foreign_ms < FOREIGN_MS
 
     def dumps(self) -> str:
-        """Return the mark as JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
@@ -203,10 +199,6 @@ class Mark:
             return cls(**json.loads(text))
         except (ValueError, TypeError):
             return cls()
-
-
-def _may_be_there(known: Known | None) -> bool:
-    return known is not None and bool(known.acked_fingerprint or known.unsettled)
 
 
 def counts(findings: Iterable[Finding]) -> dict[str, int]:

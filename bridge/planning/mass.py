@@ -30,14 +30,11 @@ def waiting(
     wanted = {id_: content for id_, content in wanted.items() if not is_caused_by_an_edit(known[id_], config)}
     if len(wanted) <= MANY or 2 * len(wanted) <= bridged:
         wanted = {id_: content for id_, content in wanted.items() if id_ in before}
-    return {id_ for id_, content in wanted.items() if not _is_seen_again(known[id_], content, now_ms)}
+    seen = {id_ for id_, content in wanted.items() if known[id_].seen_fingerprint == content}
+    return {id_ for id_ in wanted if id_ not in seen or 0 <= now_ms - known[id_].seen_ms < MINUTE_MS}
 
 
 def _moves(booking: CourtBooking, known: Known | None) -> bool:
-    if known is not None and known.acked_fingerprint == booking.fingerprint:
+    if known is None or known.acked_fingerprint == booking.fingerprint:
         return False  # nearly always, and slots take time to make
-    return known is not None and known.slot is not None and known.slot != booking.slot
-
-
-def _is_seen_again(known: Known, content: bytes, now_ms: int) -> bool:
-    return known.seen_fingerprint == content and not 0 <= now_ms - known.seen_ms < MINUTE_MS
+    return known.slot is not None and known.slot != booking.slot

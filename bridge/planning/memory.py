@@ -43,6 +43,7 @@ class Lengths(NamedTuple):
         return Lengths(minutes, {**self.parts, **lengths.parts})
 
 
+NO_LENGTHS = Lengths()
 Catalogue = Mapping[int, Lengths]
 """Services by id."""
 
@@ -89,11 +90,10 @@ class Memory:
     def heard_catalogue(self, location: int, catalogue: Catalogue) -> Memory:
         """Return the memory after a catalogue was answered; services and lengths that it lacks stay."""
         known = dict(self.catalogues.get(location, {}))
-        known.update((id_, known.get(id_, Lengths()).heard(lengths)) for id_, lengths in catalogue.items())
+        known.update((id_, known.get(id_, NO_LENGTHS).heard(lengths)) for id_, lengths in catalogue.items())
         return replace(self, catalogues={**self.catalogues, location: known})
 
     def dumps(self) -> str:
-        """Return the memory as JSON."""
         return _MEMORY.dump_json(self).decode()
 
     @classmethod

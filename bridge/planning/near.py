@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from bridge.model import Known, to_ms
+from bridge.planning.planner import broken_cycles
 
 Content = tuple[str | bytes, ...]
 """Tells apart what was left to a full pass: ids, and the contents that they have or want."""
@@ -26,23 +27,16 @@ def in_days(known: Mapping[str, Known], days: tuple[int, int] | None) -> set[str
     return {
         id_
         for id_, each in known.items()
-        if (each.start_ms is not None and first_ms <= each.start_ms < end_ms and not each.unsettled)
-        or (each.unsettled and all(first_ms <= start_ms < end_ms for start_ms in _starts(each)))
+        if (each.start_ms is None or first_ms <= each.start_ms < end_ms)
+        and (each.unsettled or each.start_ms is not None)
+        and all(first_ms <= to_ms(lost.slot.start) < end_ms for lost in each.unsettled if lost.slot)
     }
-
-
-def _starts(known: Known) -> list[int]:
-    lost = [to_ms(each.slot.start) for each in known.unsettled if each.slot]
-    return lost if known.start_ms is None else [known.start_ms, *lost]
 
 
 def of_open_cycles(known: Mapping[str, Known], read: Collection[str]) -> set[str]:
     """Return the bookings of every broken cycle of which not all are ``read``."""
-    cycles: dict[int, set[str]] = {}
-    for each in known.values():
-        if each.cycle is not None:
-            cycles.setdefault(each.cycle.cycle, set()).add(each.id)
-    return {id_ for members in cycles.values() if not all(each in read for each in members) for id_ in members}
+    cycles = broken_cycles(known)
+    return {id_ for members in cycles if not all(each in read for each in members) for id_ in members}
 
 
 def blocked_by_unread(blocked: Mapping[str, str], read: Collection[str]) -> dict[str, str]:

@@ -120,7 +120,6 @@ def cuts(cycle: Sequence[str], graph: Graph, preferred: frozenset[str] = frozens
 
 
 def _within(nodes: Iterable[str], graph: Graph) -> dict[str, list[str]]:
-    """Return the part of ``graph`` between ``nodes``."""
     inside = set(nodes)
     return {node: [other for other in graph[node] if other in inside] for node in nodes}
 

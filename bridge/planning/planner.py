@@ -18,11 +18,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
-from bridge.model import ABSENT, CourtBooking, CyclePlace, Deletion, Held, Known, Plan, Slot, Verb, Write, fingerprint
+from bridge.model import ABSENT, CourtBooking, CyclePlace, Deletion, Held, Known, Plan, Verb, Write, fingerprint
 from bridge.planning import order
 from bridge.planning.settlement import settle, waits
 from bridge.planning.situation import FOREIGN, Situation, overlap
-from bridge.planning.versions import booking_version, deletion_version, first_sight_ms, next_version
+from bridge.planning.versions import booking_version, first_sight_ms, next_version
 
 DRIFTED = "somebody else changed it in Wingfield"
 
@@ -76,7 +76,7 @@ def _restore(
     goals, blocked = movers, settle(situation, standing, movers)
     as_wanted = goals, blocked
     stranded = blocked.keys() | rejected.keys()
-    cycles = [places for places in _broken_cycles(situation.known) if _deleted(places) & stranded]
+    cycles = [places for places in broken_cycles(situation.known) if _deleted(places) & stranded]
     while cycles:
         back = (pair for places in cycles for pair in _old_places(situation, places))
         goals = {**movers, **dict(back)}
@@ -89,7 +89,8 @@ def _restore(
     return goals, blocked
 
 
-def _broken_cycles(known: Mapping[str, Known]) -> list[dict[str, CyclePlace]]:
+def broken_cycles(known: Mapping[str, Known]) -> list[dict[str, CyclePlace]]:
+    """Return the cycles of which a booking is, or was, temporarily deleted: by id, where each of it stood."""
     cycles: dict[int, dict[str, CyclePlace]] = {}
     for entry in known.values():
         if entry.cycle is not None:
@@ -115,25 +116,14 @@ def _in_the_way(situation: Situation, goals: Mapping[str, CourtBooking], blocked
     """Return every booking whose place is taken, with what is in its way in the end."""
     displaced = (id_ for id_, goal in goals.items() if goal.slot != situation.desired[id_].slot)
     in_the_way = {**dict.fromkeys(displaced, FOREIGN), **blocked}
-    finally_at = _final_places(situation, goals, blocked)
+    moving = {id_: goal.slot for id_, goal in goals.items() if id_ not in blocked}
+    gone = moving.keys() | situation.deletions.keys()
+    staying = ((each.id, slot) for each in situation.known.values() if each.id not in gone for slot in each.places)
+    finally_at = order.Occupancy([*moving.items(), *staying])
     for id_, blocker in in_the_way.items():
         others = (other for other in finally_at.overlapping(situation.desired[id_].slot) if other != id_)
         in_the_way[id_] = next(others, blocker)
     return in_the_way
-
-
-def _final_places(
-    situation: Situation, goals: Mapping[str, CourtBooking], blocked: Mapping[str, str]
-) -> order.Occupancy:
-    """Return where every booking stands when all that can move has moved."""
-    moving = {id_: goal.slot for id_, goal in goals.items() if id_ not in blocked}
-    staying = (
-        (entry.id, slot)
-        for entry in situation.known.values()
-        if entry.id not in moving and entry.id not in situation.deletions
-        for slot in entry.places
-    )
-    return order.Occupancy([*moving.items(), *staying])
 
 
 # --- 4. arrange ---
@@ -172,27 +162,31 @@ class _Arrangement:
         Nothing is deleted before all that the cycle waits for outside has left, and nothing from outside
         moves in before the cycle is done, so that it can still go back the way it came.
         """
-        number, inside = _cycle_number(cycle), set(cycle)
-        cut = order.cuts(cycle, self.graph, frozenset(filter(self._may_be_deleted, cycle)))
+        # By this number the ledger keeps the cycle together.
+        number = int.from_bytes(blake2b("\n".join(sorted(cycle)).encode(), digest_size=6).digest())
+        inside = set(cycle)
+        lost = {id_: [each.fingerprint for each in self.situation.known[id_].unsettled] for id_ in cycle}
+        cut = order.cuts(cycle, self.graph, frozenset(id_ for id_ in cycle if ABSENT in lost[id_]))
         outside = self._after(other for id_ in cycle for other in self.graph[id_] if other not in inside)
         places = tuple((id_, self.situation.known[id_].places[0]) for id_ in cycle)
+        why = f"temporarily deleted, and recreated at once, so that {len(places)} bookings can change places"
         for id_ in cut:
-            write = self._temporary_delete(id_, places)
-            self.freed_by[id_] = (self._add(write, after=outside, cycle=number),)
+            delete = self._delete(Deletion(id_, why, self.situation.now_ms))
+            index = self._add(delete, is_temporary=True, places=places, after=outside, cycle=number)
+            self.freed_by[id_] = (index,)
         moved = []
-        for id_ in self._inner_order(inside - set(cut)):
+        left = inside.difference(cut)
+        inner = {id_: [other for other in self.graph[id_] if other in left] for id_ in sorted(left)}
+        for id_ in (id_ for component in order.components(inner) for id_ in component):
             after = self._after(other for other in self.graph[id_] if other in inside)
             moved.append(self._add(self._put(id_), after=after, cycle=number))
             self.freed_by[id_] = (moved[-1],)
-        back = [self._recreate(id_, (*self.freed_by[id_], *moved), number) for id_ in cut]
+        back = []
+        for id_ in cut:
+            put, after = self._put(id_), (*self.freed_by[id_], *moved)
+            version_ms = max(put.version_ms, self.writes[after[0]].version_ms + 1)
+            back.append(self._add(put, version_ms=version_ms, after=after, cycle=number))
         self.freed_by.update(dict.fromkeys(cycle, tuple(back)))
-
-    def _inner_order(self, moving: set[str]) -> list[str]:
-        left = {id_: [other for other in self.graph[id_] if other in moving] for id_ in sorted(moving)}
-        return [id_ for component in order.components(left) for id_ in component]
-
-    def _may_be_deleted(self, id_: str) -> bool:
-        return any(lost.fingerprint == ABSENT for lost in self.situation.known[id_].unsettled)
 
     def _put(self, id_: str) -> Write:
         booking, known = self.moving[id_], self.situation.known.get(id_)
@@ -210,22 +204,10 @@ class _Arrangement:
             sighted_ms=first_sight_ms(known, booking.fingerprint, now_ms) if is_wanted else 0,
         )
 
-    def _recreate(self, id_: str, after: tuple[int, ...], number: int) -> int:
-        put = self._put(id_)
-        version_ms = max(put.version_ms, self.writes[after[0]].version_ms + 1)
-        return self._add(put, version_ms=version_ms, after=after, cycle=number)
-
     def _delete(self, deletion: Deletion) -> Write:
         known = self.situation.known[deletion.id]
-        version_ms = deletion_version(known, deletion.found_ms)
+        version_ms = next_version(known, ABSENT, deletion.found_ms)
         return Write(Verb.DELETE, deletion.id, known.last_slot, (), ABSENT, version_ms, deletion.why)
-
-    def _temporary_delete(self, id_: str, places: tuple[tuple[str, Slot], ...]) -> Write:
-        known = self.situation.known[id_]
-        version_ms = next_version(known, ABSENT, self.situation.now_ms)
-        why = f"temporarily deleted, and recreated at once, so that {len(places)} bookings can change places"
-        write = Write(Verb.DELETE, id_, known.last_slot, (), ABSENT, version_ms, why)
-        return replace(write, is_temporary=True, places=places)
 
 
 def _why(known: Known | None, booking: CourtBooking) -> str:
@@ -244,8 +226,3 @@ def _why(known: Known | None, booking: CourtBooking) -> str:
     names = ("court_id", "start", "end")
     changed = [name for name in names if getattr(before, name) != getattr(after, name)]
     return f"{' and '.join(changed).replace('court_id', 'court')} changed"
-
-
-def _cycle_number(cycle: Iterable[str]) -> int:
-    """Return a number for the cycle of these bookings, by which the ledger keeps them together."""
-    return int.from_bytes(blake2b("\n".join(sorted(cycle)).encode(), digest_size=6).digest())

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bridge.errors import ServiceError
-from bridge.model import CourtBooking, Held, Reason, Slot, to_ms
+from bridge.model import CourtBooking, Held, Reason
 from bridge.planning.memory import Memory, Unmapped
 
 Mapped = CourtBooking | Held
@@ -104,10 +104,6 @@ class Reading:
         return frozenset(
             each.account for each in self.listings if each.is_complete and not each.bookings and not each.unreadable
         )
-
-    def has_in_window(self, slot: Slot) -> bool:
-        """Whether a booking at ``slot`` belongs to the window."""
-        return self.first_ms <= to_ms(slot.start) < self.end_ms
 
     @property
     def no_court(self) -> set[str]:

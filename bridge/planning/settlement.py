@@ -38,19 +38,12 @@ class Settlement:
     def _wanted(self) -> order.Occupancy:
         return order.Occupancy(self.targets.items())
 
-    def _is_leaving(self, id_: str) -> bool:
-        moves = id_ in self.targets and id_ not in self.blocked
-        return moves or id_ in self.situation.deletions
-
     def _immovable_in_the_way(self, id_: str) -> str | None:
         for other in self.standing.overlapping(self.targets[id_]):
-            if other != id_ and not self._is_leaving(other):
+            moves = other in self.targets and other not in self.blocked
+            if other != id_ and not moves and other not in self.situation.deletions:
                 return other
         return None
-
-    def _places(self, id_: str) -> tuple[Slot, ...]:
-        known = self.situation.known.get(id_)
-        return () if known is None else known.places
 
     def _blocked_by(self, id_: str) -> dict[str, str]:
         """Return every booking that is blocked, directly or not, when ``id_`` stays, with its blocker."""
@@ -58,7 +51,8 @@ class Settlement:
         queue = [id_]
         while queue:
             stays = queue.pop()
-            for place in self._places(stays):
+            known = self.situation.known.get(stays)
+            for place in known.places if known else ():
                 for other in self._wanted.overlapping(place):
                     if other not in (stays, id_) and other not in self.blocked and other not in found:
                         found[other] = stays
@@ -72,11 +66,8 @@ class Settlement:
 
     def _rivals(self) -> list[str]:
         """Return the movers whose target another mover wants as well, the first to be served first."""
-        rivals = {
-            id_
-            for id_, target in self.targets.items()
-            if any(other != id_ for other in self._wanted.overlapping(target))
-        }
+        targets, overlapping = self.targets.items(), self._wanted.overlapping
+        rivals = (id_ for id_, target in targets if any(other != id_ for other in overlapping(target)))
         return sorted(rivals, key=self._rank)
 
     def _rank(self, id_: str) -> tuple[int, int, str]:
@@ -91,20 +82,15 @@ class Settlement:
         for id_ in rivals:
             if id_ in self.blocked:
                 continue
-            for rival in self._winners_in_the_way(id_, winners):
+            in_the_way = [other for other in self._wanted.overlapping(self.targets[id_]) if other in winners]
+            for rival in in_the_way:
                 if id_ not in self.blocked and rival not in self.blocked:
-                    loser, winner = (id_, rival)
-                    if rival in self._blocked_by(id_):
-                        loser, winner = (rival, id_)
+                    loser, winner = (rival, id_) if rival in self._blocked_by(id_) else (id_, rival)
                     before = set(self.blocked)
                     self._block(loser, winner)
                     lost += [other for other in self.blocked if other not in before]
             winners.add(id_)
         self._give_another_chance(lost)
-
-    def _winners_in_the_way(self, id_: str, winners: set[str]) -> list[str]:
-        overlapping = self._wanted.overlapping(self.targets[id_])
-        return [other for other in overlapping if other != id_ and other in winners]
 
     def _give_another_chance(self, lost: list[str]) -> None:
         """Let those move after all whose way was cleared by another's loss, until nothing changes."""
@@ -112,15 +98,11 @@ class Settlement:
         changed = True
         while changed:
             changed = False
-            for id_ in waiting:
-                if id_ in self.blocked and self._is_free(id_):
+            for id_ in (each for each in waiting if each in self.blocked):
+                wanted = (other for other in self._wanted.overlapping(self.targets[id_]) if other not in self.blocked)
+                if self._immovable_in_the_way(id_) is None and all(other == id_ for other in wanted):
                     del self.blocked[id_]
                     changed = True
-
-    def _is_free(self, id_: str) -> bool:
-        target = self.targets[id_]
-        wanted = (other for other in self._wanted.overlapping(target) if other not in self.blocked)
-        return self._immovable_in_the_way(id_) is None and all(other == id_ for other in wanted)
 
 
 def settle(situation: Situation, standing: order.Occupancy, movers: Mapping[str, CourtBooking]) -> dict[str, str]:

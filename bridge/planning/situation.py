@@ -39,24 +39,20 @@ class Situation:
     def was_rejected(self, booking: CourtBooking) -> bool:
         """Whether Wingfield rejected this very content within the last hour."""
         known = self.known.get(booking.id)
-        rejection = known.rejection if known else None
-        return (
-            rejection is not None
-            and rejection.fingerprint == booking.fingerprint
-            and rejection.config == self.config
-            and 0 <= self.now_ms - rejection.at_ms < REJECTION_LASTS_MS
-        )
+        if known is None or (rejection := known.rejection) is None:
+            return False
+        is_same = (rejection.fingerprint, rejection.config) == (booking.fingerprint, self.config)
+        return is_same and 0 <= self.now_ms - rejection.at_ms < REJECTION_LASTS_MS
 
     def lasting_rejection(self, booking: CourtBooking) -> Held | None:
         """Return why this content need not be sent again yet; an overlap may be over at any time."""
         known = self.known[booking.id]
         if known.drift is not None:
             return _reported(known, booking) if known.drift.fingerprint == booking.fingerprint else None
-        if known.rejection is None or known.rejection.reason in _TRIED_EVERY_PASS or known.unsettled:
+        if known.rejection is None or known.unsettled or not self.was_rejected(booking):
             return None
-        if not self.was_rejected(booking):
+        if (reason := known.rejection.reason) in _TRIED_EVERY_PASS:
             return None
-        reason = known.rejection.reason
         return Held(booking.id, reason, rejection_detail(reason, booking.slot), slot=booking.slot)
 
 

@@ -18,7 +18,7 @@ Source: Wingfield, Upsert court booking ("stale_write", "version_conflict").
 
 from __future__ import annotations
 
-from bridge.model import ABSENT, CourtBooking, Known, to_ms
+from bridge.model import CourtBooking, Known, to_ms
 
 
 def next_version(known: Known | None, content: bytes, basis_ms: int) -> int:
@@ -48,8 +48,3 @@ def booking_version(known: Known | None, booking: CourtBooking, now_ms: int) -> 
     else:
         basis = first_sight_ms(known, booking.fingerprint, now_ms)
     return next_version(known, booking.fingerprint, basis)
-
-
-def deletion_version(known: Known, found_ms: int) -> int:
-    """Return the version for a delete: when it was found gone, or 1 ms above the highest, if later."""
-    return next_version(known, ABSENT, found_ms)

@@ -5,23 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bridge.config.schema import Config
 from bridge.launch27.client import Launch27, Session
 from bridge.launch27.wire import Parser
-from bridge.sync.facts import Asked
 from bridge.wingfield.client import Wingfield
 
 
 @dataclass(slots=True)
 class Clients:
-    """The two clients, one session for each Launch27 account, and when what was asked of the account."""
+    """The two clients, and one session for each Launch27 account."""
 
     launch27: Launch27
     sessions: list[Session]
     wingfield: Wingfield
-    asked: Asked = field(default_factory=Asked)
 
     @property
     def heard_at(self) -> float:
@@ -46,7 +44,6 @@ class Clients:
             http.stop()
 
     async def aclose(self) -> None:
-        """Close all connections."""
         await asyncio.gather(self.launch27.http.aclose(), self.wingfield.http.aclose())
 
 
@@ -55,11 +52,9 @@ async def connected(config: Config, earlier: Iterable[Session] = ()) -> AsyncIte
     """Yield the clients of ``config``; logins of ``earlier`` sessions to the same account are kept."""
     parser = Parser(config.mapping.updated_at_field, config.launch27.service_dates)
     clients = Clients(
-        Launch27.connect(config.launch27, parser=parser),
+        Launch27(config.launch27, parser=parser),
         [Session(account) for account in config.launch27.accounts],
-        Wingfield.connect(
-            config.wingfield, config.mapping.id_prefix, courts=len({rule.court_id for rule in config.courts})
-        ),
+        Wingfield(config.wingfield, config.mapping.id_prefix, courts=len({rule.court_id for rule in config.courts})),
     )
     tokens = {session.account: session.token for session in earlier}
     for session in clients.sessions:

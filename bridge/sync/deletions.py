@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from bridge.config.schema import SyncConfig
 from bridge.ledger.store import Ledger
-from bridge.model import ABSENT, CourtBooking, Deletion, Known
+from bridge.model import ABSENT, CourtBooking, Deletion, Known, to_ms
 from bridge.planning.deletes import (
     FROZEN,
     Fate,
@@ -84,9 +84,9 @@ class _Deletions:
         this.bridged = len(bridged(self._in_scope(), this.reading))
         hinted = self._hinted(vanished)
         if vanished or hinted or self._withdrawn():
-            await self.reader.look_at_status()
+            await self.reader.facts.look_at_status()
         self.guard = replace(self.guard, frozen=this.reading.status if this.reading.status in FROZEN else "")
-        lately = {id_ for id_ in vanished if self._need_not_ask_again(this.known[id_])}
+        lately = {id_ for id_ in vanished if was_found_gone_lately(this.known[id_], this.now_ms)}
         is_suspicious = self._objection(self._withdrawn().keys() | vanished.keys(), 0) is not None
         waiting = set(vanished)
         if is_suspicious:
@@ -99,10 +99,6 @@ class _Deletions:
             self.gone -= lately
             await self._look_up({id_: vanished[id_] for id_ in lately})
         self._sort_out()
-
-    def _need_not_ask_again(self, known: Known) -> bool:
-        now_ms = self.this.now_ms
-        return was_found_gone_lately(known, now_ms) and not decided_before(known, now_ms)
 
     def _vanished(self) -> dict[str, tuple[str, ...]]:
         """Return the bookings to look up, each with the accounts to ask; note those that are forgotten."""
@@ -127,10 +123,12 @@ class _Deletions:
         waited = waited_for(this.reading, this.watermarks, this.now_ms)
         needed = this.reading.complete | waited
         answers = await self.reader.look_up(vanished, needed, self.progress, patiently=self.guard.is_allowed)
-        gone = self._believed(answers, is_waiting=bool(waited))
+        gone = set(answers.cancelled)
+        if not waited:  # else a listing that is to come may have what every account denies
+            gone |= answers.denied | {id_ for id_ in answers.doubtful if is_believed(this.known[id_], this.now_ms)}
         self.gone |= gone
         self.silent |= vanished.keys() - gone - answers.active.keys()
-        this.not_asked = len(vanished.keys() - answers.asked)
+        this.not_asked = len(vanished.keys() - answers.answered - answers.unanswered)
         changes = (self._after(this.known[id_], answers, gone) for id_ in answers.answered)
         self.ledger.save([known for known in changes if known is not None])
         for mapped, account in answers.active.values():
@@ -160,19 +158,11 @@ class _Deletions:
         active = answers.active.keys() & known.keys()
         self.ledger.save([self._after(known[id_], answers, gone) for id_ in gone | active])
         for mapped, account in answers.active.values():
-            if mapped.id in known or (isinstance(mapped, CourtBooking) and this.reading.has_in_window(mapped.slot)):
+            start_ms = to_ms(mapped.slot.start) if isinstance(mapped, CourtBooking) else -1
+            if mapped.id in known or this.reading.first_ms <= start_ms < this.reading.end_ms:
                 this.reading.add(mapped, account)
         for error in answers.errors:
             this.note(error)
-
-    def _believed(self, answers: LookUps, *, is_waiting: bool) -> set[str]:
-        """Return the bookings that are gone: cancelled, or denied by every account as far as that is believed."""
-        this = self.this
-        gone = set(answers.cancelled)
-        if not is_waiting:
-            gone |= answers.denied
-            gone |= {id_ for id_ in answers.doubtful if is_believed(this.known[id_], this.now_ms)}
-        return gone
 
     def _after(self, known: Known, answers: LookUps, gone: set[str]) -> Known:
         """Return the entry after its look-up; the first time that it was gone, or doubted, counts."""
@@ -208,7 +198,9 @@ class _Deletions:
             wanted[id_] = Deletion(
                 id_, LEFT if left else "cancelled or gone in Launch27", known[id_].gone_ms or this.now_ms
             )
-        edited = {id_ for id_ in wanted if not self.guard.is_allowed and self._is_edited(wanted[id_])}
+        caused = {id_ for id_ in this.reading.owners.keys() & wanted if is_caused_by_an_edit(known[id_], this.config)}
+        caused |= {id_ for id_, deletion in wanted.items() if deletion.why == LEFT}
+        edited = set[str]() if self.guard.is_allowed else caused
         stopped = wanted.keys() if this.objection is not None else edited
         if not self.guard.frozen or self.guard.is_allowed:
             stopped = {id_ for id_ in stopped if not decided_before(known[id_], this.now_ms)}
@@ -217,12 +209,6 @@ class _Deletions:
             this.objection = EDITED
         this.deletions = {id_: wanted[id_] for id_ in wanted if id_ not in this.withheld}
         this.let_through = [self._let_through(known[id_]) for id_ in this.deletions]
-
-    def _is_edited(self, deletion: Deletion) -> bool:
-        """Whether a person's edit is the cause: an account that left, or a rule that is gone."""
-        is_listed = deletion.id in self.this.reading.owners
-        is_caused = is_caused_by_an_edit(self.this.known[deletion.id], self.this.config)
-        return deletion.why == LEFT or (is_listed and is_caused)
 
     def _let_through(self, known: Known) -> Known:
         """Return the entry of a booking whose delete may go on for 24 hours, also after an interruption."""

@@ -15,9 +15,7 @@ from bridge.mapping import Names
 from bridge.model import HOUR_MS, MINUTE_MS
 from bridge.planning.refusals import SCOPE_MISSING
 from bridge.wingfield.client import Wingfield
-from bridge.wingfield.hourly import Hourly
-from bridge.wingfield.mappings import Mappings
-from bridge.wingfield.relations import Relations
+from bridge.wingfield.hourly import Hourly, Mappings, Relations
 
 L = TypeVar("L", Relations, Mappings)
 

@@ -20,7 +20,7 @@ from bridge.ledger.history import Event
 from bridge.ledger.store import Ledger
 from bridge.model import ABSENT, Known, Reason, Rejection, Stored
 from bridge.planning.drift import Finding, Look, Mark
-from bridge.sync.narrator import Narrator
+from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import Pass
 from bridge.wingfield.client import Wingfield, oldest_ms
 
@@ -65,7 +65,7 @@ async def look(this: Pass, wingfield: Wingfield, *, whole: bool) -> Look | None:
 
 
 async def look_after_writes(
-    this: Pass, wingfield: Wingfield, ledger: Ledger, limits: SyncConfig, narrator: Narrator, since_ms: int
+    this: Pass, wingfield: Wingfield, ledger: Ledger, limits: SyncConfig, narrator: LogNarrator, since_ms: int
 ) -> bool:
     """Look past what the pass has written, or at all of the list where that is due; return whether there is drift.
 
@@ -80,7 +80,7 @@ async def look_after_writes(
     return found is not None and take(this, found, ledger, limits, narrator)
 
 
-def take(this: Pass, found: Look, ledger: Ledger, limits: SyncConfig, narrator: Narrator) -> bool:
+def take(this: Pass, found: Look, ledger: Ledger, limits: SyncConfig, narrator: LogNarrator) -> bool:
     """Take over into the ledger what differs, and return whether anything did.
 
     A new ledger takes all of it, and none of it is drift. Else, without a window there is nothing to judge by.
@@ -88,7 +88,9 @@ def take(this: Pass, found: Look, ledger: Ledger, limits: SyncConfig, narrator: 
     reading, is_new = this.reading, not ledger.is_adopted
     if not is_new and not reading.first_ms:
         return False
-    _release(this, ledger, limits)
+    if limits.drift == "repair" and any(held.reason == Reason.DRIFT for held in this.held_before):
+        # What was only reported is repaired, now that the configuration says so.
+        ledger.save([known._replace(rejection=None) for known in this.known.values() if known.drift])
     findings = found.compare(this.known, reading.desired, 0 if is_new else reading.first_ms)
     if findings or is_new:
         is_held = limits.drift == "report" and not is_new
@@ -125,9 +127,3 @@ def _reported(this: Pass, finding: Finding) -> Rejection | None:
         return before.drift
     content = (before and before.acked_fingerprint) or (wanted.fingerprint if wanted else ABSENT)
     return Rejection(content, Reason.DRIFT, this.config, this.now_ms)
-
-
-def _release(this: Pass, ledger: Ledger, limits: SyncConfig) -> None:
-    """Repair what was only reported, now that the configuration says so."""
-    if limits.drift == "repair" and any(held.reason == Reason.DRIFT for held in this.held_before):
-        ledger.save([known._replace(rejection=None) for known in this.known.values() if known.drift])

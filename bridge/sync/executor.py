@@ -26,10 +26,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from bridge.errors import CredentialsRefused, Rejected, ServiceError, Unavailable
+from bridge.http.loop import STOP_SECONDS
+from bridge.ledger.entry import sighted
 from bridge.ledger.store import Ledger
-from bridge.model import ABSENT, STOP_SECONDS, Ending, Known, Outcome, Plan, Stored, Verb, Write, fingerprint
+from bridge.model import ABSENT, Ending, Known, Outcome, Plan, Stored, Verb, Write, fingerprint
 from bridge.planning.refusals import USER_DENIED
-from bridge.sync.narrator import Narrator
+from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import Pass
 from bridge.wingfield.client import Wingfield
 
@@ -53,7 +55,7 @@ class Executor:
 
     wingfield: Wingfield
     ledger: Ledger
-    narrator: Narrator
+    narrator: LogNarrator
     this: Pass
     concurrency: int
     config: str
@@ -109,7 +111,7 @@ class _Run:
             for task in (*workers, stopper):
                 task.cancel()
             await asyncio.gather(*workers, stopper, return_exceptions=True)
-            await self._record([], self._take_outcomes())
+            await self._record([])
 
     async def _notice_stop(self) -> None:
         await self._executor.stop.wait()
@@ -158,16 +160,13 @@ class _Run:
             return
         self._unfinished += len(batch)
         intents = [self._writes[index] for index in batch]
-        await self._record(intents, self._take_outcomes())
+        await self._record(intents)
         self._deleted.update(write.id for write in intents if write.is_temporary)
         for index in batch:
             self._queue.put_nowait(index)
 
-    def _take_outcomes(self) -> list[Outcome | Stored]:
+    async def _record(self, intents: Sequence[Write]) -> None:
         outcomes, self._outcomes = self._outcomes, []
-        return outcomes
-
-    async def _record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Stored]) -> None:
         if intents or outcomes:
             loop = asyncio.get_running_loop()
             record, now_ms = self._executor.ledger.record, self._executor.now_ms()
@@ -215,23 +214,18 @@ class _Run:
 
     def _make_ready(self, index: int) -> None:
         """Let a write be sent; one that got no answer in the pass before is sent after all others."""
-        (self._late if self._failed_before(self._writes[index]) else self._ready).append(index)
+        (self._late if self._before(self._writes[index]).failures else self._ready).append(index)
 
-    def _failed_before(self, write: Write) -> bool:
-        known = self._known.get(write.id)
-        return known is not None and known.failures > 0
-
-    def _may_send(self, index: int) -> bool:
-        if self._executor.is_over:
-            return False
-        return not self._executor.stop.is_set() or index in self._recreating()
+    def _before(self, write: Write) -> Known:
+        """Return what was known of its booking before this plan."""
+        return self._known.get(write.id) or sighted(write.id, None, ABSENT, 0)
 
     async def _send(self, index: int) -> Ending | None:
         write = self._writes[index]
-        if not self._may_send(index):
+        if self._executor.is_over or (self._executor.stop.is_set() and index not in self._recreating()):
             return self._end(write, Ending.NOT_SENT)
         try:
-            is_patient, finishing = not self._failed_before(write), self._is_finishing(index)
+            is_patient, finishing = not self._before(write).failures, self._is_finishing(index)
             await self._executor.wingfield.write(write, finishing=finishing, patient=is_patient)
         except Rejected as rejected:
             return await self._after_rejection(index, rejected)
@@ -248,7 +242,7 @@ class _Run:
         write = self._writes[index]
         if rejected.reason == USER_DENIED and self._name_by_address(index):
             return None
-        if rejected.reason in _OUTRUN or self._is_in_doubt(write):
+        if rejected.reason in _OUTRUN or self._before(write).unsettled:
             return await self._read_back(index, rejected)
         return self._end(write, Ending.REJECTED, rejected.reason)
 
@@ -271,18 +265,11 @@ class _Run:
 
     def _is_finishing(self, index: int) -> bool:
         """Whether a write is let through while the bridge stops: it is part of a cycle under way."""
-        is_in_cycle = self._writes[index].cycle is not None
-        return is_in_cycle or (bool(self._deleted) and index in self._recreating())
-
-    def _is_in_doubt(self, write: Write) -> bool:
-        """Whether an earlier pass sent this booking something that was never answered."""
-        known = self._known.get(write.id)
-        return known is not None and bool(known.unsettled)
+        return self._writes[index].cycle is not None or (bool(self._deleted) and index in self._recreating())
 
     def _repeats(self, write: Write) -> bool:
         """Whether this very write was sent before, and never answered: it may have been applied then."""
-        known = self._known.get(write.id)
-        return known is not None and any(sent.version_ms == write.version_ms for sent in known.unsettled)
+        return any(sent.version_ms == write.version_ms for sent in self._before(write).unsettled)
 
     def _end(self, write: Write, ending: Ending, reason: str = "", *, is_adopted: bool = False) -> Ending:
         executor, tally = self._executor, self._executor.this.tally
@@ -314,28 +301,23 @@ class _Run:
         ("stale_write", "version_conflict").
         """
         write = self._writes[index]
+        court, finishing = write.slot.court_id if write.slot else None, self._is_finishing(index)
         try:
-            stored = await self._executor.wingfield.read(
-                write.id, court=write.slot.court_id if write.slot else None, finishing=self._is_finishing(index)
-            )
+            stored = await self._executor.wingfield.read(write.id, court=court, finishing=finishing)
         except ServiceError as error:
             self._executor.is_over |= isinstance(error, CredentialsRefused)
             self._executor.this.note(error)
-            return self._end(write, Ending.UNANSWERED if self._is_in_doubt(write) else Ending.NOT_SENT)
+            return self._end(write, Ending.UNANSWERED if self._before(write).unsettled else Ending.NOT_SENT)
         if is_there(write, stored):
-            return self._adopt(write, stored)
+            there = write if stored is None else replace(write, version_ms=stored.version_ms)
+            self._outcomes.append(there.stored)
+            return self._end(there, Ending.ACKNOWLEDGED, is_adopted=True)
         self._attempts[index] = self._attempts.get(index, 0) + 1
         if rejected.reason in _OUTRUN and self._attempts[index] <= _ATTEMPTS_ABOVE:
             self._try_above(index, stored)
             return None
         self._outcomes.append(stored or nothing(write.id, self._highest(write)))
         return self._end(write, Ending.REJECTED, rejected.reason)
-
-    def _adopt(self, write: Write, stored: Stored | None) -> Ending:
-        version_ms = write.version_ms if stored is None else stored.version_ms
-        there = replace(write, version_ms=version_ms)
-        self._outcomes.append(there.stored)
-        return self._end(there, Ending.ACKNOWLEDGED, is_adopted=True)
 
     def _try_above(self, index: int, stored: Stored | None) -> None:
         """Write again 1 ms above what is there; with nothing there, above all known, and above now."""
@@ -347,8 +329,7 @@ class _Run:
         self._ready.appendleft(index)
 
     def _highest(self, write: Write) -> int:
-        known = self._known.get(write.id)
-        return max(write.version_ms, known.highest_ms if known else 0)
+        return max(write.version_ms, self._before(write).highest_ms)
 
 
 def nothing(id_: str, version_ms: int) -> Stored:

@@ -8,53 +8,49 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 from bridge.errors import CredentialsRefused, Rejected, ServiceError, Unavailable
 from bridge.launch27.client import Launch27, Session
 from bridge.launch27.wire import SourceBooking, Unreadable
 from bridge.model import HOUR_MS, MINUTE_MS, to_ms
-from bridge.planning.memory import DEFAULT_LOCATION, Catalogue
+from bridge.planning.memory import DEFAULT_LOCATION
 from bridge.planning.reading import Reading
+from bridge.sync.words import named_zone
 
 _SETTINGS = -1
 """Stands for the settings where a location's number stands for its catalogue."""
 
 
-@dataclass(slots=True)
-class Asked:
-    """When settings and catalogues were last asked for, and answered, in one process: milliseconds since 1970.
+class Facts:
+    """The facts as one pass after another has them: what is due is asked for, what is believed is in its ``reading``.
 
-    ``troubles`` is what went wrong the last time, ``status`` what the settings said of the account last, ``names`` the
-    services' names.
+    When settings and catalogues were last asked for, and answered, is counted in milliseconds since 1970. ``names`` are
+    the services'.
     """
 
-    asked_ms: dict[int, int] = field(default_factory=dict)
-    answered_ms: dict[int, int] = field(default_factory=dict)
-    troubles: dict[int, ServiceError] = field(default_factory=dict)
-    status: str = ""
-    names: dict[int, str] = field(default_factory=dict)
-
-
-class Facts:
-    """The facts as one pass has them: it asks for what is due, and keeps what it believes in its ``reading``."""
-
-    def __init__(
-        self, source: Launch27, sessions: Sequence[Session], asked: Asked, reading: Reading, now_ms: int
-    ) -> None:
-        self._source, self._sessions, self._asked = source, sessions, asked
-        self._reading, self._now_ms = reading, now_ms
-        self._tried: set[int] = set()
+    def __init__(self, source: Launch27, sessions: Sequence[Session]) -> None:
+        self._source, self._sessions = source, sessions
+        self._asked_ms: dict[int, int] = {}
+        self._answered_ms: dict[int, int] = {}
+        self._troubles: dict[int, ServiceError] = {}
+        self._status = ""
+        self.names: dict[int, str] = {}
         self._lock = asyncio.Lock()
-        ends_ms = {each.account.number: to_ms(each.expires_at) for each in sessions if each.expires_at}
-        reading.memory, reading.status = replace(reading.memory, token_ends_ms=ends_ms), asked.status
+        self.begin(Reading(()), 0)
+
+    def begin(self, reading: Reading, now_ms: int) -> None:
+        """Go on with the reading of another pass."""
+        self._reading, self._now_ms, self._tried = reading, now_ms, set[int]()
+        ends_ms = {each.account.number: to_ms(each.expires_at) for each in self._sessions if each.expires_at}
+        reading.memory, reading.status = replace(reading.memory, token_ends_ms=ends_ms), self._status
 
     async def zone(self, configured: str | None) -> ZoneInfo | None:
         """Return the account's time zone; None where nobody ever named one, which is then among the errors."""
         memory = self._reading.memory
         await self._refresh(_SETTINGS, is_known=bool(configured or memory.zone), lacks=bool(memory.candidate))
-        zone = _zone(configured or self._reading.memory.zone)
+        zone = named_zone(configured or self._reading.memory.zone)
         if zone is None and not self._reading.errors:
             unnamed = Unavailable("Launch27", "GET /settings names no known time zone; set launch27.timezone")
             self._reading.errors.append(unnamed)
@@ -81,54 +77,44 @@ class Facts:
 
     async def _refresh(self, what: int, *, is_known: bool, lacks: bool) -> None:
         """Ask for it if that is due; what went wrong is an error for as long as nothing is known."""
-        asked = self._asked
-        is_due = lacks or not is_known or self._is_over(HOUR_MS, asked.answered_ms.get(what))
+        is_due = lacks or not is_known or self._is_over(HOUR_MS, self._answered_ms.get(what))
         is_vital = what == _SETTINGS and not is_known
-        if is_due and what not in self._tried and (is_vital or self._is_over(MINUTE_MS, asked.asked_ms.get(what))):
+        if is_due and what not in self._tried and (is_vital or self._is_over(MINUTE_MS, self._asked_ms.get(what))):
             self._tried.add(what)
-            asked.asked_ms[what] = self._now_ms
+            self._asked_ms[what] = self._now_ms
             try:
                 await (self._ask_settings() if what == _SETTINGS else self._ask_catalogue(what))
-                asked.answered_ms[what] = self._now_ms
-                asked.troubles.pop(what, None)
+                self._answered_ms[what] = self._now_ms
+                self._troubles.pop(what, None)
             except ServiceError as error:
-                asked.troubles[what] = error
-        if not is_known and what in asked.troubles:
-            self._reading.errors.append(asked.troubles[what])
+                self._troubles[what] = error
+        if not is_known and what in self._troubles:
+            self._reading.errors.append(self._troubles[what])
 
     def _is_over(self, period_ms: int, since_ms: int | None) -> bool:
         return since_ms is None or not 0 <= self._now_ms - since_ms < period_ms
 
     async def _ask_settings(self) -> None:
         settings = await self._source.settings()
-        self._asked.status = self._reading.status = settings.status
-        if _zone(settings.timezone or "") is not None:
+        self._status = self._reading.status = settings.status
+        if named_zone(settings.timezone or "") is not None:
             self._reading.memory = self._reading.memory.heard_zone(settings.timezone or "", self._now_ms)
 
     async def _ask_catalogue(self, location: int) -> None:
-        catalogue = await self._catalogue(location)
-        self._reading.memory = self._reading.memory.heard_catalogue(location, catalogue)
-
-    async def _catalogue(self, location: int) -> Catalogue:
-        """Return a location's catalogue, {} where there is none; the first account that is let in will do."""
+        """Hear a location's catalogue, {} where there is none; the first account that is let in will do."""
         refused: ServiceError = Unavailable("Launch27", "there is no account to read with")
         for session in self._sessions:
             try:
-                catalogue = await self._source.catalogue(session, location)
+                found = await self._source.catalogue(session, location)
             except Rejected:
-                return {}
+                found = {}
             except ServiceError as error:
                 if not isinstance(error, CredentialsRefused) and error.kind != "resting":
                     raise
                 refused = error
-            else:
-                self._asked.names.update((id_, service.name) for id_, service in catalogue.items())
-                return {id_: service.lengths for id_, service in catalogue.items()}
+                continue
+            self.names.update((id_, service.name) for id_, service in found.items())
+            catalogue = {id_: service.lengths for id_, service in found.items()}
+            self._reading.memory = self._reading.memory.heard_catalogue(location, catalogue)
+            return
         raise refused
-
-
-def _zone(name: str) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None

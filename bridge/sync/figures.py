@@ -27,7 +27,6 @@ class Figures:
     is_push_connected: bool = False
 
     def passed(self, kind: str, outcome: str, milliseconds: int) -> None:
-        """Count a pass that has ended."""
         self.passes[kind, outcome] += 1
         self.durations[kind, next(bound for bound in BUCKETS if milliseconds <= bound * 1000)] += 1
         self.milliseconds[kind] += milliseconds

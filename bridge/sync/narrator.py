@@ -16,6 +16,7 @@ from bridge.planning.deletes import FROZEN
 from bridge.planning.drift import Finding
 from bridge.sync.figures import Figures
 from bridge.sync.result import PassResult
+from bridge.sync.status import record_json
 
 _EVENTS = {Verb.CREATE: "booking_created", Verb.UPDATE: "booking_updated", Verb.DELETE: "booking_deleted"}
 MOST_IDS = 20
@@ -23,39 +24,8 @@ MOST_CREATED = 50
 """So many new bookings of a pass have a line each at level info, the others at debug: a first pass creates all."""
 
 
-class Narrator:
-    """Is told what happens in a pass, as it happens; this one keeps it to itself."""
-
-    def pass_started(self) -> None:
-        """Hear that a pass begins."""
-
-    def asking(self, answered: int) -> None:
-        """Hear how many look-ups by id are answered."""
-
-    def planned(self, writes: int) -> None:
-        """Hear how many requests are planned."""
-
-    def wrote(self, write: Write) -> None:
-        """Hear that Wingfield acknowledged a write."""
-
-    def failed(self, write: Write, result: str) -> None:
-        """Hear that a write was "rejected", or got no answer ("failed")."""
-
-    def participants_skipped(self, id_: str, count: int) -> None:
-        """Hear how many of a new booking's addresses cannot be used."""
-
-    def drift_found(self, finding: Finding) -> None:
-        """Hear what somebody else changed in Wingfield."""
-
-    def held_changed(self, began: Sequence[Held], ended: Sequence[Held]) -> None:
-        """Hear which bookings are held from now on, and which no longer."""
-
-    def pass_finished(self, result: PassResult) -> None:
-        """Hear how the pass went."""
-
-
 @dataclass(slots=True)
-class LogNarrator(Narrator):
+class LogNarrator:
     """Logs one pass after another.
 
     As the daemon's (``lasting``), it says what lasts when it begins, when it changes and when it ends, and
@@ -87,12 +57,10 @@ class LogNarrator(Narrator):
     _expiry_told_ms: int = 0
 
     def pass_started(self) -> None:
-        """Say that a pass begins."""
         self.heard_at, self.is_writing, self.created = self.clock(), False, 0
         (self.log.debug if self.lasting else self.log.info)("pass_started")
 
     def asking(self, answered: int) -> None:  # noqa: ARG002 (a bar shows it)
-        """Take note of a sign of life."""
         self.heard_at = self.clock()
 
     def planned(self, writes: int) -> None:
@@ -101,7 +69,6 @@ class LogNarrator(Narrator):
         self.to_write, self.written = writes, 0
 
     def wrote(self, write: Write) -> None:
-        """Say that Wingfield acknowledged a write."""
         self.heard_at = self.clock()
         self.written += 1
         self.figures.writes[write.verb, "ok"] += 1
@@ -121,23 +88,19 @@ class LogNarrator(Narrator):
         self.figures.writes[write.verb, result] += 1
 
     def participants_skipped(self, id_: str, count: int) -> None:
-        """Warn that some of a new booking's addresses cannot be used."""
         self.log.warning("participants_skipped", id=id_, count=count, detail="no usable e-mail addresses")
 
     def drift_found(self, finding: Finding) -> None:
-        """Say what somebody else changed in Wingfield."""
         self.figures.drift[finding.kind.value] += 1
         self.log.warning("drift_found", id=finding.id, kind=finding.kind.value, detail=finding.in_words())
 
     def held_changed(self, began: Sequence[Held], ended: Sequence[Held]) -> None:
-        """Say what is held from now on, and what no longer."""
         for held in began:
             self.log.warning("booking_held", id=held.id, reason=held.reason, detail=held.detail)
         for past in ended:
             self.log.info("booking_released", id=past.id, reason=past.reason, since_ms=past.since_ms)
 
     def pass_finished(self, result: PassResult) -> None:
-        """Say how the pass went, and what keeps it from being in sync."""
         self.heard_at = self.clock()
         if self.created > MOST_CREATED:
             count = self.created - MOST_CREATED
@@ -159,21 +122,7 @@ class LogNarrator(Narrator):
         show = not self.lasting or hourly or (record.created or record.updated or record.deleted)
         if show:
             self._told_ms = record.started_ms
-        (self.log.info if show else self.log.debug)(
-            "pass_finished",
-            outcome=record.outcome,
-            kind=record.kind,
-            seen=record.seen,
-            created=record.created,
-            updated=record.updated,
-            deleted=record.deleted,
-            unchanged=record.unchanged,
-            ignored=record.ignored,
-            held=record.held,
-            pending=record.pending,
-            withheld_deletes=len(record.withheld),
-            duration_ms=record.duration_ms,
-        )
+        (self.log.info if show else self.log.debug)("pass_finished", kind=record.kind, **record_json(record))
 
     def _tell_troubles(self, result: PassResult) -> None:
         """Say what keeps the pass from being complete, where that was not said before."""

@@ -14,12 +14,12 @@ from bridge.launch27.client import Absent, Session
 from bridge.launch27.listing import Page
 from bridge.launch27.wire import SourceBooking, Unreadable
 from bridge.mapping import NO_NAMES, Mapper
-from bridge.model import CourtBooking, Known, Reason, Watermark, to_ms
-from bridge.planning.memory import Memory
+from bridge.model import CourtBooking, Known, Reason, from_ms, to_ms
 from bridge.planning.reading import Listing, Mapped, Reading
 from bridge.sync.clients import Clients
 from bridge.sync.directory import Directory
 from bridge.sync.facts import Facts
+from bridge.sync.result import Pass
 
 LOOK_UP_SECONDS = 60.0
 """How long one pass goes on looking bookings up; those it did not get to are left for the next one."""
@@ -48,11 +48,6 @@ class LookUps:
         """The bookings about which something was learnt."""
         return self.cancelled | self.denied | self.doubtful | self.active.keys()
 
-    @property
-    def asked(self) -> set[str]:
-        """The bookings that were asked for."""
-        return self.answered | self.unanswered
-
 
 class Reader:
     """Reads one source under one configuration."""
@@ -60,7 +55,7 @@ class Reader:
     def __init__(self, clients: Clients, directory: Directory, config: Config, stop: asyncio.Event) -> None:
         self._source = clients.launch27
         self._sessions = clients.sessions
-        self._asked = clients.asked
+        self.facts = Facts(clients.launch27, clients.sessions)
         self._directory = directory
         self._config = config
         self._stop = stop
@@ -71,12 +66,7 @@ class Reader:
         """By account: how many bookings its last near listing had."""
         self._near_pages: dict[bytes, Page] = {}
         """The pages of the last near listings, by their bytes: most come again in the next pass."""
-        self._take(Reading(()), 0)
-
-    def _take(self, reading: Reading, now_ms: int) -> None:
-        """Go on with this reading, and what it believes."""
-        self._reading = reading
-        self._facts = Facts(self._source, self._sessions, self._asked, reading, now_ms)
+        self._reading = Reading(())
         self._map_anew()
 
     def _map_anew(self) -> None:
@@ -87,23 +77,17 @@ class Reader:
         self._basis, self._near_pages = basis, {}
         self._mapper = Mapper(self._config.courts, self._config.mapping, self._reading.memory, self._zone, self._names)
 
-    async def read(
-        self,
-        now: datetime,
-        watermarks: Mapping[str, Watermark],
-        known: Mapping[str, Known],
-        memory: Memory,
-        *,
-        is_near: bool = False,
-    ) -> Reading:
+    async def read(self, this: Pass) -> Reading:
         """Return all that could be read; what could not is in ``errors``, and its listing incomplete.
 
-        The window lies around ``now``, an aware datetime; of it, a near pass reads today and ``sync.near`` more.
-        ``memory`` is what earlier passes believed.
+        The window lies around now; of it, a near pass reads today and ``sync.near`` more. What earlier passes
+        believed is in the reading that ``this`` pass has begun with.
         """
-        reading = Reading(tuple(account.key for account in self._config.launch27.accounts), memory=memory)
-        self._take(reading, to_ms(now))
-        asked = self._facts.zone(self._config.launch27.timezone), self._directory.names(to_ms(now))
+        self._reading = reading = Reading(this.reading.accounts, memory=this.reading.memory)
+        is_near, now = this.kind == "near", from_ms(this.now_ms)
+        self.facts.begin(reading, this.now_ms)
+        self._map_anew()
+        asked = self.facts.zone(self._config.launch27.timezone), self._directory.names(this.now_ms)
         zone, names = await asyncio.gather(*asked)
         if isinstance(names, ServiceError):
             reading.errors.append(names)
@@ -111,32 +95,29 @@ class Reader:
             return reading
         self._zone, self._names = zone, names
         self._map_anew()
-        first_day, last_day = self._window(now.astimezone(zone))
+        sync, today = self._config.sync, now.astimezone(zone)
+        first_day, last_day = (today - sync.past).date(), (today + sync.future).date()
         reading.first_ms = _midnight_ms(first_day, zone)
         reading.end_ms = _midnight_ms(last_day + timedelta(days=1), zone)
-        expected = {key: mark.listed_count for key, mark in watermarks.items()}
+        expected = {key: mark.listed_count for key, mark in this.watermarks.items()}
         if is_near:
-            first_day = now.astimezone(zone).date()
-            last_day = min(first_day + self._config.sync.near, last_day)
+            first_day = today.date()
+            last_day = min(first_day + sync.near, last_day)
             reading.days = _midnight_ms(first_day, zone), _midnight_ms(last_day + timedelta(days=1), zone)
             expected = dict(self._near_counts)
         pages: dict[bytes, Page] | None = {} if is_near else None
         basis = self._basis
         listings = (
-            self._listing(session, first_day, last_day, expected.get(session.account.key), known, pages)
+            self._listing(session, first_day, last_day, expected.get(session.account.key), this.known, pages)
             for session in self._sessions
         )
         reading.take(await asyncio.gather(*listings))
         if reading.is_complete and not is_near:
-            reading.memory = replace(reading.memory, unmapped=reading.unmapped(self._asked.names))
+            reading.memory = replace(reading.memory, unmapped=reading.unmapped(self._facts.names))
         if pages is not None:
             self._near_pages = pages if basis is self._basis else {}
             self._near_counts = {each.account: each.items for each in reading.listings}
         return reading
-
-    def _window(self, today: datetime) -> tuple[date, date]:
-        sync = self._config.sync
-        return (today - sync.past).date(), (today + sync.future).date()
 
     async def _listing(
         self,
@@ -163,7 +144,7 @@ class Reader:
 
     async def _learn(self, bookings: Sequence[SourceBooking | Unreadable]) -> None:
         """See that the catalogues are known by which these bookings are mapped."""
-        if await self._facts.learn(bookings):
+        if await self.facts.learn(bookings):
             self._map_anew()
 
     def _take_page(self, listing: Listing, page: Page, known: Mapping[str, Known]) -> None:
@@ -187,14 +168,9 @@ class Reader:
         """Keep the newest source time; for what is new, count the addresses that could not be used."""
         if mapped.source_updated_at is not None:
             listing.newest_ms = max(listing.newest_ms or 0, to_ms(mapped.source_updated_at))
-        if known is None or known.seen_fingerprint != mapped.fingerprint:
-            skipped = self._mapper.skipped_participants(booking)
-            if skipped:
-                listing.skipped[mapped.id] = skipped
-
-    async def look_at_status(self) -> None:
-        """Find out whether the account is frozen, as far as that was not answered within a minute."""
-        await self._facts.look_at_status()
+        is_new = known is None or known.seen_fingerprint != mapped.fingerprint
+        if is_new and (skipped := self._mapper.skipped_participants(booking)):
+            listing.skipped[mapped.id] = skipped
 
     async def look_up(
         self,

@@ -9,11 +9,11 @@ from bridge.launch27 import expiry
 from bridge.ledger import entry
 from bridge.ledger.store import Ledger
 from bridge.model import ABSENT, CourtBooking, Held, Known, Watermark, from_ms
-from bridge.sync.narrator import Narrator
+from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import FAILURES, Pass, PassResult
 
 
-def finish(ledger: Ledger, this: Pass, narrator: Narrator, *, is_stopping: bool) -> PassResult:
+def finish(ledger: Ledger, this: Pass, narrator: LogNarrator, *, is_stopping: bool) -> PassResult:
     """Store the end of the pass, say what is held from now on, and return how it went."""
     held = this.held()
     lasting = this.still_held(held)
@@ -72,7 +72,10 @@ def _entries(this: Pass) -> Iterator[Known]:
     no_court, unanswered = this.reading.no_court, this.tally.unanswered
     for id_, account in this.reading.owners.items():
         before = this.known.get(id_)
-        known = _withdrawn(this, before) if id_ in no_court else _listed(this, before, this.reading.desired.get(id_))
+        if id_ in no_court:  # since when it is none counts in mass changes
+            known = before and entry.sighted(id_, before, ABSENT, this.now_ms)
+        else:
+            known = _listed(this, before, this.reading.desired.get(id_))
         if known is not None and known.account != account:
             known = known._replace(account=account)
         if known is not None and known is not before and id_ not in unanswered:
@@ -80,11 +83,6 @@ def _entries(this: Pass) -> Iterator[Known]:
     if this.has_wingfield_answered:
         for id_ in unanswered & this.known.keys():
             yield this.known[id_]._replace(failures=min(this.known[id_].failures + 1, FAILURES))
-
-
-def _withdrawn(this: Pass, known: Known | None) -> Known | None:
-    """Return the entry of a booking that is no court booking: since when it is none counts in mass changes."""
-    return known and entry.sighted(known.id, known, ABSENT, this.now_ms)
 
 
 def _listed(this: Pass, known: Known | None, booking: CourtBooking | None) -> Known | None:

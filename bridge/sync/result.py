@@ -57,17 +57,8 @@ class Tally:
             return
         self.not_sent.discard(write.id)
         self.unanswered.discard(write.id)
-        if not is_adopted:
-            self.count(write)
-
-    def pretend(self, writes: Iterable[Write]) -> None:
-        """Count what a plan would do as done."""
-        for write in writes:
-            if not write.is_temporary:
-                self.count(write)
-
-    def count(self, write: Write) -> None:
-        """Count ``write`` as done."""
+        if is_adopted:
+            return
         if write.verb is Verb.DELETE:
             self.deleted.add(write.id)
         elif write.verb is Verb.CREATE:
@@ -173,22 +164,17 @@ class Pass:
         """The bookings that are wanted differently, and that this pass could not write."""
         return (self.tally.pending | self.waiting | self.undecided) - self.silent
 
-    def has_found_out(self, id_: str) -> bool:
-        """Whether the pass knows what the source says of a booking: it was read, or its listing would have it."""
-        return id_ in self.reading.owners or (self.reading.is_complete and (self.kind == "full" or id_ in self.scope))
-
     def still_held(self, held: Iterable[Held]) -> list[Held]:
         """Return what was held before and of which this pass, being incomplete or near, learnt nothing new."""
-        pending = self.pending
-        ids = {entry.id for entry in held}
-        return [
-            entry
-            for entry in self.held_before
-            if entry.id not in ids and (entry.id in pending or not self.has_found_out(entry.id))
-        ]
+        pending, ids = self.pending, {entry.id for entry in held}
+        others = [each.id for each in self.held_before if each.id not in ids]
+        learnt = {id_ for id_ in others if id_ in self.reading.owners}
+        if self.reading.is_complete:  # a listing would have it
+            learnt.update(others if self.kind == "full" else self.scope)
+        known_now = ids | (learnt - pending)
+        return [each for each in self.held_before if each.id not in known_now]
 
     def status(self, held: Iterable[Held], *, is_stopping: bool) -> ExitStatus:
-        """Return the exit status that the pass means."""
         statuses = {error.exit_status for error in self.troubles()}
         if self.pending or self.not_asked or is_stopping:
             statuses.add(ExitStatus.TRY_LATER)
@@ -263,5 +249,4 @@ class PassResult:
 
     @property
     def is_refused_login(self) -> bool:
-        """Whether the pass met refused credentials."""
         return any(isinstance(error, CredentialsRefused) for error in self.errors)

@@ -20,7 +20,7 @@ from time import monotonic
 
 from bridge.config.schema import Config, mapping_fingerprint
 from bridge.ledger.store import Ledger
-from bridge.model import Deletion, Kind, from_ms, to_ms
+from bridge.model import Deletion, Kind, to_ms
 from bridge.planning import near
 from bridge.planning.drift import Mark
 from bridge.planning.memory import Memory
@@ -30,7 +30,7 @@ from bridge.sync.clients import Clients
 from bridge.sync.deletions import decide_deletes, keep_withheld
 from bridge.sync.directory import Directory
 from bridge.sync.executor import Executor
-from bridge.sync.narrator import Narrator
+from bridge.sync.narrator import LogNarrator
 from bridge.sync.plan import Plans
 from bridge.sync.reader import Reader
 from bridge.sync.result import Pass, PassResult
@@ -48,17 +48,16 @@ class Synchronizer:
         config: Config,
         clients: Clients,
         ledger: Ledger,
-        narrator: Narrator,
+        narrator: LogNarrator,
         *,
         clock: Callable[[], datetime],
         stop: asyncio.Event,
     ) -> None:
-        self.config, self.ledger, self.narrator, self.stop = config, ledger, narrator, stop
-        self.clients = clients
+        self.config, self.clients, self.ledger, self.narrator, self.stop = config, clients, ledger, narrator, stop
         self.directory = Directory(clients.wingfield, ledger, config.wingfield)
         self.reader = Reader(clients, self.directory, config, stop)
         self.fingerprint = mapping_fingerprint(config)
-        self._clock = clock
+        self._now_ms: Callable[[], int] = lambda: to_ms(clock())
         self._plans = Plans(clients.wingfield, ledger)
 
     async def run_pass(
@@ -81,10 +80,8 @@ class Synchronizer:
         self.narrator.pass_started()
         if await self._read(this):
             await self._write(this, is_allowed=allow_mass_delete, dry_run=dry_run)
-            limits, narrator = self.config.sync, self.narrator
-            if not self.stop.is_set() and await drift.look_after_writes(
-                this, self.clients.wingfield, self.ledger, limits, narrator, since_ms
-            ):
+            how = self.clients.wingfield, self.ledger, self.config.sync, self.narrator
+            if not self.stop.is_set() and await drift.look_after_writes(this, *how, since_ms):
                 await self._write(this, is_allowed=allow_mass_delete, dry_run=dry_run)
         keep_withheld(this)
         self._plans.end(this)
@@ -105,17 +102,12 @@ class Synchronizer:
         return this
 
     def _begin(self, kind: Kind, hinted: Collection[str]) -> Pass:
-        ledger = self.ledger
+        ledger, began = self.ledger, (self._now_ms(), monotonic(), self.fingerprint)
         watermarks = {mark.account: mark for mark in ledger.watermarks()}
         accounts = tuple(account.key for account in self.config.launch27.accounts)
         reading = Reading(accounts, memory=Memory.loads(ledger.recall("memory")))
-        known, held = ledger.known, ledger.held()
-        began = self._now_ms(), monotonic(), self.fingerprint
-        mark = Mark.loads(ledger.recall("mark"))
-        return Pass(*began, known, held, ledger.withheld, watermarks, reading, kind, hinted, mark=mark)
-
-    def _now_ms(self) -> int:
-        return to_ms(self._clock())
+        mark, held = Mark.loads(ledger.recall("mark")), ledger.held()
+        return Pass(*began, ledger.known, held, ledger.withheld, watermarks, reading, kind, hinted, mark=mark)
 
     async def _read(self, this: Pass) -> bool:
         """Read every account's listing, mapped as it comes; a full pass meanwhile looks at what Wingfield has.
@@ -125,8 +117,7 @@ class Synchronizer:
         before, is_near = this.reading, this.kind == "near"
         looking = asyncio.create_task(drift.look(this, self.clients.wingfield, whole=not self.ledger.is_adopted))
         try:
-            now = from_ms(this.now_ms)
-            this.reading = await self.reader.read(now, this.watermarks, this.known, before.memory, is_near=is_near)
+            this.reading = await self.reader.read(this)
             look = await looking
         finally:
             looking.cancel()
@@ -144,31 +135,29 @@ class Synchronizer:
         return self.ledger.is_adopted
 
     async def _write(self, this: Pass, *, is_allowed: bool, dry_run: bool) -> None:
-        """Find out what is to be written, and write it."""
         limits, progress = self.config.sync, self.narrator.asking
         await decide_deletes(this, self.reader, self.ledger, limits, progress, is_allowed=is_allowed)
         await self._plans.make(this)
         self.narrator.planned(len(this.planned))
         if dry_run:
-            this.tally.pretend(this.plan.writes)
+            for write in this.plan.writes:
+                this.tally.acknowledged(write)
         else:
             await self._execute(this)
             self.directory.deny(this.denied, this.now_ms)
 
     async def _execute(self, this: Pass) -> None:
         """Execute the plan; where a rejection or a cycle has changed what is possible, plan again."""
-        if not this.plan.writes:
-            return
         how = self.config.wingfield.concurrency, self.fingerprint, self._now_ms, self.stop
         executor = Executor(self.clients.wingfield, self.ledger, self.narrator, this, *how)
         if this.deletions:
             self.ledger.save([entry for entry in this.let_through if entry.id in this.deletions])
         for _ in range(ROUNDS):
+            if not this.plan.writes:
+                return
             await executor.run(this.plan)
             if not await settle.is_worth_another_round(this, executor):
                 return
             this.deletions = {}
             this.tally.not_sent = set()
             await self._plans.make_again(this)
-            if not this.plan.writes:
-                return

@@ -56,7 +56,7 @@ async def _read_back_cycles(this: Pass, executor: Executor) -> bool:
         except ServiceError as error:
             this.note(error, id_)
             return False
-        if is_there(write, stored) and stored is not None and stored.version_ms == write.version_ms:
+        if stored is not None and is_there(write, stored) and stored.version_ms == write.version_ms:
             executor.ledger.record([], [Outcome(write, Ending.ACKNOWLEDGED)], this.now_ms)
             this.tally.acknowledged(write)
         else:

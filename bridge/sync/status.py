@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
@@ -22,7 +21,7 @@ from bridge.model import Held, Known, PassRecord, Watermark, from_ms, isoformat,
 from bridge.planning.drift import Mark
 from bridge.planning.memory import Memory, Unmapped
 from bridge.sync.figures import Figures
-from bridge.sync.words import since
+from bridge.sync.words import named_zone, since
 
 LEAST_STALE = timedelta(minutes=15)
 """A daemon that waits for a service that is away runs a pass at least so often."""
@@ -87,7 +86,6 @@ class Status:
 
     @property
     def withheld(self) -> tuple[str, ...]:
-        """The ids of the deletes that are withheld."""
         return self.passes[0].withheld if self.passes else ()
 
     @property
@@ -189,15 +187,8 @@ def read(ledger: Ledger, state: Path, config: Config | None) -> Status:
         status,
         full_interval=config.sync.full_interval,
         courts={rule.court_id: courts.get(rule.court_id, "") for rule in config.courts},
-        zone=_zone(config.launch27.timezone or memory.zone),
+        zone=named_zone(config.launch27.timezone or memory.zone) or UTC,
     )
-
-
-def _zone(name: str) -> tzinfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return UTC
 
 
 def _end(record: PassRecord) -> datetime:

@@ -16,7 +16,7 @@ from bridge.mapping import Mapper, Names, has_field
 from bridge.model import Held, Reason
 from bridge.planning.memory import Memory
 from bridge.sync.words import to_no_court
-from bridge.wingfield.relations import Relations
+from bridge.wingfield.hourly import Relations
 
 Level = Literal["problem", "warning", "ok"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bridge.model import from_ms
 
@@ -30,3 +31,11 @@ def to_no_court(service: int, name: str, bookings: int) -> str:
 def since(ms: int, now: datetime) -> str:
     """Return a time and how long ago it was."""
     return f"{moment(ms)} ({age(ms, now)})"
+
+
+def named_zone(name: str) -> ZoneInfo | None:
+    """Return the time zone of this IANA name; None where there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None

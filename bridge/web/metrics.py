@@ -50,7 +50,6 @@ class _Clubs(Collector):
         self._clubs = clubs
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics of all clubs."""
         families = {name: Metric(f"courtbridge_{name}", told, type_) for name, (type_, told) in _FAMILIES.items()}
         families["build_info"].add_sample("courtbridge_build_info", {"version": __version__}, 1)
         for number, (club, status) in enumerate(self._clubs.items()):
@@ -62,7 +61,6 @@ class _Clubs(Collector):
 
 
 def _standing(status: Status) -> Iterator[_Sample]:
-    """Yield how things stand now."""
     for name, ms in (("pass", status.last_pass_ms), ("success", status.last_success_ms)):
         if ms is not None:
             yield f"last_{name}_timestamp_seconds", {}, ms / 1000

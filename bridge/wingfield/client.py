@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 from pydantic import ValidationError
@@ -19,9 +20,6 @@ from bridge.model import Stored, Verb, Write, from_ms, isoformat
 from bridge.planning.refusals import MEANINGS, OF_THE_TOKEN
 from bridge.wingfield import wire
 from bridge.wingfield.wire import Court, CourtMapping, Listed, Page, UserRelation, W, oldest_ms, put_body
-
-if TYPE_CHECKING:
-    import httpx
 
 __all__ = ["Court", "Listed", "Wingfield", "oldest_ms"]
 
@@ -43,30 +41,18 @@ class Wingfield:
 
     A booking is known here by ``id_prefix`` and its Launch27 id; nobody else knows of that key. All methods
     raise Unavailable when there is no usable answer (a write may then have been applied or not),
-    CredentialsRefused when the token or the service is, and Rejected for a 4xx.
+    CredentialsRefused when the token or the service is, and Rejected for a 4xx. End it with ``http.aclose()``.
+    ``courts`` is how many the club has: one that fails alone is not taken for Wingfield being down.
     """
 
-    def __init__(self, http: Http, config: WingfieldConfig, id_prefix: str = "") -> None:
-        self.http = http
+    def __init__(
+        self, config: WingfieldConfig, id_prefix: str = "", *, courts: int = 1, http: Http | None = None
+    ) -> None:
+        concurrency = config.concurrency
+        self.http = http or Http(SERVICE, config.base_url, concurrency=concurrency, parts=courts)
         self._token = config.token
         self._service = f"/api/v1/external-services/{quote(config.external_service_id, safe='')}"
         self._id_prefix = id_prefix
-
-    @classmethod
-    def connect(
-        cls,
-        config: WingfieldConfig,
-        id_prefix: str = "",
-        *,
-        courts: int = 1,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> Wingfield:
-        """Return a client with connections of its own; end it with ``await client.http.aclose()``.
-
-        ``courts`` is how many the club has: one that fails alone is not taken for Wingfield being down.
-        """
-        http = Http(SERVICE, config.base_url, concurrency=config.concurrency, parts=courts, transport=transport)
-        return cls(http, config, id_prefix)
 
     def __repr__(self) -> str:
         return f"Wingfield({self.http!r})"
@@ -95,8 +81,8 @@ class Wingfield:
             if not isinstance(answer, dict) or answer.get("externalCourtBookingId") != key:
                 raise ValueError("not the booking that was sent")
 
-        body = put_body(write, write.slot)
-        call = self._booking("PUT", key, finishing, json=body, part=write.slot.court_id, patient=patient)
+        json, call = put_body(write, write.slot), self._booking("PUT", key)
+        call = replace(call, json=json, part=write.slot.court_id, finishing=finishing, patient=patient)
         await self.http.request(call, check)
 
     async def _delete(self, write: Write, finishing: bool, patient: bool) -> None:
@@ -113,9 +99,8 @@ class Wingfield:
 
         params = {"externalUpdatedAt": isoformat(from_ms(write.version_ms))}
         court = write.slot.court_id if write.slot else None
-        key = self._id_prefix + write.id
-        call = self._booking("DELETE", key, finishing, params=params, part=court, patient=patient)
-        await self.http.request(call, check)
+        call = self._booking("DELETE", self._id_prefix + write.id)
+        await self.http.request(replace(call, params=params, part=court, finishing=finishing, patient=patient), check)
 
     async def read(self, id_: str, *, court: str | None = None, finishing: bool = False) -> Stored | None:
         """Return one booking; None when there is none. ``court`` is where it may stand, as far as that is known.
@@ -132,7 +117,7 @@ class Wingfield:
                 raise ValueError("another booking than the one asked for")
             return booking.stored(self._id_prefix)
 
-        return await self.http.request(self._booking("GET", key, finishing, part=court), check)
+        return await self.http.request(replace(self._booking("GET", key), part=court, finishing=finishing), check)
 
     async def list_bookings(self) -> AsyncGenerator[tuple[list[Listed], int], None]:
         """Yield all bookings of the external service, page by page, each with how many there are in all.
@@ -226,20 +211,10 @@ class Wingfield:
                 return
         raise Unavailable(SERVICE, f"the list {route} never ends")
 
-    def _booking(
-        self,
-        method: str,
-        key: str,
-        finishing: bool,
-        *,
-        params: Params = None,
-        json: object = None,
-        part: str | None = None,
-        patient: bool = True,
-    ) -> Call:
+    def _booking(self, method: str, key: str) -> Call:
         route = "/court-bookings/by-external-id/"
         path = f"{self._service}{route}{quote(key, safe='')}"
-        return Call(method, path, route + "{id}", key, params, json, self._token, finishing, part, patient)
+        return Call(method, path, route + "{id}", key, bearer=self._token)
 
     def _get(self, path: str, route: str, params: Params = None) -> Call:
         return Call("GET", path, route, params=params, bearer=self._token)

@@ -102,7 +102,7 @@ class World:
 def connect(world: World, send: Any = None, **config: Any) -> tuple[Launch27, Session]:
     settings = Launch27Config(base_url="https://acme.test/latest", accounts=(ACCOUNT,), **config)
     http = Http("Launch27", settings.base_url, backoff=QUICK, transport=httpx.MockTransport(send or world))
-    return Launch27(http, settings), Session(ACCOUNT)
+    return Launch27(settings, http=http), Session(ACCOUNT)
 
 
 async def read(world: World, expected: int | None = None, **config: Any) -> list[str]:
@@ -472,7 +472,7 @@ async def test_against_the_simulated_service() -> None:
         )
     async with Sandbox(launch27=simulated) as sandbox:
         config = Launch27Config(base_url=sandbox.launch27.url, accounts=(ACCOUNT,), role="staff")
-        launch27, session = Launch27.connect(config), Session(ACCOUNT)
+        launch27, session = Launch27(config), Session(ACCOUNT)
         simulated.faults.add("lose", match=lambda _method, path: path.endswith("/bookings"))
         found = [
             each.id async for page in launch27.listing(session, FIRST, LAST, expected=45) for each in page.bookings

@@ -371,9 +371,7 @@ class Bridge(RuleBasedStateMachine):
         club.launch27.catalogue = list(self.catalogue)
         club.launch27.settings.update(timezone=ZONE, status="active")
         club.launch27.date_skew_seconds = club.wingfield.date_skew_seconds = 0.0
-        if club.services is not None:
-            club.services.asked.asked_ms.clear()  # settings and catalogues are due again, as an hour later
-            club.services.asked.answered_ms.clear()
+        club._synchronizer = None  # settings and catalogues are due again, as an hour later
         if self.is_tampered:
             self.club.tick(minutes=10)  # somebody else's traffic has all of the list read so often
             self.converged()

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bridge.ledger import entry
 from bridge.model import ABSENT, CourtBooking, Ending, Known, Outcome, Verb, Write, from_ms, to_ms
-from bridge.planning.versions import booking_version, deletion_version, first_sight_ms, next_version
+from bridge.planning.versions import booking_version, first_sight_ms, next_version
 from tests.support.builders import NOON, booking, never_sent, slot
 
 A, B = b"a" * 16, b"b" * 16
@@ -70,11 +70,11 @@ def test_a_modification_time_of_the_source_goes_before_the_first_sight() -> None
 
 @pytest.mark.parametrize(("found_ms", "version_ms"), [(600, 701), (700, 701), (701, 701), (900, 900)])
 def test_a_delete_goes_under_the_moment_it_was_found_gone_or_above_the_highest(found_ms: int, version_ms: int) -> None:
-    assert deletion_version(LOST, found_ms) == version_ms
+    assert next_version(LOST, ABSENT, found_ms) == version_ms
 
 
 def test_a_delete_that_was_not_answered_keeps_its_version() -> None:
-    assert deletion_version(known(acked=(500, A), intended=(700, ABSENT)), 9000) == 700
+    assert next_version(known(acked=(500, A), intended=(700, ABSENT)), ABSENT, 9000) == 700
 
 
 # --- any knowledge at all ---
@@ -141,7 +141,7 @@ class Life(RuleBasedStateMachine):
         if wanted is None:
             if row is None or not row.is_bridged:
                 return None
-            version_ms = deletion_version(row, self.now_ms)
+            version_ms = next_version(row, ABSENT, self.now_ms)
             return Write(Verb.DELETE, "7", None, (), ABSENT, version_ms, "gone")
         content = wanted.fingerprint
         if row is not None and row.stands_as(content):

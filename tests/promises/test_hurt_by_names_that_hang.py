@@ -11,7 +11,7 @@ import pytest
 
 from bridge.config.loading import load_config
 from bridge.errors import ExitStatus
-from bridge.model import STOP_SECONDS
+from bridge.http.loop import STOP_SECONDS
 from tests.support.daemons import Process
 
 pytestmark = pytest.mark.hurt(13)

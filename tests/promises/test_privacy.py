@@ -18,7 +18,7 @@ from bridge import log as logs
 from bridge.cli import once
 from bridge.errors import BridgeError, ExitStatus
 from bridge.http.client import Timeouts
-from bridge.sync.narrator import LogNarrator, Narrator, withheld_advice
+from bridge.sync.narrator import LogNarrator, withheld_advice
 from tests.support.builders import HOUR, NOON, THREE
 from tests.support.club import Club, Crash, Recorder, is_write
 
@@ -48,7 +48,7 @@ class Telling(Recorder):
 
     def __getattribute__(self, name: str) -> Any:
         remember = super().__getattribute__(name)
-        if not hasattr(Narrator, name) or name.startswith("_"):
+        if not callable(getattr(LogNarrator, name, None)) or name.startswith("_"):
             return remember
 
         def tell(*args: Any) -> None:

@@ -23,7 +23,7 @@ from bridge.model import Held, Kind, Outcome, Stored, Verb, Write, isoformat
 from bridge.planning.drift import Finding
 from bridge.sandbox import Entry, Launch27, Sandbox, Wingfield
 from bridge.sync.clients import Clients
-from bridge.sync.narrator import Narrator
+from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import PassResult
 from bridge.sync.run import WITHDRAWN, Synchronizer
 from bridge.wingfield.client import Listed
@@ -107,8 +107,8 @@ class DyingWingfield(WingfieldClient):
 
 
 @dataclass
-class Recorder(Narrator):
-    """A narrator that remembers."""
+class Recorder(LogNarrator):
+    """A narrator that remembers, and logs nothing."""
 
     wrote_: list[Write] = field(default_factory=list)
     began: list[Held] = field(default_factory=list)
@@ -116,6 +116,9 @@ class Recorder(Narrator):
     skipped: list[tuple[str, int]] = field(default_factory=list)
     drift: list[tuple[str, str, str]] = field(default_factory=list)
     results: list[PassResult] = field(default_factory=list)
+
+    def pass_started(self) -> None:
+        pass
 
     def wrote(self, write: Write) -> None:
         self.wrote_.append(write)
@@ -241,13 +244,10 @@ class Club:
             accounts, courts = len(config.launch27.accounts), len({rule.court_id for rule in config.courts})
             launch27 = Http("Launch27", config.launch27.base_url, limiter=limiter, parts=accounts, **quick)
             parser = Parser(config.mapping.updated_at_field, config.launch27.service_dates)
-            wingfield = DyingWingfield(
-                Http("Wingfield", config.wingfield.base_url, parts=courts, **quick),
-                config.wingfield,
-                config.mapping.id_prefix,
-            )
+            http = Http("Wingfield", config.wingfield.base_url, parts=courts, **quick)
+            wingfield = DyingWingfield(config.wingfield, config.mapping.id_prefix, http=http)
             wingfield.fuse = self.fuse
-            self.services = Clients(Launch27Client(launch27, config.launch27, parser=parser), [], wingfield)
+            self.services = Clients(Launch27Client(config.launch27, parser=parser, http=launch27), [], wingfield)
         known = {session.account.key: session for session in self.services.sessions}
         self.services.sessions = [
             session if (session := known.get(account.key)) and session.account == account else Session(account)

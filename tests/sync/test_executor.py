@@ -18,7 +18,7 @@ from bridge.model import Ending, Identity, Known, Outcome, Plan, Stored, Verb, W
 from bridge.planning.reading import Reading
 from bridge.sync import executor as module
 from bridge.sync.executor import BATCH, Executor, is_there
-from bridge.sync.narrator import Narrator
+from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import Pass, Tally
 from bridge.wingfield.client import Wingfield
 from tests.support import builders
@@ -122,11 +122,12 @@ class Journal(Ledger):
         self.after()
 
 
-class Bench(Narrator):
+class Bench(LogNarrator):
     """An executor between a script and a journal, and its narrator."""
 
     def __init__(self, journal: Ledger) -> None:
         assert isinstance(journal, Journal)
+        super().__init__()
         self.target, self.journal = Script(), journal
         self.told: list[str] = []
         self.stop = asyncio.Event()

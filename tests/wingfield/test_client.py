@@ -52,7 +52,7 @@ DELETE = model.Write(model.Verb.DELETE, "1005", SLOT, (), model.ABSENT, VERSION,
 
 def client(handler: Callable[[httpx.Request], Any], id_prefix: str = "") -> Wingfield:
     http = Http("Wingfield", CONFIG.base_url, backoff=QUICK, transport=httpx.MockTransport(handler))
-    return Wingfield(http, CONFIG, id_prefix)
+    return Wingfield(CONFIG, id_prefix, http=http)
 
 
 def error(status: int, type_: Any, **more: Any) -> httpx.Response:
