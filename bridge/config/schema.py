@@ -70,9 +70,14 @@ class Launch27Config(Table):
         return _host(self.base_url)
 
     @property
+    def hostname(self) -> str:
+        """The host in lower case, without a port."""
+        return urlsplit(self.base_url).hostname or ""
+
+    @property
     def tenant(self) -> str:
         """The account's name, the first label of its host. Source: Launch27, Introduction."""
-        return (urlsplit(self.base_url).hostname or "").partition(".")[0]
+        return self.hostname.partition(".")[0]
 
 
 class WingfieldConfig(Table):

@@ -114,7 +114,7 @@ class Http:
         self._backoff = backoff
         self._connections = Connections(base_url, concurrency, self._timeout, transport)
         self._slots = asyncio.Semaphore(concurrency)
-        self._limiter = limiter or RateLimiter()
+        self.limiter = limiter or RateLimiter()
         self.parts = parts
         self._gave_up: set[tuple[str | None, ...]] = set()
         self._gave_up_for: set[str] = set()
@@ -146,7 +146,7 @@ class Http:
     @property
     def heard_at(self) -> float:
         """The last sign of life, in seconds of the monotonic clock: a try that ended, or a wait for the rate limit."""
-        return time.monotonic() if self._limiter.is_waited_for else self._heard_at
+        return time.monotonic() if self.limiter.is_waited_for else self._heard_at
 
     def stop(self) -> None:
         """Start no further request or retry, but for those that are ``finishing``."""
@@ -229,9 +229,9 @@ class Http:
         call = sending.call
         async with self._slots:
             self._check_open(call)
-            if not self._limiter.try_acquire(call.kind):
+            if not self.limiter.try_acquire(call.kind):
                 async with self._patience(call):
-                    await self._limiter.acquire(call.kind)
+                    await self.limiter.acquire(call.kind)
             began = time.monotonic()
             try:
                 return self._judge(await self._send(sending), check)
@@ -257,7 +257,7 @@ class Http:
         finally:
             self._heard_at = time.monotonic()
             self.answers[self.service, str(response.status) if response else "none"] += 1
-            self._limiter.answered(sending.call.kind, response.headers if response else None)
+            self.limiter.answered(sending.call.kind, response.headers if response else None)
         return response
 
     def _judge(self, response: Response, check: Callable[[Response], T]) -> T:
@@ -288,7 +288,7 @@ class Http:
 
         call = sending.call
         if failure.throttled:
-            self._limiter.hold(wait_seconds)
+            self.limiter.hold(wait_seconds)
         structlog.get_logger().warning(
             "request_retried",
             service=self.service,
@@ -306,7 +306,7 @@ class Http:
         if isinstance(failure, Closed):
             return Unavailable(self.service, failure.words, kind=failure.kind, maybe_applied=tries > 0)
         if failure.throttled and not call.patient:
-            self._limiter.hold(failure.retry_after or self._backoff.first)
+            self.limiter.hold(failure.retry_after or self._backoff.first)
         self._gave_up.add((call.method, call.route, call.booking, call.part))
         if call.part is not None:
             self._gave_up_for.add(call.part)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from bridge.config.schema import Launch27Config
 from bridge.errors import AccessDenied, CredentialsRefused, NotFound
 from bridge.http.client import Call, Http, Params, Response
-from bridge.http.ratelimit import RateLimiter
+from bridge.http.ratelimit import RateLimiter, shared_budget
 from bridge.launch27.listing import PAGES_AT_ONCE, Listing, Page
 from bridge.launch27.session import Session, read_200
 from bridge.launch27.wire import CatalogueService, Parser, Settings, SourceBooking, Unreadable, is_object
@@ -56,8 +56,11 @@ class Launch27:
     def connect(
         cls, config: Launch27Config, *, parser: Parser | None = None, transport: httpx.AsyncBaseTransport | None = None
     ) -> Launch27:
-        """Return a client with connections of its own; end it with ``await client.http.aclose()``."""
-        limiter = RateLimiter(config.reads_per_second, config.read_burst)
+        """Return a client with connections of its own, which shares the process's budget of reads.
+
+        End it with ``await client.http.aclose()``.
+        """
+        limiter = RateLimiter(config.reads_per_second, config.read_burst, budget=shared_budget(config.hostname))
         http = Http(
             SERVICE,
             config.base_url,
