@@ -164,6 +164,15 @@ class WebConfig(Table):
     password: Annotated[Secret | None, Field(validate_default=True), AfterValidator(_protected)] = None
 
 
+class ProcessTables(Table):
+    """All that the file of the process may hold, beside the files of many clubs."""
+
+    web: WebConfig | None = None
+    notify: NotifyConfig | None = None
+    files: tuple[Path, ...] = ()
+    """Every file that was read or looked for."""
+
+
 class Tables(Table):
     """All that the file may hold."""
 

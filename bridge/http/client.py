@@ -112,7 +112,7 @@ class Http:
         self._timeout = httpx.Timeout(connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=None)
         self._total_seconds = timeouts.total
         self._backoff = backoff
-        self._connections = Connections(base_url, concurrency, self._timeout, transport)
+        self._connections = Connections(base_url, self._timeout, transport)
         self._slots = asyncio.Semaphore(concurrency)
         self.limiter = limiter or RateLimiter()
         self.parts = parts

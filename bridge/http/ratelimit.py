@@ -109,9 +109,7 @@ class Budget:
     """
 
     def __init__(
-        self,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     ) -> None:
         self.clock = clock
         self.sleep = sleep
@@ -200,7 +198,7 @@ class RateLimiter:
         bucket = self._budget.buckets[kind]
         if bucket.waiters or bucket.crowded or self._budget.wait_seconds(bucket) > 0:
             return False
-        self._take(bucket)
+        self.take(bucket)
         return True
 
     async def acquire(self, kind: Kind) -> None:
@@ -234,13 +232,14 @@ class RateLimiter:
                 await self._budget.token(bucket)
                 chosen = self._budget.next_waiter(bucket)
                 bucket.waiters.remove(chosen)
-                chosen.limiter._take(bucket)
+                chosen.limiter.take(bucket)
                 if not chosen.call.done():
                     chosen.call.set_result(None)
         finally:
             bucket.pass_on()
 
-    def _take(self, bucket: _Bucket) -> None:
+    def take(self, bucket: _Bucket) -> None:
+        """Take note that a request of this club's may leave."""
         bucket.in_flight += 1
         self.served = next(self._budget.order)
 

@@ -1,0 +1,166 @@
+"""Many clubs in one process: none stops or delays another."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+
+from bridge.sandbox import Sandbox
+from bridge.service import clubs, process
+from tests.support.club import is_listing
+from tests.support.daemons import PATIENCE_SECONDS, Process
+from tests.support.directory import Directory, email_of
+
+
+@pytest.fixture
+def directory(tmp_path: Path, sandbox: Sandbox) -> Directory:
+    return Directory(tmp_path / "clubs", sandbox)
+
+
+def until(holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> float:
+    """Wait for something in another process; return how long that took."""
+    began = monotonic()
+    while not holds():
+        assert monotonic() - began < seconds
+        sleep(0.02)
+    return monotonic() - began
+
+
+def clubs_of(daemon: Process, event: str) -> list[str]:
+    return [line["club"] for line in daemon.log.of(event)]
+
+
+def test_files_that_appear_change_and_go_are_taken_in_within_five_seconds(directory: Directory) -> None:
+    directory.add("east", 2)
+    directory.add("west", 1)
+    with Process(directory.path) as daemon:
+        daemon.wait("club_added", 2)
+        until(lambda: directory.bridged("east") == 2 and directory.bridged("west") == 1)
+        directory.add("north", 3)
+        assert until(lambda: directory.bridged("north") == 3) < 5
+        daemon.wait("club_added", 3)
+        began = monotonic()
+        directory.file("west").write_text(directory.text("west").replace('"1s"', '"2s"'))
+        daemon.wait("config_reloaded")
+        assert monotonic() - began < 5
+        began = monotonic()
+        directory.file("east").unlink()
+        daemon.wait("club_removed")
+        assert monotonic() - began < 5
+        directory.book("east")
+        directory.book("north")
+        until(lambda: directory.bridged("north") == 4)
+        daemon.popen.terminate()
+        assert daemon.ended() == 0
+    assert clubs_of(daemon, "club_added") == ["east", "west", "north"]
+    assert clubs_of(daemon, "config_reloaded") == ["west"]
+    assert clubs_of(daemon, "club_removed") == ["east"]
+    assert set(clubs_of(daemon, "booking_created")) == {"east", "west", "north"}
+    assert directory.bridged("east") == 2, "what it brought stays"
+    assert {path.name for path in directory.path.glob("*.db")} == {"east.db", "north.db", "west.db"}
+
+
+def test_a_broken_file_is_told_by_name_and_begins_once_it_is_right(directory: Directory, tmp_path: Path) -> None:
+    directory.add("east", 1)
+    directory.add("west", 1).write_text("[launch27")
+    directory.add("Old_Town")
+    directory.add("zoo", more='[web]\nlisten = "127.0.0.1:8027"\n')
+    (directory.path / ".hidden.toml").write_text("x")
+    with Process(directory.path, STATE_DIRECTORY=str(tmp_path)) as daemon:
+        daemon.wait("config_rejected", 3)
+        until(lambda: directory.bridged("east") == 1)
+        directory.file("west").write_text(directory.text("west"))
+        assert until(lambda: directory.bridged("west") == 1) < 5
+        daemon.popen.terminate()
+        assert daemon.ended() == 0
+    told = {line["club"]: line["problems"] for line in daemon.log.of("config_rejected")}
+    assert sorted(told) == ["Old_Town", "west", "zoo"]
+    assert 'rename it to "old-town.toml"' in told["Old_Town"][0]
+    assert told["zoo"] == ["web: is for all clubs; move it to courtbridge.toml"]
+    assert len(daemon.log.of("config_rejected")) == 3, "each once"
+    assert {path.name for path in tmp_path.glob("*.db")} == {"east.db", "west.db"}
+
+
+def test_the_daemon_ends_when_no_club_is_left(directory: Directory) -> None:
+    directory.add("east").write_text("[launch27")
+    directory.add("west").write_text("")
+    with Process(directory.path) as daemon:
+        assert daemon.ended() == 78
+    assert {problem.partition(":")[0] for problem in daemon.log[-1]["problems"]} == {"east", "west"}
+
+
+def test_an_empty_directory_is_a_wrong_configuration(directory: Directory) -> None:
+    with Process(directory.path) as daemon:
+        assert daemon.ended() == 78
+    assert "no club" in daemon.log[-1]["problems"][0]
+
+
+@pytest.mark.parametrize("what", ["state", "account"])
+def test_of_two_clubs_that_are_one_the_second_is_not_begun_until_the_first_goes(
+    directory: Directory, what: str
+) -> None:
+    shared = directory.path.with_name("shared.db")
+    more = f'[sync]\nstate = "{shared}"\n' if what == "state" else ""
+    east, west = directory.add("east", 1), directory.add("west", 1)
+    if what == "state":
+        for file in (east, west):
+            file.write_text(file.read_text().replace("[sync]\n", more))
+    else:
+        west.write_text(directory.text("east"))
+    with Process(directory.path) as daemon:
+        daemon.wait("config_rejected")
+        (line,) = daemon.log.of("config_rejected")
+        assert line["club"] == "west"
+        assert "east" in line["problems"][0]
+        assert "west" in line["problems"][0]
+        until(lambda: directory.bridged("east") == 1)
+        east.unlink()
+        daemon.wait("club_removed")
+        if what == "account":
+            daemon.wait("club_added", 2)
+        daemon.popen.terminate()
+        assert daemon.ended() == 0
+
+
+def test_a_directory_that_vanishes_is_said_once_and_the_clubs_go_on(directory: Directory, tmp_path: Path) -> None:
+    directory.add("east", 1)
+    with Process(directory.path, STATE_DIRECTORY=str(tmp_path)) as daemon:
+        until(lambda: directory.bridged("east") == 1)
+        directory.path.rename(tmp_path / "moved")
+        daemon.wait("clubs_unreadable")
+        daemon.wait("config_rejected")  # its file is away, and what it says stays in force
+        directory.book("east")
+        until(lambda: directory.bridged("east") == 2)
+        (tmp_path / "moved").rename(directory.path)
+        daemon.wait("config_reloaded")
+        daemon.popen.terminate()
+        assert daemon.ended() == 0
+    assert len(daemon.log.of("clubs_unreadable")) == 1
+    assert not daemon.log.of("club_removed")
+
+
+def test_one_without_a_state_and_one_that_hangs_stop_nobody_else(directory: Directory, sandbox: Sandbox) -> None:
+    for name in ("east", "north", "west"):
+        directory.add(name, 1)
+    (directory.path / "north.db").write_text("not a database, and far too short to be one" * 100)
+    hang = sandbox.launch27.faults.add("hang", times=None, match=lambda _method, path: path.endswith("/login"))
+    with Process(directory.path) as daemon:
+        daemon.wait("club_failed", 2)
+        until(lambda: hang.hits >= 2)
+        hang.release()
+        sandbox.launch27.faults.clear()
+        until(lambda: directory.bridged("east") == 1 and directory.bridged("west") == 1)
+        (directory.path / "north.db").unlink()
+        until(lambda: directory.bridged("north") == 1)
+        daemon.popen.terminate()
+        assert daemon.ended() == 0
+    assert set(clubs_of(daemon, "club_failed")) == {"north"}
+    seconds = [line["again_in_seconds"] for line in daemon.log.of("club_failed")]
+    assert seconds[:2] == [1, 2]
