@@ -88,6 +88,7 @@ class Member:
 
     def begin_again(self) -> None:
         """Begin now, where it waits to begin again."""
+        self.problems = ()
         self._again.set()
 
     def stop(self) -> None:
@@ -263,7 +264,7 @@ class Clubs:
         for number, member in enumerate(self._members.values()):
             if asked or number % _GROUPS == turn:
                 member.look(asked=asked)
-        if files is not None and all(member.problems for member in self._members.values()):
+        if files is not None and not self._leaving and all(member.problems for member in self._members.values()):
             self._give_up()
 
     def _files(self) -> dict[str, Path] | None:

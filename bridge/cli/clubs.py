@@ -1,0 +1,95 @@
+"""Commands on a directory of clubs: one club, or one after the other, and what they say gathered."""
+
+from __future__ import annotations
+
+import copy
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from structlog.contextvars import bound_contextvars
+
+from bridge.cli import output
+from bridge.cli.arguments import Options, Usage
+from bridge.config.clubs import PROCESS, club_files, process_of
+from bridge.config.problems import quoted_path
+from bridge.config.schema import ProcessTables
+from bridge.errors import ConfigError, ExitStatus, Problem, worst
+
+FOR_ALL = frozenset({"once", "check", "status", "verify"})
+Command = Callable[[Options], ExitStatus]
+
+
+def run(options: Options, directory: Path, command: Command) -> ExitStatus:
+    """Run a command for the club that was named, the only one, or all; return the status that counts.
+
+    Raises Usage where a club must be named, and is not, or is none of the directory.
+    """
+    files = _files(directory)
+    name = options.club or (next(iter(files)) if len(files) == 1 and not _is_for_all(options) else None)
+    if name is not None and name not in files:
+        raise Usage(f'there is no club "{name}" in {quoted_path(directory)}; there are {", ".join(files) or "none"}')
+    if name is None and not _is_for_all(options):
+        raise Usage(f"say for which club with --club; there are {', '.join(files)}")
+    statuses: list[ExitStatus] = []
+    process = _process(directory, options, command, statuses)
+    if name is not None:
+        return worst([*statuses, command(_for_club(options, files[name], process))])
+    found: dict[str, object] = {}
+    for each, path in files.items():
+        with bound_contextvars(club=each), output.gathering() as gathered:
+            if not options.json:
+                output.line(f"{each}:", "bold")
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            statuses.append(command(_for_club(options, path, process)))
+            found |= {each: result for result in gathered}
+        if _is_stopped():
+            statuses.append(ExitStatus.TRY_LATER)
+            break
+    if options.json:
+        output.show_json({"clubs": found})
+    return worst(statuses)
+
+
+def _files(directory: Path) -> dict[str, Path]:
+    try:
+        files = club_files(directory)
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    else:
+        if files:
+            return files
+        problem = "there is no club in it; put a NAME.toml there for each"
+    raise ConfigError([Problem(quoted_path(directory), problem)])
+
+
+def _process(directory: Path, options: Options, command: Command, statuses: list[ExitStatus]) -> ProcessTables:
+    """Return what holds for all clubs; where that is wrong it is told, counts, and keeps no club from its work."""
+    needs_secrets = options.command not in {"status", "history", "day", "approve"}
+
+    def load(_: Options) -> ExitStatus:
+        found.append(process_of(directory, os.environ, require_secrets=needs_secrets))
+        return ExitStatus.OK
+
+    found: list[ProcessTables] = []
+    with output.gathering():
+        statuses.append(options.attempt(load))
+    return found[0] if found else ProcessTables()
+
+
+def _is_for_all(options: Options) -> bool:
+    return options.command in FOR_ALL and options.rehearse is None
+
+
+def _for_club(options: Options, path: Path, process: ProcessTables) -> Options:
+    one = copy.copy(options)
+    one.config, one.process = str(path), process
+    return one
+
+
+def _is_stopped() -> bool:
+    """Whether a signal has told the pass that has just ended to stop."""
+    from bridge.cli.once import end_at_once
+
+    return signal.getsignal(signal.SIGTERM) is end_at_once
