@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bridge import __version__
 
 if TYPE_CHECKING:
-    from bridge.config.schema import Config
+    from bridge.config.schema import Config, ProcessTables
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -43,11 +43,18 @@ exit status:
 """
 
 
+class Usage(Exception):
+    """What was said cannot be meant; the message says what can."""
+
+
 class Options(argparse.Namespace):
     """What was said on the command line; ``command`` is "once" for a pass and None for the daemon."""
 
     command: str | None
     config: str | None = None
+    club: str | None = None
+    process: ProcessTables | None = None
+    """What holds for all clubs, where this is about one of many."""
     json: bool = False
     log_level: str = "info"
     once: bool
@@ -62,6 +69,13 @@ class Options(argparse.Namespace):
     day: date | None = None
     token: str = ""
 
+    @property
+    def directory(self) -> Path | None:
+        """The directory of clubs that was named, if it is one; one command needs none."""
+        named = self.config or os.environ.get("COURTBRIDGE_CONFIG")
+        is_one = named is not None and self.command != "demo" and os.path.isdir(named)
+        return Path(named) if named is not None and is_one else None
+
     def find_config(self) -> Path:
         """Return the configuration file. Raises ConfigError where there is none."""
         from bridge.config.paths import find_config
@@ -70,8 +84,11 @@ class Options(argparse.Namespace):
 
     def load_config(self, **require: bool) -> Config:
         """Return the configuration; ``require_courts=False`` and the like as for ``bridge.config``."""
+        from bridge.config.clubs import load_club
         from bridge.config.loading import load_config
 
+        if self.process is not None:
+            return load_club(self.find_config(), os.environ, self.process, **require)
         return load_config(self.find_config(), os.environ, **require)
 
 
@@ -90,6 +107,8 @@ def parse(argv: Sequence[str] | None) -> Options:
         parser.error("--json needs --once, --dry-run or a command; the daemon only writes its log")
     if options.json and options.command in {"day", "demo"}:
         parser.error(f"{options.command} has no --json")
+    if options.club is not None and (options.command is None or options.directory is None):
+        parser.error("--club needs a command or --once, and a --config that is a directory of clubs")
     return options
 
 
@@ -145,6 +164,9 @@ def _day(text: str) -> date:
 def _add_common(parser: argparse.ArgumentParser) -> None:
     """Add the options that may stand before or after the command; the later one counts."""
     unsaid = argparse.SUPPRESS  # what is not said here was perhaps said before
-    parser.add_argument("--config", metavar="PATH", default=unsaid, help="the configuration file")
+    parser.add_argument(
+        "--config", metavar="PATH", default=unsaid, help="the configuration file, or a directory of clubs"
+    )
+    parser.add_argument("--club", metavar="NAME", default=unsaid, help="one club of the directory")
     parser.add_argument("--json", action="store_true", default=unsaid, help="print the result as JSON")
     parser.add_argument("--log-level", choices=LEVELS, default=unsaid, help="how much is logged")

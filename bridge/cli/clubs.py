@@ -18,12 +18,13 @@ from bridge.config.schema import ProcessTables
 from bridge.errors import ConfigError, ExitStatus, Problem, worst
 
 FOR_ALL = frozenset({"once", "check", "status", "verify"})
-Command = Callable[[Options], ExitStatus]
+Command = Callable[[Options], int]
 
 
-def run(options: Options, directory: Path, command: Command) -> ExitStatus:
+def run(options: Options, directory: Path, command: Command, attempt: Callable[[Options, Command], int]) -> int:
     """Run a command for the club that was named, the only one, or all; return the status that counts.
 
+    ``attempt`` runs it for one, tells what goes wrong, and returns the status; it is the same as for a single club.
     Raises Usage where a club must be named, and is not, or is none of the directory.
     """
     files = _files(directory)
@@ -32,19 +33,19 @@ def run(options: Options, directory: Path, command: Command) -> ExitStatus:
         raise Usage(f'there is no club "{name}" in {quoted_path(directory)}; there are {", ".join(files) or "none"}')
     if name is None and not _is_for_all(options):
         raise Usage(f"say for which club with --club; there are {', '.join(files)}")
-    statuses: list[ExitStatus] = []
-    process = _process(directory, options, command, statuses)
+    statuses: list[int] = []
+    process = _process(directory, options, attempt, statuses)
     if name is not None:
-        return worst([*statuses, command(_for_club(options, files[name], process))])
+        return worst([*statuses, attempt(_for_club(options, files[name], process), command)])
     found: dict[str, object] = {}
     for each, path in files.items():
         with bound_contextvars(club=each), output.gathering() as gathered:
             if not options.json:
                 output.line(f"{each}:", "bold")
             signal.signal(signal.SIGTERM, signal.default_int_handler)
-            statuses.append(command(_for_club(options, path, process)))
+            statuses.append(attempt(_for_club(options, path, process), command))
             found |= {each: result for result in gathered}
-        if _is_stopped():
+        if options.command == "once" and _is_stopped():
             statuses.append(ExitStatus.TRY_LATER)
             break
     if options.json:
@@ -64,18 +65,19 @@ def _files(directory: Path) -> dict[str, Path]:
     raise ConfigError([Problem(quoted_path(directory), problem)])
 
 
-def _process(directory: Path, options: Options, command: Command, statuses: list[ExitStatus]) -> ProcessTables:
+def _process(
+    directory: Path, options: Options, attempt: Callable[[Options, Command], int], statuses: list[int]
+) -> ProcessTables:
     """Return what holds for all clubs; where that is wrong it is told, counts, and keeps no club from its work."""
-    needs_secrets = options.command not in {"status", "history", "day", "approve"}
+    found = [ProcessTables()]
 
-    def load(_: Options) -> ExitStatus:
-        found.append(process_of(directory, os.environ, require_secrets=needs_secrets))
+    def load(_: Options) -> int:
+        found.append(process_of(directory, os.environ, require_secrets=options.command in {"once", "notify"}))
         return ExitStatus.OK
 
-    found: list[ProcessTables] = []
-    with output.gathering():
-        statuses.append(options.attempt(load))
-    return found[0] if found else ProcessTables()
+    with output.gathering(), bound_contextvars(file=f"{PROCESS}.toml"):
+        statuses.append(attempt(options, load))
+    return found[-1]
 
 
 def _is_for_all(options: Options) -> bool:
@@ -84,7 +86,7 @@ def _is_for_all(options: Options) -> bool:
 
 def _for_club(options: Options, path: Path, process: ProcessTables) -> Options:
     one = copy.copy(options)
-    one.config, one.process = str(path), process
+    one.config, one.club, one.process = str(path), path.stem, process
     return one
 
 

@@ -10,11 +10,11 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from bridge.cli.arguments import Options, parse
+from bridge.cli.arguments import Options, Usage, parse
 from bridge.errors import AlreadyRunning, BridgeError, ConfigError, ExitStatus, Problem, StateBusy, StateError
 
 
@@ -33,18 +33,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: Options) -> int:
-    """Run the command, and turn whatever goes wrong into a message and an exit status."""
+    """Run the command, for one club or for those of a directory; return the exit status."""
     # Until a pass or the daemon has its own handlers, SIGTERM is to end what Ctrl-C ends.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return _command(options)
-    except BridgeError as error:
-        _tell(options.log_level, error)
-        _show_failure(options, str(error))
-        return error.exit_status
+        return _attempt(options, _command if options.command is None or options.directory is None else _for_clubs)
     except KeyboardInterrupt:
         _show_failure(options, "interrupted")
         return ExitStatus.OK if options.command is None else ExitStatus.TRY_LATER
+
+
+def _attempt(options: Options, command: Callable[[Options], int]) -> int:
+    """Run a command, and turn whatever goes wrong into a message and an exit status."""
+    try:
+        return command(options)
+    except BridgeError as error:
+        _tell(options, error)
+        _show_failure(options, str(error))
+        return error.exit_status
+    except Usage as error:
+        sys.stderr.write(f"courtbridge: error: {error}\n")
+        _show_failure(options, str(error))
+        return ExitStatus.USAGE
     except BrokenPipeError:
         return ExitStatus.TRY_LATER
     except Exception as error:  # noqa: BLE001 (the last resort)
@@ -52,6 +62,13 @@ def _run(options: Options) -> int:
         _log(options.log_level).error("internal_error", error=type(error).__name__, exception=_trace(error))
         _show_failure(options, f"a bug in Courtbridge ({type(error).__name__}); the log has more")
         return ExitStatus.ATTENTION
+
+
+def _for_clubs(options: Options) -> int:
+    from bridge.cli import clubs
+
+    assert options.directory is not None  # noqa: S101
+    return clubs.run(options, options.directory, _command, _attempt)
 
 
 def _show_failure(options: Options, error: str) -> None:
@@ -90,7 +107,7 @@ _EVENTS = {
 }
 
 
-def _tell(log_level: str, error: BridgeError) -> None:
+def _tell(options: Options, error: BridgeError) -> None:
     """Tell a person at a terminal in words, a machine in log lines; each problem has its own."""
     if sys.stderr is None:
         return
@@ -98,9 +115,10 @@ def _tell(log_level: str, error: BridgeError) -> None:
     if sys.stderr.isatty():
         from bridge.cli.output import visible
 
-        sys.stderr.write("".join(f"courtbridge: {visible(str(problem))}\n" for problem in problems))
+        club = f"{options.club}: " if options.club else ""
+        sys.stderr.write("".join(f"courtbridge: {club}{visible(str(problem))}\n" for problem in problems))
         return
-    log = _log(log_level)
+    log = _log(options.log_level)
     for problem in problems:
         place = {"place": problem.place} if problem.place else {}
         log.error(_EVENTS.get(type(error), "failed"), **place, message=problem.message)

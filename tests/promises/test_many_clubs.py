@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
+from bridge.cli.main import main
 from bridge.sandbox import Sandbox
-from bridge.service import clubs, process
+from tests.cli.calls import restored_signals
 from tests.support.club import is_listing
 from tests.support.daemons import PATIENCE_SECONDS, Process
-from tests.support.directory import Directory, email_of
+from tests.support.directory import Directory
+from tests.support.listener import listening
 
 
 @pytest.fixture
@@ -164,3 +166,84 @@ def test_one_without_a_state_and_one_that_hangs_stop_nobody_else(directory: Dire
     assert set(clubs_of(daemon, "club_failed")) == {"north"}
     seconds = [line["again_in_seconds"] for line in daemon.log.of("club_failed")]
     assert seconds[:2] == [1, 2]
+
+
+# --- commands ---
+
+
+@pytest.fixture
+def two(directory: Directory) -> Directory:
+    directory.add("east", 2)
+    directory.add("west", 1)
+    return directory
+
+
+def call(capsys: pytest.CaptureFixture[str], directory: Directory, *arguments: str) -> tuple[int, Any, str]:
+    """Return the exit status, the JSON and the log of a call."""
+    with restored_signals():
+        code = main(["--config", str(directory.path), "--json", *arguments])
+    said = capsys.readouterr()
+    return code, json.loads(said.out), said.err
+
+
+def test_a_command_works_on_all_clubs_and_the_worst_counts(two: Directory, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said, _ = call(capsys, two, "--dry-run")
+    assert (code, {name: len(each["actions"]) for name, each in said["clubs"].items()}) == (0, {"east": 2, "west": 1})
+    code, said, log = call(capsys, two, "--once")
+    assert (code, {name: each["created"] for name, each in said["clubs"].items()}) == (0, {"east": 2, "west": 1})
+    assert all(json.loads(line)["club"] in {"east", "west"} for line in log.splitlines())
+    code, said, _ = call(capsys, two, "status")
+    assert (code, {name: each["bookings"] for name, each in said["clubs"].items()}) == (0, {"east": 2, "west": 1})
+    code, said, _ = call(capsys, two, "verify")
+    assert (code, {name: each["checked"] for name, each in said["clubs"].items()}) == (0, {"east": 2, "west": 1})
+    two.file("east").write_text(two.text("east").replace("correct-horse", "wrong-horse"))
+    two.file("west").write_text("[launch27")
+    code, said, _ = call(capsys, two, "--once")
+    assert (code, {name: each["outcome"] for name, each in said["clubs"].items()}) == (
+        78,
+        {"east": "refused", "west": "failed"},
+    )
+
+
+def test_a_club_that_is_named_gives_the_plain_object(two: Directory, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(capsys, two, "--once", "--club", "east")[:2] == (0, ANY)
+    code, said, _ = call(capsys, two, "status", "--club", "east")
+    assert (code, said["bookings"]) == (0, 2)
+    assert len(call(capsys, two, "--club", "east", "history")[1]) == 2
+
+
+@pytest.mark.parametrize("arguments", [["history"], ["approve"], ["status", "--club", "north"], ["courts"]])
+def test_a_club_must_be_named_where_only_one_is_meant(
+    two: Directory, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    code, said, _ = call(capsys, two, *arguments)
+    assert code == 2
+    assert "east, west" in said["error"]
+    two.file("west").unlink()
+    assert call(capsys, two, *arguments)[0] == (2 if "north" in arguments else ANY)
+
+
+def test_the_file_of_the_process_says_for_all_clubs_who_is_told(
+    two: Directory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two.file("courtbridge").write_text('[sync]\ninterval = "5s"\n')
+    code, said, log = call(capsys, two, "--once")
+    assert code == 78
+    assert {name: each["outcome"] for name, each in said["clubs"].items()} == {"east": "in_sync", "west": "in_sync"}
+    assert "move it to the file of one" in log
+    with listening() as listener:
+        two.file("courtbridge").write_text(f'[notify]\nheartbeat_url = "{listener.url}"\n')
+        assert call(capsys, two, "--once")[0] == 0
+        assert len(listener.heard) == 2
+
+
+def test_a_signal_ends_once_for_all_clubs(two: Directory, sandbox: Sandbox) -> None:
+    hang = sandbox.launch27.faults.add("hang", times=None, match=is_listing)
+    with Process(two.path, "--once", "--json") as daemon:
+        until(lambda: hang.hits == 1)
+        daemon.popen.send_signal(signal.SIGTERM)
+        began = monotonic()
+        assert daemon.ended() == 75
+        assert monotonic() - began < 6
+    hang.release()
+    assert hang.hits == 1
