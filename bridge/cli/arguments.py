@@ -73,8 +73,7 @@ class Options(argparse.Namespace):
     def directory(self) -> Path | None:
         """The directory of clubs that was named, if it is one; one command needs none."""
         named = self.config or os.environ.get("COURTBRIDGE_CONFIG")
-        is_one = named is not None and self.command != "demo" and os.path.isdir(named)
-        return Path(named) if named is not None and is_one else None
+        return Path(named) if named and self.command != "demo" and Path(named).is_dir() else None
 
     def find_config(self) -> Path:
         """Return the configuration file. Raises ConfigError where there is none."""

@@ -44,7 +44,7 @@ def run(options: Options, directory: Path, command: Command, attempt: Callable[[
                 output.line(f"{each}:", "bold")
             signal.signal(signal.SIGTERM, signal.default_int_handler)
             statuses.append(attempt(_for_club(options, path, process), command))
-            found |= {each: result for result in gathered}
+            found[each] = gathered[-1] if gathered else None
         if options.command == "once" and _is_stopped():
             statuses.append(ExitStatus.TRY_LATER)
             break

@@ -26,14 +26,8 @@ class Directory:
         world = introduction(self.sandbox.launch27, self.sandbox.wingfield, email_of(name))
         index = int.from_bytes(name.encode()) % len(world["courts"])
         world["courts"] = [world["courts"][index]]
-        tables = [
-            "[sync]",
-            f'interval = "{self.interval}"',
-            f'full_interval = "{self.interval}"',
-            "[mapping]",
-            f'id_prefix = "{name}-"',
-            more,
-        ]
+        sync = ["[sync]", f'interval = "{self.interval}"', f'full_interval = "{self.interval}"']
+        tables = [*sync, "[mapping]", f'id_prefix = "{name}-"', more]
         return configuration(world, more=tables)
 
     def add(self, name: str, bookings: int = 0, *, more: str = "") -> Path:
