@@ -159,6 +159,10 @@ class Http:
         self._has_answered = False
         self._forget_failures()
 
+    async def rest(self) -> None:
+        """Keep no more connections than a quiet pass needs."""
+        await self._connections.rest()
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._connections.aclose()

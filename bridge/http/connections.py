@@ -153,6 +153,13 @@ class Connections:
             if is_long:
                 self._long.release()
 
+    async def rest(self) -> None:
+        """Close what is idle but for one connection: a quiet pass needs no more, and many clubs have many."""
+        spare, self._idle = self._idle[:-1], self._idle[-1:]
+        self._clients.difference_update(spare)
+        for client in spare:
+            await client.aclose()
+
     async def aclose(self) -> None:
         """Close all connections."""
         for client in self._clients:

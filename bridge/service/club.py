@@ -217,6 +217,7 @@ class Club:
                 while await self._is_wanted():
                     clients.new_pass()
                     result = await self._run_pass(bridge)
+                    await clients.rest()
                     if result is None:
                         self.schedule.broken_off()
                     elif not self._stop.is_set():

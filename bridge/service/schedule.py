@@ -10,12 +10,14 @@ that somebody asks for is the same job, run now. Further jobs of a club find the
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 from zlib import crc32
 
+from apscheduler.jobstores.base import JobLookupError  # type: ignore[import-untyped]
 from apscheduler.schedulers.base import BaseScheduler  # type: ignore[import-untyped]
 from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]
 
@@ -141,7 +143,8 @@ class Schedule:
     def end(self) -> None:
         """Have no turn any more: the club has gone."""
         for job in (self.near, self.full):
-            job.remove()
+            with suppress(JobLookupError):  # the scheduler has ended before
+                job.remove()
 
     def begin(self) -> tuple[Kind, frozenset[str]]:
         """Return the kind of the pass that begins now, and the ids of the bookings that hints have named."""

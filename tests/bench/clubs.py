@@ -194,9 +194,8 @@ def limited(clubs: int, bookings: int, seconds: float) -> None:
             (refused, delays), number = pipe.recv(), number + 7
             time.sleep(5)
         middle = sorted(delays)[len(delays) // 2]
-        print(
-            f"  {seconds:.0f} s: {refused} times 429; {len(delays)} changes, worst {max(delays):.0f} s, median {middle:.0f} s"
-        )
+        changes = f"{len(delays)} changes, worst {max(delays):.0f} s, median {middle:.0f} s"
+        print(f"  {seconds:.0f} s: {refused} times 429; {changes}")
         print("".join(daemon.other[:5]), end="")
 
 

@@ -50,7 +50,14 @@ def test_the_links_of_kubernetes_are_followed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "better"),
-    [("Old_Town", "old-town"), ("-x-", "x"), ("a.b", "a-b"), ("Zürich", "z-rich"), ("é", "club-1"), ("a" * 64, "a" * 63)],
+    [
+        ("Old_Town", "old-town"),
+        ("-x-", "x"),
+        ("a.b", "a-b"),
+        ("Zürich", "z-rich"),
+        ("é", "club-1"),
+        ("a" * 64, "a" * 63),
+    ],
 )
 def test_a_name_that_is_no_dns_label_is_refused_with_a_suggestion(tmp_path: Path, name: str, better: str) -> None:
     assert problems(club(tmp_path, name))[0].endswith(f'rename it to "{better}.toml"')
