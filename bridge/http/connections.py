@@ -154,8 +154,8 @@ class Connections:
                 self._long.release()
 
     async def rest(self) -> None:
-        """Close what is idle but for one connection: a quiet pass needs no more, and many clubs have many."""
-        spare, self._idle = self._idle[:-1], self._idle[-1:]
+        """Close what is idle but for two connections: a quiet pass needs no more, and many clubs have many."""
+        spare, self._idle = self._idle[:-2], self._idle[-2:]
         self._clients.difference_update(spare)
         for client in spare:
             await client.aclose()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 from unittest.mock import ANY
 
+import httpx
 import pytest
 
 from bridge.cli.main import main
+from bridge.ledger.lock import lock
 from bridge.sandbox import Sandbox
 from tests.cli.calls import restored_signals
 from tests.support.club import is_listing
@@ -166,6 +169,35 @@ def test_one_without_a_state_and_one_that_hangs_stop_nobody_else(directory: Dire
     assert set(clubs_of(daemon, "club_failed")) == {"north"}
     seconds = [line["again_in_seconds"] for line in daemon.log.of("club_failed")]
     assert seconds[:2] == [1, 2]
+
+
+def test_one_page_shows_all_and_is_not_ready_while_one_could_not_be_started(directory: Directory) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    directory.add("east", 1)
+    directory.add("west").write_text("[launch27")
+    directory.file("courtbridge").write_text(f'[web]\nlisten = "{address}"\n')
+    with Process(directory.path) as daemon:
+        daemon.wait("page_listening")
+        until(lambda: directory.bridged("east") == 1)
+        assert httpx.get(f"http://{address}/readyz").status_code == 503
+        assert httpx.get(f"http://{address}/livez").status_code == 200
+        assert set(httpx.get(f"http://{address}/api/status").json()["clubs"]) == {"east", "west"}
+        directory.file("west").unlink()
+        until(lambda: httpx.get(f"http://{address}/readyz").status_code == 200)
+        daemon.popen.terminate()
+        assert daemon.ended() == 0
+
+
+def test_a_lock_that_another_process_has_stops_one_club_alone(directory: Directory) -> None:
+    directory.add("east", 1)
+    directory.add("west", 1)
+    with lock(directory.path / "west.db"), Process(directory.path) as daemon:
+        daemon.wait("club_failed")
+        until(lambda: directory.bridged("east") == 1)
+        daemon.popen.terminate()
+        assert daemon.ended() == 0
+    assert "uses this state" in daemon.log.of("club_failed")[0]["error"]
 
 
 # --- commands ---
