@@ -72,7 +72,7 @@ def _process(
     found = [ProcessTables()]
 
     def load(_: Options) -> int:
-        found.append(process_of(directory, os.environ, require_secrets=options.command in {"once", "notify"}))
+        found.append(process_of(directory, os.environ, require_secrets=options.command in {"once", "check", "notify"}))
         return ExitStatus.OK
 
     with output.gathering(), bound_contextvars(file=f"{PROCESS}.toml"):

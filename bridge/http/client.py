@@ -164,7 +164,8 @@ class Http:
         await self._connections.rest()
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections, and leave what is granted to others."""
+        self.limiter.leave()
         await self._connections.aclose()
 
     async def request(self, call: Call, check: Callable[[Response], T]) -> T:

@@ -236,7 +236,6 @@ class Clubs:
 
     async def run(self) -> None:
         """Run the clubs until there is a stop. Raises ConfigError when none is left."""
-        self.look_after_configuration()
         try:
             await self._over.wait()
             self.stop()

@@ -147,6 +147,8 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._begin_to_stop)
         self._scheduler.start()
+        if isinstance(self._club, Clubs):
+            self._club.look_after_configuration()
         await self._show()
         self._notifier.ready(self._club.status)
         log.info("daemon_started", **self._club.described)

@@ -64,6 +64,7 @@ def test_files_that_appear_change_and_go_are_taken_in_within_five_seconds(direct
         until(lambda: directory.bridged("north") == 4)
         daemon.popen.terminate()
         assert daemon.ended() == 0
+    assert daemon.log.of("daemon_started")[0]["clubs"] == 2
     assert clubs_of(daemon, "club_added") == ["east", "west", "north"]
     assert clubs_of(daemon, "config_reloaded") == ["west"]
     assert clubs_of(daemon, "club_removed") == ["east"]
