@@ -46,7 +46,7 @@ _FIRST_COUNTS = (
 )
 
 
-def worst(statuses: Iterable[ExitStatus]) -> ExitStatus:
+def worst(statuses: Iterable[int]) -> ExitStatus:
     """Return the status that counts where several hold: 78, 74, 77, 75, 1, then 0."""
     found = set(statuses)
     return next((status for status in _FIRST_COUNTS if status in found), ExitStatus.OK)

@@ -12,9 +12,12 @@ import sys
 from collections import deque
 from collections.abc import MutableMapping
 from contextlib import suppress
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any, TextIO
 
 import structlog
+from structlog.contextvars import get_contextvars, merge_contextvars
 from structlog.processors import JSONRenderer, TimeStamper, add_log_level, format_exc_info
 from structlog.typing import Processor
 
@@ -27,23 +30,21 @@ class Aside:
     """Lays the clients' own lines aside until the pass is over; one that is logged once more is written.
 
     A pass that goes wrong every minute would repeat them every minute; whoever knows what was said before
-    (the daemon's narrator) takes them, and writes what is new.
+    (the daemon's narrator) takes them, and writes what is new. Each club's are kept apart.
     """
 
     def __init__(self) -> None:
-        self._lines: deque[dict[str, Any]] = deque(maxlen=1000)
+        self._lines: dict[str | None, deque[dict[str, Any]]] = {}
 
     def __call__(self, _: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         if event.get("event") not in _OF_CLIENTS or event.pop("was_aside", False):
             return event
-        self._lines.append({**event, "was_aside": True})
+        self._lines.setdefault(event.get("club"), deque(maxlen=1000)).append({**event, "was_aside": True})
         raise structlog.DropEvent
 
     def take(self) -> list[dict[str, Any]]:
-        """Return the lines laid aside, ``event`` and fields, and forget them."""
-        lines = list(self._lines)
-        self._lines.clear()
-        return lines
+        """Return the running club's lines laid aside, ``event`` and fields, and forget them."""
+        return list(self._lines.pop(get_contextvars().get("club"), ()))
 
 
 def configure(
@@ -52,13 +53,14 @@ def configure(
     """Set the log up for this process; ``level`` is "debug", "info", "warning" or "error".
 
     ``form`` is "json" (an object a line), "text" (lines, with colours on a terminal), "plain" (without), or "auto":
-    text on a terminal, else json. With ``aside``, the clients' own lines go there, unless the level is debug.
+    text on a terminal, else json. What is bound to the running task's context (``club``) is on each of its lines.
+    With ``aside``, the clients' own lines go there, unless the level is debug.
     """
     out = stream or sys.stderr
     lines = _Lines(out)
     first: list[Processor] = [aside] if aside is not None and level != "debug" else []
     structlog.configure(
-        processors=[*first, *_processors(out, form)],
+        processors=[merge_contextvars, *first, *_processors(out, form)],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=lambda: lines,
         cache_logger_on_first_use=False,
@@ -69,6 +71,12 @@ def configure(
 def get_logger(**fields: Any) -> Any:  # noqa: ANN401 (structlog's own type)
     """Return a logger whose every line has these fields."""
     return structlog.get_logger(**fields)
+
+
+def origin(error: BaseException) -> dict[str, Any]:
+    """Return the fields that say where an error came from: without its message, which could hold anything."""
+    at = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in extract_tb(error.__traceback__)]
+    return {"exception_type": type(error).__name__, "at": at}
 
 
 class _Lines(structlog.PrintLogger):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.http import ratelimit
 from bridge.sandbox import Sandbox
 from tests import unclosed
 from tests.support.builders import EMAIL, PASSWORD
@@ -28,6 +29,12 @@ def _every_connection_is_closed() -> Iterator[None]:
     with unclosed.watched() as left:
         yield
     assert not left, "opened, and closed by nobody:\n" + "\n".join(left)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_known_of_other_tests_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All sandboxes have the same address, and would share one budget."""
+    monkeypatch.setattr(ratelimit, "_budgets", {})
 
 
 @pytest.fixture

@@ -158,3 +158,16 @@ def test_no_pass_fills_the_memory_with_them_and_at_debug_level_they_are_written_
     for _ in range(5000):
         structlog.get_logger().warning("request_retried")
     assert (len(lines(out)), len(laid_aside.take())) == (written, aside)
+
+
+def test_each_clubs_lines_are_laid_aside_apart_and_all_its_lines_have_its_name() -> None:
+    aside, out = logs.Aside(), io.StringIO()
+    logs.configure("info", out, aside)
+    for club in ("east", "west"):
+        with structlog.contextvars.bound_contextvars(club=club):
+            logs.get_logger().warning("request_retried", id=club)
+            logs.get_logger().info("pass_started")
+    with structlog.contextvars.bound_contextvars(club="west"):
+        assert [line["id"] for line in aside.take()] == ["west"]
+        assert aside.take() == []
+    assert [json.loads(line)["club"] for line in out.getvalue().splitlines()] == ["east", "west"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bridge import __version__
 
 if TYPE_CHECKING:
-    from bridge.config.schema import Config
+    from bridge.config.schema import Config, ProcessTables
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("auto", "text", "json")
@@ -51,11 +51,18 @@ exit status:
 """
 
 
+class Usage(Exception):
+    """What was said cannot be meant; the message says what can."""
+
+
 class Options(argparse.Namespace):
     """What was said on the command line; ``command`` is "once" for a pass and None for the daemon."""
 
     command: str | None
     config: str | None = None
+    club: str | None = None
+    process: ProcessTables | None = None
+    """What holds for all clubs, where this is about one of many."""
     json: bool = False
     log_level: str = "info"
     once: bool
@@ -87,6 +94,12 @@ class Options(argparse.Namespace):
         log.configure(self.log_level, form=self.log_form)
         return log.get_logger()
 
+    @property
+    def directory(self) -> Path | None:
+        """The directory of clubs that was named, if it is one; one command needs none."""
+        named = self.config or os.environ.get("COURTBRIDGE_CONFIG")
+        return Path(named) if named and self.command != "demo" and Path(named).is_dir() else None
+
     def find_config(self) -> Path:
         """Return the configuration file. Raises ConfigError where there is none."""
         from bridge.config.paths import find_config
@@ -95,8 +108,11 @@ class Options(argparse.Namespace):
 
     def load_config(self, **require: bool) -> Config:
         """Return the configuration; ``require_courts=False`` and the like as for ``bridge.config``."""
+        from bridge.config.clubs import load_club
         from bridge.config.loading import load_config
 
+        if self.process is not None:
+            return load_club(self.find_config(), os.environ, self.process, **require)
         return load_config(self.find_config(), os.environ, **require)
 
 
@@ -117,6 +133,8 @@ def parse(argv: Sequence[str] | None) -> Options:
         parser.error("--json needs --once, --dry-run or a command; the daemon only writes its log")
     if options.json and options.command in {"day", "demo"}:
         parser.error(f"{options.command} has no --json")
+    if options.club is not None and (options.command is None or options.directory is None):
+        parser.error("--club needs a command or --once, and a --config that is a directory of clubs")
     return options
 
 
@@ -197,7 +215,10 @@ _ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
 def _add_common(parser: argparse.ArgumentParser) -> None:
     """Add the options that may stand before or after the command; the later one counts."""
     unsaid = argparse.SUPPRESS  # what is not said here was perhaps said before
-    parser.add_argument("--config", metavar="PATH", default=unsaid, help="the configuration file")
+    parser.add_argument(
+        "--config", metavar="PATH", default=unsaid, help="the configuration file, or a directory of clubs"
+    )
+    parser.add_argument("--club", metavar="NAME", default=unsaid, help="one club of the directory")
     parser.add_argument("--json", action="store_true", default=unsaid, help="print the result as JSON")
     levels = f"how much is logged: {', '.join(LEVELS)}"
     parser.add_argument("--log-level", choices=LEVELS, metavar="LEVEL", default=unsaid, help=levels)

@@ -10,10 +10,10 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from bridge.cli.arguments import Options, parse
+from bridge.cli.arguments import Options, Usage, parse
 from bridge.errors import AlreadyRunning, BridgeError, ConfigError, ExitStatus, Problem, StateBusy, StateError
 
 
@@ -32,18 +32,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: Options) -> int:
-    """Run the command, and turn whatever goes wrong into a message and an exit status."""
+    """Run the command, for one club or for those of a directory; return the exit status."""
     # Until a pass or the daemon has its own handlers, SIGTERM is to end what Ctrl-C ends.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return _command(options)
+        return _attempt(options, _command if options.command is None or options.directory is None else _for_clubs)
+    except KeyboardInterrupt:
+        _show_failure(options, "interrupted")
+        return ExitStatus.OK if options.command is None else ExitStatus.TRY_LATER
+
+
+def _attempt(options: Options, command: Callable[[Options], int]) -> int:
+    """Run a command, and turn whatever goes wrong into a message and an exit status."""
+    try:
+        return command(options)
     except BridgeError as error:
         _tell(options, error)
         _show_failure(options, str(error))
         return error.exit_status
-    except KeyboardInterrupt:
-        _show_failure(options, "interrupted")
-        return ExitStatus.OK if options.command is None else ExitStatus.TRY_LATER
+    except Usage as error:
+        sys.stderr.write(f"courtbridge: error: {error}\n")
+        _show_failure(options, str(error))
+        return ExitStatus.USAGE
     except BrokenPipeError:
         return ExitStatus.TRY_LATER
     except Exception as error:  # noqa: BLE001 (the last resort)
@@ -51,6 +61,13 @@ def _run(options: Options) -> int:
         options.set_up_log().error("internal_error", error=type(error).__name__, exception=_trace(error))
         _show_failure(options, f"a bug in Courtbridge ({type(error).__name__}); the log has more")
         return ExitStatus.ATTENTION
+
+
+def _for_clubs(options: Options) -> int:
+    from bridge.cli import clubs
+
+    assert options.directory is not None  # noqa: S101
+    return clubs.run(options, options.directory, _command, _attempt)
 
 
 def _show_failure(options: Options, error: str) -> None:
@@ -100,7 +117,8 @@ def _tell(options: Options, error: BridgeError) -> None:
         from bridge.cli.output import visible, wrapped
 
         fit = wrapped if sys.stderr.isatty() else str
-        sys.stderr.write("".join(f"{fit(f'courtbridge: {visible(str(problem))}')}\n" for problem in problems))
+        who = f"courtbridge: {options.club}: " if options.club else "courtbridge: "
+        sys.stderr.write("".join(f"{fit(who + visible(str(problem)))}\n" for problem in problems))
         return
     log = options.set_up_log()
     for problem in problems:

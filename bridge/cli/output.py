@@ -10,7 +10,9 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from io import StringIO
 from typing import TYPE_CHECKING, Any, TextIO
@@ -22,6 +24,7 @@ from bridge.sync.words import since
 if TYPE_CHECKING:
     from bridge.cli.places import Places
 
+_gathered: ContextVar[list[Mapping[str, Any] | Sequence[Any]] | None] = ContextVar("gathered", default=None)
 SHOWN = 50
 """Rows of a table that people read; ``--json`` has all."""
 
@@ -120,7 +123,21 @@ def visible(text: str) -> str:
 
 def show_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
     """Print one JSON object or list, in ASCII: no name in it can steer a terminal."""
-    say(json.dumps(value) + "\n")
+    if (gathered := _gathered.get()) is None:
+        say(json.dumps(value) + "\n")
+    else:
+        gathered.append(value)
+
+
+@contextmanager
+def gathering() -> Iterator[list[Mapping[str, Any] | Sequence[Any]]]:
+    """Keep what would be printed as JSON inside in the list that is yielded."""
+    gathered: list[Mapping[str, Any] | Sequence[Any]] = []
+    token = _gathered.set(gathered)
+    try:
+        yield gathered
+    finally:
+        _gathered.reset(token)
 
 
 def show_failure(error: str) -> None:

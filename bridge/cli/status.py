@@ -36,7 +36,10 @@ def _read(options: Options) -> tuple[Status, Places]:
         config = options.load_config(require_secrets=False)
         state, identity = config.sync.state, config.identity
     except ConfigError as error:
-        state, problems = find_state(path, os.environ), list(map(str, error.problems))
+        state, problems = (
+            find_state(path, os.environ, is_one_of_many=options.process is not None),
+            list(map(str, error.problems)),
+        )
         if not is_there(state):
             raise
     with Ledger.snapshot(state, identity) as ledger:

@@ -10,65 +10,84 @@ import functools
 import operator
 import re
 import tomllib
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from bridge.config.paths import file_named, state_path, text_and_mode
+from bridge.config.paths import file_named, is_there, state_path, text_and_mode
 from bridge.config.problems import Location, Reading, Wrong, header, place, quoted_path, sentence, shown
-from bridge.config.schema import TABLES, Config, Tables
+from bridge.config.schema import TABLES, Config, ProcessTables, Table, Tables
 from bridge.config.secrets import STEM_OF, forms, resolve
 from bridge.errors import ConfigError, Problem
 
+T = TypeVar("T", bound=Table)
+_OF_PROCESS = ("web", "notify")
+_NOTIFY = ("heartbeat_url", "webhook_url", "apprise_url")
+
 
 def load_config(
-    path: Path, environ: Mapping[str, str], *, require_courts: bool = True, require_secrets: bool = True
+    path: Path,
+    environ: Mapping[str, str],
+    *,
+    require_courts: bool = True,
+    require_secrets: bool = True,
+    is_one_of_many: bool = False,
 ) -> Config:
     """Return the configuration in the TOML file at ``path``, its secrets fetched.
 
     Without ``require_courts`` the ``[[courts]]`` are not looked at, and the result has none: for the command
     that helps to write them. Without ``require_secrets`` no secret is fetched, and all are empty: for
-    ``status``, which asks no service and may run where the daemon's secrets are out of reach.
+    ``status``, which asks no service and may run where the daemon's secrets are out of reach. One of many clubs
+    has no tables of the process.
 
     Raises ConfigError with everything that is wrong, never just the first.
     """
-    reading = _Examination(path.absolute(), environ, files=[path])
+    reading = _Examination(path.absolute(), environ, files=[path], is_one_of_many=is_one_of_many)
     reading.parse(path)
     if not require_courts:
         reading.document.pop("courts", None)
+    if is_one_of_many:
+        reading.refuse(_OF_PROCESS, "is for all clubs; move it to courtbridge.toml")
     for index, account in enumerate(_list_at(reading.document, ("launch27", "accounts"))):
         for stem in ("password", "token"):
             resolve(account, ("launch27", "accounts", index), stem, reading, fetch=require_secrets)
     resolve(reading.document.get("wingfield"), ("wingfield",), "token", reading, fetch=require_secrets)
-    resolve(reading.document.get("web"), ("web",), "password", reading, fetch=require_secrets)
-    for name in ("heartbeat_url", "webhook_url", "apprise_url"):
-        resolve(reading.document.get("notify"), ("notify",), name, reading, fetch=require_secrets)
-    tables = reading.validate()
+    reading.resolve_of_process(fetch=require_secrets)
+    tables = reading.validate(Tables)
     reading.check_accounts()
     if require_courts:
         reading.check_courts()
-    files = tuple(dict.fromkeys(reading.files))
     if tables is None or reading.problems:
-        # Tables as they come in the example, and what nobody knows last.
-        order = {table: number for number, table in enumerate(Tables.model_fields)}
-        found = sorted(reading.problems, key=lambda location: (order.get(str(location[0]), len(order)), location))
-        raise ConfigError(
-            (Problem(place(each), f"{reading.problems[each]}{reading.rule(each)}") for each in found), files=files
-        )
+        raise reading.error()
+    files = tuple(dict.fromkeys(reading.files))
     own: dict[str, Any] = {"path": reading.path, "warnings": tuple(reading.warnings), "files": files}
     return Config.model_construct(**own, **dict(tables))  # all of it is validated already
 
 
-def find_state(path: Path, environ: Mapping[str, str]) -> Path:
+def load_process(path: Path, environ: Mapping[str, str], *, require_secrets: bool = True) -> ProcessTables:
+    """Return what ``courtbridge.toml`` beside many clubs holds; nothing where there is none. Raises ConfigError."""
+    if not is_there(path):
+        return ProcessTables(files=(path,))
+    reading = _Examination(path.absolute(), environ, files=[path])
+    reading.parse(path)
+    reading.refuse(reading.document.keys() - set(_OF_PROCESS), "is a club's; move it to the file of one")
+    reading.resolve_of_process(fetch=require_secrets)
+    tables = reading.validate(ProcessTables)
+    if tables is None or reading.problems:
+        raise reading.error()
+    return tables.model_copy(update={"files": tuple(dict.fromkeys(reading.files))})
+
+
+def find_state(path: Path, environ: Mapping[str, str], *, is_one_of_many: bool = False) -> Path:
     """Return where the state is, as far as the file at ``path`` can say it, whatever else is wrong with it."""
     try:
         document = tomllib.loads(text_and_mode(path, most_bytes=1_000_000, pipes=False)[0])
         return path.absolute().parent / file_named(str(document["sync"]["state"]))
     except (Wrong, ValueError, KeyError, TypeError, RecursionError):
-        return state_path(path.absolute(), environ)
+        return state_path(path.absolute(), environ, is_one_of_many=is_one_of_many)
 
 
 _TOML_WORDS = {
@@ -121,6 +140,7 @@ class _Examination(Reading):
     """One document, and which of its keys were probably meant to be others."""
 
     document: dict[str, Any] = field(default_factory=dict)
+    is_one_of_many: bool = False
     meant: dict[Location, Location] = field(default_factory=dict)
     """Unknown keys, and the fields they stand for: those are not missing, they are misspelt."""
     rule_lines: list[int] = field(default_factory=list)
@@ -155,14 +175,33 @@ class _Examination(Reading):
             told.append(f"line {self.rule_lines[index]}")
         return f" ({', '.join(told)})" if told else ""
 
-    def validate(self) -> Tables | None:
+    def refuse(self, tables: Iterable[str], message: str) -> None:
+        """Note each of the tables that is there, and look no further at it."""
+        for name in tables:
+            if self.document.pop(name, None) is not None:
+                self.found((name,), message)
+
+    def resolve_of_process(self, *, fetch: bool) -> None:
+        """Fetch the secrets of the tables that belong to the process."""
+        resolve(self.document.get("web"), ("web",), "password", self, fetch=fetch)
+        for name in _NOTIFY:
+            resolve(self.document.get("notify"), ("notify",), name, self, fetch=fetch)
+
+    def error(self) -> ConfigError:
+        """Return all that was found: tables as they come in the example, and what nobody knows last."""
+        order = {table: number for number, table in enumerate(Tables.model_fields)}
+        found = sorted(self.problems, key=lambda location: (order.get(str(location[0]), len(order)), location))
+        problems = (Problem(place(each), f"{self.problems[each]}{self.rule(each)}") for each in found)
+        return ConfigError(problems, files=dict.fromkeys(self.files))
+
+    def validate(self, model: type[T]) -> T | None:
         """Return the tables, or None where a value is wrong or missing, with the problems noted."""
         document, sync = self.document, self.document.get("sync", {})
-        if isinstance(sync, dict):
-            default = state_path(self.path, self.environ)
+        if model is Tables and isinstance(sync, dict):
+            default = state_path(self.path, self.environ, is_one_of_many=self.is_one_of_many)
             document = {**document, "sync": {"state": default, **sync}}
         try:
-            return Tables.model_validate(document, context=self)
+            return model.model_validate(document, context=self)
         except ValidationError as error:
             found = error.errors(include_url=False)
             errors = [each for each in found if each["type"] != "default_factory_not_called"]  # the cause is among them

@@ -47,13 +47,18 @@ def is_there(path: Path) -> bool:
     return True
 
 
-def state_path(config: Path, environ: Mapping[str, str]) -> Path:
+def state_path(config: Path, environ: Mapping[str, str], *, is_one_of_many: bool = False) -> Path:
     """Return where the state of the configuration ``config`` is kept, unless ``sync.state`` says otherwise.
+
+    That of one of many clubs has the club's name.
 
     The path is taken as it is written: a link in /etc/courtbridge counts as a file there, because the units
     see it so.
     """
-    if directory := environ.get("STATE_DIRECTORY", "").partition(":")[0]:
+    directory = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if is_one_of_many:
+        return Path(directory or config.absolute().parent, f"{config.stem}.db")
+    if directory:
         return Path(directory, STATE_NAME)
     written = Path(os.path.normpath(config.absolute()))
     if written == SYSTEM_CONFIG:

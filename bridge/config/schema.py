@@ -70,9 +70,14 @@ class Launch27Config(Table):
         return _host(self.base_url)
 
     @property
+    def hostname(self) -> str:
+        """The host in lower case, without a port."""
+        return urlsplit(self.base_url).hostname or ""
+
+    @property
     def tenant(self) -> str:
         """The account's name, the first label of its host. Source: Launch27, Introduction."""
-        return (urlsplit(self.base_url).hostname or "").partition(".")[0]
+        return self.hostname.partition(".")[0]
 
 
 class WingfieldConfig(Table):
@@ -157,6 +162,15 @@ class WebConfig(Table):
 
     listen: values.Listen = "127.0.0.1:8027"
     password: Annotated[Secret | None, Field(validate_default=True), AfterValidator(_protected)] = None
+
+
+class ProcessTables(Table):
+    """All that the file of the process may hold, beside the files of many clubs."""
+
+    web: WebConfig | None = None
+    notify: NotifyConfig | None = None
+    files: tuple[Path, ...] = ()
+    """Every file that was read or looked for."""
 
 
 class Tables(Table):

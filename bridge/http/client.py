@@ -114,9 +114,9 @@ class Http:
         self._timeout = httpx.Timeout(connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=None)
         self._total_seconds = timeouts.total
         self._backoff = backoff
-        self._connections = Connections(base_url, concurrency, self._timeout, transport)
+        self._connections = Connections(base_url, self._timeout, transport)
         self._slots = asyncio.Semaphore(concurrency)
-        self._limiter = limiter or RateLimiter()
+        self.limiter = limiter or RateLimiter()
         self.parts = parts
         self._gave_up: set[tuple[str | None, ...]] = set()
         self._gave_up_for: set[str] = set()
@@ -144,7 +144,7 @@ class Http:
     @property
     def heard_at(self) -> float:
         """The last sign of life, in seconds of the monotonic clock: a try that ended, or a wait for the rate limit."""
-        return time.monotonic() if self._limiter.is_waited_for else self._heard_at
+        return time.monotonic() if self.limiter.is_waited_for else self._heard_at
 
     def stop(self) -> None:
         """Start no further request or retry, but for those that are ``finishing``."""
@@ -156,7 +156,13 @@ class Http:
         self._down, self.has_answered = None, False
         self._forget_failures()
 
+    async def rest(self) -> None:
+        """Keep no more connections than a quiet pass needs."""
+        await self._connections.rest()
+
     async def aclose(self) -> None:
+        """Close the connections, and leave what is granted to others."""
+        self.limiter.leave()
         await self._connections.aclose()
 
     async def request(self, call: Call, check: Callable[[Response], T]) -> T:
@@ -225,9 +231,9 @@ class Http:
         call = sending.call
         async with self._slots:
             self._check_open(call)
-            if not self._limiter.try_acquire(call.kind):
+            if not self.limiter.try_acquire(call.kind):
                 async with self._patience(call):
-                    await self._limiter.acquire(call.kind)
+                    await self.limiter.acquire(call.kind)
             began = time.monotonic()
             try:
                 return self._judge(await self._send(sending), check)
@@ -253,7 +259,7 @@ class Http:
         finally:
             self._heard_at = time.monotonic()
             self.answers[self.service, str(response.status) if response else "none"] += 1
-            self._limiter.answered(sending.call.kind, response.headers if response else None)
+            self.limiter.answered(sending.call.kind, response.headers if response else None)
         if self.on_answer:
             self.on_answer(sending.call, response)
         return response
@@ -286,7 +292,7 @@ class Http:
 
         call = sending.call
         if failure.throttled:
-            self._limiter.hold(wait_seconds)
+            self.limiter.hold(wait_seconds)
         structlog.get_logger().warning(
             "request_retried",
             service=self.service,
@@ -304,7 +310,7 @@ class Http:
         if isinstance(failure, Closed):
             return Unavailable(self.service, failure.words, kind=failure.kind, maybe_applied=tries > 0)
         if failure.throttled and not call.patient:
-            self._limiter.hold(failure.retry_after or self._backoff.first)
+            self.limiter.hold(failure.retry_after or self._backoff.first)
         self._gave_up.add((call.method, call.route, call.booking, call.part))
         if call.part is not None:
             self._gave_up_for.add(call.part)

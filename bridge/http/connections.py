@@ -96,19 +96,17 @@ class Connections:
     ``transport`` is used by all of them, in place of the network.
     """
 
-    def __init__(
-        self, base_url: str, count: int, timeout: httpx.Timeout, transport: httpx.AsyncBaseTransport | None
-    ) -> None:
+    def __init__(self, base_url: str, timeout: httpx.Timeout, transport: httpx.AsyncBaseTransport | None) -> None:
         self.url = httpx.URL(base_url)
         self._base = base_url.rstrip("/")
         self._timeout = timeout
         self._transport = transport
-        self._clients = [self._new() for _ in range(count)]
-        self._idle = list(self._clients)
+        self._clients: set[httpx.AsyncClient] = set()
+        self._idle = [self._new()]  # the others are made when they are needed, which in a quiet club is seldom
         self._long = asyncio.Lock()
 
     async def exchange(self, call: Call) -> Response:
-        """Return the whole answer to one request, over an idle connection; there must be one.
+        """Return the whole answer to one request, over an idle connection, or else a new one.
 
         Raises what httpx raises, and Failed when the body is too long.
         """
@@ -117,7 +115,7 @@ class Connections:
         query = f"?{urlencode(call.params)}" if call.params else ""
         url, headers = self._base + call.path + query, _HEADERS | bearer
         request = httpx.Request(call.method, url, json=call.json, headers=headers)
-        client = self._idle.pop()
+        client = self._idle.pop() if self._idle else self._new()
         try:
             answer = await client.send(request, stream=True)
             try:
@@ -128,7 +126,7 @@ class Connections:
         except asyncio.CancelledError:
             # httpcore, cancelled at the wrong moment, takes its connection for busy ever after.
             client, cancelled = self._new(), client
-            self._clients[self._clients.index(cancelled)] = client
+            self._clients.remove(cancelled)
             await cancelled.aclose()
             raise
         finally:
@@ -155,13 +153,20 @@ class Connections:
             if is_long:
                 self._long.release()
 
+    async def rest(self) -> None:
+        """Close what is idle but for two connections: a quiet pass needs no more, and many clubs have many."""
+        spare, self._idle = self._idle[:-2], self._idle[-2:]
+        self._clients.difference_update(spare)
+        for client in spare:
+            await client.aclose()
+
     async def aclose(self) -> None:
         for client in self._clients:
             await client.aclose()
 
     def _new(self) -> httpx.AsyncClient:
         try:
-            return _Client(
+            client = _Client(
                 timeout=self._timeout,
                 limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
                 event_hooks={"response": [_without_location]},
@@ -171,9 +176,12 @@ class Connections:
                 transport=self._transport,
             )
         except (ImportError, ValueError, httpx.InvalidURL):
-            pass
-        problem = "the proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names cannot be used; give http://host:port"
-        raise ConfigError([Problem("environment", problem)])
+            client = None
+        if client is None:  # raised out here, without that exception behind it
+            problem = "the proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names cannot be used; give http://host:port"
+            raise ConfigError([Problem("environment", problem)])
+        self._clients.add(client)
+        return client
 
 
 async def _without_location(response: httpx.Response) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 from bridge.config.schema import Launch27Config
 from bridge.errors import AccessDenied, CredentialsRefused, NotFound
 from bridge.http.client import Call, Http, Params, Response
-from bridge.http.ratelimit import RateLimiter
+from bridge.http.ratelimit import RateLimiter, shared_budget
 from bridge.launch27.listing import PAGES_AT_ONCE, Listing, Page
 from bridge.launch27.session import Session, read_200
 from bridge.launch27.wire import CatalogueService, Parser, Settings, SourceBooking, Unreadable, is_object
@@ -46,8 +46,10 @@ class Launch27:
 
     def __init__(self, config: Launch27Config, *, parser: Parser | None = None, http: Http | None = None) -> None:
         if http is None:
-            limiter, accounts = RateLimiter(config.reads_per_second, config.read_burst), len(config.accounts)
-            http = Http(SERVICE, config.base_url, concurrency=PAGES_AT_ONCE, limiter=limiter, parts=accounts)
+            budget = shared_budget(config.hostname)  # of all clubs in this process
+            limiter = RateLimiter(config.reads_per_second, config.read_burst, budget=budget)
+            parts = len(config.accounts)
+            http = Http(SERVICE, config.base_url, concurrency=PAGES_AT_ONCE, limiter=limiter, parts=parts)
         self.http = http
         self._config = config
         self._bookings = f"/{config.role}/bookings"

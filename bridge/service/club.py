@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,8 +15,9 @@ import structlog
 from apscheduler.schedulers.base import BaseScheduler  # type: ignore[import-untyped]
 
 from bridge.config.loading import load_config
-from bridge.config.schema import Config, changed_keys
+from bridge.config.schema import Config, WebConfig, changed_keys
 from bridge.errors import ConfigError, Problem, StateBusy
+from bridge.http.ratelimit import Urgency
 from bridge.launch27.client import Session
 from bridge.launch27.events import Push
 from bridge.ledger.lock import Lock
@@ -69,14 +70,17 @@ class Club:
         notifier: Notifier,
         narrator: LogNarrator,
         lock: Lock | None = None,
+        place: float | None = None,
     ) -> None:
-        self._standing = "waiting for the first pass"
+        self.standing = "waiting for the first pass"
+        """How things stand, without what goes on."""
         self._told = ""
         self._told_next: datetime | None = None
-        self.schedule = Schedule(scheduler, config.sync)
+        self.schedule = Schedule(scheduler, config.sync, place)
         self._accounts: dict[str, Backoff] = {}
         self._config = config
-        self._environ = environ
+        self.load: Callable[[], Config] = lambda: load_config(config.path, environ)
+        """Reads the configuration anew."""
         self._ledger = ledger
         self._notifier = notifier
         self._narrator = narrator
@@ -117,7 +121,7 @@ class Club:
             words.append(self.trouble)
         if doing := self.doing:
             words.append(f"pass under way: {doing}")
-        return "; ".join([*words, self._standing])
+        return "; ".join([*words, self.standing])
 
     @property
     def doing(self) -> str:
@@ -136,6 +140,21 @@ class Club:
     def config(self) -> Config:
         """The configuration in force."""
         return self._config
+
+    @property
+    def described(self) -> dict[str, object]:
+        """What the log says of it at the start."""
+        return {"interval_seconds": self.schedule.interval_seconds}
+
+    @property
+    def looks(self) -> dict[str, Callable[[], Status] | None]:
+        """How each club of the process stands, for the page: this one."""
+        return {self._config.path.stem: self.look}
+
+    @property
+    def web(self) -> WebConfig | None:
+        """Where the page is served."""
+        return self._config.web
 
     def look(self) -> Status:
         """Return how things stand now; while a pass has the ledger for itself, as they stood before it."""
@@ -197,6 +216,7 @@ class Club:
                 while await self._is_wanted():
                     clients.new_pass()
                     result = await self._run_pass(bridge)
+                    await clients.rest()
                     if result is None:
                         self.schedule.broken_off()
                     elif not self._stop.is_set():
@@ -211,6 +231,8 @@ class Club:
             self._lock.check()
         self._began = monotonic()
         kind, hinted = self.schedule.begin()
+        if self._clients is not None:
+            self._clients.launch27.http.limiter.urgency = Urgency.NEAR if kind == "near" else Urgency.FULL
         self._pass = asyncio.create_task(bridge.run_pass(kind=kind, hinted=hinted, since_ms=self.schedule.since_ms))
         try:
             result = await self._pass
@@ -237,7 +259,7 @@ class Club:
             log.error("pass_incomplete", error=str(error))
         self._is_state_busy = True
         self.schedule.due_at = monotonic() + self.schedule.interval_seconds
-        self._standing = f"not in sync: {error}"
+        self.standing = f"not in sync: {error}"
 
     @property
     def _is_interrupted(self) -> bool:
@@ -256,7 +278,7 @@ class Club:
         is_refused = result.is_refused_login and (not result.listed or result.is_refused_by_wingfield)
         is_away = not result.listed or not self._ledger.is_adopted or clients.is_away
         fails = self.schedule.after(result, is_refused=is_refused, is_away=is_away)
-        self._standing = in_words(result, datetime.now(UTC), self.schedule.next_pass_at if fails else None)
+        self.standing = in_words(result, datetime.now(UTC), self.schedule.next_pass_at if fails else None)
         self.tell()
 
     def _let_accounts_rest(self, clients: Clients, listed: frozenset[str]) -> None:
@@ -282,7 +304,7 @@ class Club:
         if self._stop.is_set() or not (asked or is_edited):
             return
         try:
-            config = load_config(self._config.path, self._environ)
+            config = self.load()
             if moved := _moved(self._config, config):
                 raise ConfigError(moved, files=config.files)
         except ConfigError as error:

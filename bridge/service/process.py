@@ -1,4 +1,4 @@
-"""The daemon: what holds for the whole process. What it does for a club is in ``club.py``.
+"""The daemon: what holds for the whole process. What it does for a club is in ``club.py``, for many in ``clubs.py``.
 
     APScheduler's jobs        ──▶ a club's turn; one task runs its passes, so that they never overlap
     heart, twice a second     ──▶ edits of the files, jumps of the clock, systemd's watchdog
@@ -7,12 +7,14 @@
 
 What goes wrong in a pass is for the next one to mend. What ends the daemon: a configuration that is wrong at
 the start (78), a state that cannot be used (74) or is locked by another process (75), and a bug (1).
+Of many clubs, each has these troubles for itself: the daemon ends (78) when no club is left.
 """
 
 from __future__ import annotations
 
 import asyncio
 import faulthandler
+import resource
 import signal
 import time
 from collections.abc import Mapping
@@ -21,7 +23,6 @@ from datetime import UTC, timedelta
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from traceback import extract_tb
 from typing import Any
 
 import structlog
@@ -35,6 +36,7 @@ from bridge.http.loop import run as run_loop
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
 from bridge.service.club import Club
+from bridge.service.clubs import Clubs
 from bridge.service.page import Page
 from bridge.service.systemd import Notifier
 from bridge.sync.narrator import LogNarrator
@@ -52,19 +54,22 @@ def run(config_path: Path, *, environ: Mapping[str, str], log_level: str, log_fo
         faulthandler.enable()  # systemd's watchdog ends a hung process with SIGABRT: that says where it hung
     notifier = Notifier.from_environ(environ)
     try:
+        scheduler = Scheduler()
+        if config_path.is_dir():
+            _allow_many_files()
+            run_loop(Daemon(Clubs(config_path, environ, scheduler, notifier, aside), scheduler, notifier).run())
+            return ExitStatus.OK
         config = load_config(config_path, environ)
         state = config.sync.state
         with lock(state) as held, Ledger.open(state, config.identity) as ledger:
-            scheduler, narrator = Scheduler(), LogNarrator(lasting=True, aside=aside)
+            narrator = LogNarrator(lasting=True, aside=aside)
             club = Club(config, environ, ledger, scheduler, notifier, narrator, held)
             run_loop(Daemon(club, scheduler, notifier).run())
     except BridgeError as error:
         _tell(error, notifier)
         return error.exit_status
     except Exception as error:  # noqa: BLE001 (the last resort: a restart begins with a clean process)
-        # Without its message, which could hold anything.
-        at = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in extract_tb(error.__traceback__)]
-        log.critical("daemon_crashed", exception_type=type(error).__name__, at=at)
+        log.critical("daemon_crashed", **logs.origin(error))
         return ExitStatus.ATTENTION
     finally:
         notifier.close()
@@ -81,6 +86,13 @@ def _tell(error: BridgeError, notifier: Notifier) -> None:
     else:
         log.error("daemon_ended", error=str(error), exit_status=exit_status)
         notifier.status(str(error))
+
+
+def _allow_many_files() -> None:
+    """Raise the limit of open files, where it may be raised: each club has a few, and connections."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class Scheduler(AsyncIOScheduler):  # type: ignore[misc]
@@ -119,13 +131,13 @@ class Scheduler(AsyncIOScheduler):  # type: ignore[misc]
 
 
 class Daemon:
-    """Runs a club's passes until a signal says stop."""
+    """Runs a club's passes, or those of many clubs, until a signal says stop."""
 
-    def __init__(self, club: Club, scheduler: Scheduler, notifier: Notifier) -> None:
+    def __init__(self, club: Club | Clubs, scheduler: Scheduler, notifier: Notifier) -> None:
         self._club = club
         self._scheduler = scheduler
         self._notifier = notifier
-        self._page = Page({club.config.path.stem: club.look})
+        self._page = Page(club.looks, is_many=isinstance(club, Clubs))
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
@@ -135,9 +147,11 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._begin_to_stop)
         self._scheduler.start()
+        if isinstance(self._club, Clubs):
+            self._club.look_after_configuration()
         await self._show()
         self._notifier.ready(self._club.status)
-        log.info("daemon_started", interval_seconds=self._club.schedule.interval_seconds)
+        log.info("daemon_started", **self._club.described)
         club, heart, stop = map(asyncio.create_task, (self._club.run(), self._heart(), self._stop.wait()))
         try:
             done, _ = await asyncio.wait({club, heart, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -166,7 +180,7 @@ class Daemon:
 
     async def _show(self) -> None:
         """Serve the page as the configuration in force says."""
-        await self._page.follow(self._club.config.web)
+        await self._page.follow(self._club.web)
         self._club.trouble = self._page.trouble
 
     async def _heart(self) -> None:

@@ -12,11 +12,14 @@ asked by the pass that finds it an hour old: so it is for ``--once`` too.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
+from zlib import crc32
 
+from apscheduler.jobstores.base import JobLookupError  # type: ignore[import-untyped]
 from apscheduler.schedulers.base import BaseScheduler  # type: ignore[import-untyped]
 from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]
 
@@ -61,19 +64,31 @@ class Backoff:
         return seconds
 
 
-def every(length: timedelta | float) -> IntervalTrigger:
+def every(length: timedelta | float, place: float | None = None) -> IntervalTrigger:
     """Return a trigger for every so many seconds (or every ``length``), for the first time after as many.
 
-    A little jitter, only ever later, keeps several clubs on one machine from asking at the same moments.
+    A little jitter, only ever later, keeps several clubs on one machine from asking at the same moments. Many clubs of
+    one process have each its ``place`` in the interval, from 0 to 1: then the first time is when that comes round,
+    after half of the length to one and a half.
     """
     seconds = length.total_seconds() if isinstance(length, timedelta) else length
-    return IntervalTrigger(seconds=seconds, timezone=UTC, jitter=min(seconds * 0.05, 5.0))
+    start = None
+    if place is not None:
+        soonest = datetime.now(UTC).timestamp() + seconds / 2
+        start = datetime.fromtimestamp(soonest + (place * seconds - soonest) % seconds, UTC)
+    return IntervalTrigger(seconds=seconds, start_date=start, timezone=UTC, jitter=min(seconds * 0.05, 5.0))
+
+
+def place_of(name: str) -> float:
+    """Return a club's place in any interval, from 0 to 1: always the same for a name."""
+    return crc32(name.encode()) / 2**32
 
 
 class Schedule:
     """The jobs of one club, what wakes its passes, and what these were asked for."""
 
-    def __init__(self, scheduler: BaseScheduler, sync: SyncConfig) -> None:
+    def __init__(self, scheduler: BaseScheduler, sync: SyncConfig, place: float | None = None) -> None:
+        self._place = place
         self.backoff = Backoff()
         self.wake = asyncio.Event()
         self.wake.set()
@@ -87,9 +102,9 @@ class Schedule:
         self._has_hint = False
         self._is_running = False
         self._began_at = 0.0
-        self.near = scheduler.add_job(self._near_turn, every(sync.interval))
-        self.full = scheduler.add_job(self._full_turn, every(sync.full_interval))
-        self.verify = scheduler.add_job(self._verify_turn, every(sync.verify_interval))
+        self.near = scheduler.add_job(self._near_turn, every(sync.interval, place))
+        self.full = scheduler.add_job(self._full_turn, every(sync.full_interval, place))
+        self.verify = scheduler.add_job(self._verify_turn, every(sync.verify_interval, place))
 
     # APScheduler runs coroutine functions in the event loop, and others in a thread.
 
@@ -134,15 +149,21 @@ class Schedule:
         if soon < job.next_run_time:
             job.modify(next_run_time=soon)
 
+    def end(self) -> None:
+        """Have no turn any more: the club has gone."""
+        for job in (self.near, self.full):
+            with suppress(JobLookupError):  # the scheduler has ended before
+                job.remove()
+
     def begin(self) -> tuple[Kind, frozenset[str]]:
         """Return the kind of the pass that begins now, and the ids of the bookings that hints have named."""
         self._is_running, self._began_at = True, monotonic()
         nearly = timedelta(seconds=min(NEARLY_SECONDS, self.interval_seconds / 2))
         if not self._is_full_due and self.full.next_run_time - datetime.now(UTC) < nearly:
             self._is_full_due = True
-            self.full.reschedule(every(self._sync.full_interval))
+            self.full.reschedule(every(self._sync.full_interval, self._place))
         if self._is_full_due:
-            self.near.reschedule(every(self.near.trigger.interval_length))
+            self.near.reschedule(every(self.near.trigger.interval_length, self._place))
         hinted, self._hinted, self._has_hint = frozenset(self._hinted), set(), False
         return "full" if self._is_full_due else "near", hinted
 
@@ -160,7 +181,7 @@ class Schedule:
         seconds = self.backoff.seconds_after(self.interval_seconds, is_refused=is_refused, is_away=is_away)
         fails = is_refused or is_away
         if fails or self.near.trigger.interval_length != seconds:
-            self.near.reschedule(every(seconds))
+            self.near.reschedule(every(seconds, None if fails else self._place))
         if fails:
             self.full.modify(next_run_time=max(self.full.next_run_time, self.near.next_run_time))
         elif result.record.kind == "full":
@@ -184,6 +205,6 @@ class Schedule:
         self._sync, self._is_full_due = sync, True
         self.due_at = max(monotonic(), self.backoff.refused_until)
         soon = datetime.now(UTC) + timedelta(seconds=self.due_at - monotonic())
-        self.near.modify(trigger=every(sync.interval), next_run_time=soon)
-        self.full.modify(trigger=every(sync.full_interval), next_run_time=soon)
-        self.verify.reschedule(every(sync.verify_interval))
+        self.near.modify(trigger=every(sync.interval, self._place), next_run_time=soon)
+        self.full.modify(trigger=every(sync.full_interval, self._place), next_run_time=soon)
+        self.verify.reschedule(every(sync.verify_interval, self._place))

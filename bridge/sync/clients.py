@@ -43,6 +43,10 @@ class Clients:
         for http in (self.launch27.http, self.wingfield.http):
             http.stop()
 
+    async def rest(self) -> None:
+        """Keep no more connections than a quiet pass needs."""
+        await asyncio.gather(self.launch27.http.rest(), self.wingfield.http.rest())
+
     async def aclose(self) -> None:
         await asyncio.gather(self.launch27.http.aclose(), self.wingfield.http.aclose())
 

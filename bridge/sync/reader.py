@@ -113,7 +113,7 @@ class Reader:
         )
         reading.take(await asyncio.gather(*listings))
         if reading.is_complete and not is_near:
-            reading.memory = replace(reading.memory, unmapped=reading.unmapped(self._facts.names))
+            reading.memory = replace(reading.memory, unmapped=reading.unmapped(self.facts.names))
         if pages is not None:
             self._near_pages = pages if basis is self._basis else {}
             self._near_counts = {each.account: each.items for each in reading.listings}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.http.ratelimit import Kind, RateLimiter
+from bridge.http.ratelimit import Budget, Kind, RateLimiter, Urgency, shared_budget
 
 
 class FakeTime:
@@ -48,7 +48,7 @@ class FakeTime:
 def limiter(
     time: FakeTime, reads_per_second: float | None = 2.0, read_burst: int = 3, *, known: bool = True
 ) -> RateLimiter:
-    made = RateLimiter(reads_per_second, read_burst, clock=time.clock, sleep=time.sleep)
+    made = RateLimiter(reads_per_second, read_burst, budget=Budget(time.clock, time.sleep))
     if known:
         answer_one(made, time)
     return made
@@ -266,3 +266,136 @@ async def test_after_a_429_the_bucket_is_taken_for_empty(time: FakeTime, made: R
     made.hold(1.05)
     time.now += 1.1
     assert free(made) == 2
+
+
+# --- several clubs, one budget ---
+
+
+def clubs(time: FakeTime, *limits: tuple[float, int]) -> list[RateLimiter]:
+    budget = Budget(time.clock, time.sleep)
+    made = [RateLimiter(rate, burst, budget=budget) for rate, burst in limits]
+    answer_one(made[0], time)
+    return made
+
+
+async def test_the_smallest_limits_count_until_the_service_says_its_own(time: FakeTime) -> None:
+    one, other = clubs(time, (4.0, 9), (2.0, 3))
+    assert free(one) == 3
+    other.leave()
+    assert free(one) == 6, "nine in all"
+    other = RateLimiter(2.0, 3, budget=one._budget)
+    for _ in range(9):
+        one.answered("read", {"x-rate-limit-read-limit": "6", "x-rate-limit-read-ttl": "100"})
+    time.now += 60
+    third = RateLimiter(1.0, 1, budget=one._budget)
+    assert free(other) == 6
+    assert not third.try_acquire("read")
+
+
+async def test_a_club_with_many_requests_does_not_starve_one_with_few(time: FakeTime) -> None:
+    big, small = clubs(time, (2.0, 3), (2.0, 3))
+    ended: dict[str, float] = {}
+
+    async def read(name: str, made: RateLimiter, count: int) -> None:
+        await asyncio.gather(*(ask(made) for _ in range(count)))
+        ended[name] = time.now
+
+    began = time.now
+    await time.run(read("big", big, 300), read("small", small, 5))
+    assert ended["small"] - began < 6
+    assert ended["big"] - began == pytest.approx((305 - 3) / 2, abs=1)
+
+
+async def test_near_passes_go_before_full_ones_and_a_person_before_both(time: FakeTime) -> None:
+    made = clubs(time, *[(2.0, 1)] * 3)
+    for limiter_, urgency in zip(made, (Urgency.FULL, Urgency.NEAR, Urgency.PERSON), strict=True):
+        limiter_.urgency = urgency
+    order: list[str] = []
+
+    async def read(limiter_: RateLimiter) -> None:
+        await ask(limiter_)
+        order.append(limiter_.urgency.name)
+
+    await time.run(*(read(limiter_) for limiter_ in made for _ in range(3)))
+    assert order[0] == "FULL", "which came first, and found the token there"
+    assert order[1:] == ["PERSON"] * 3 + ["NEAR"] * 3 + ["FULL"] * 2
+
+
+async def test_near_passes_that_want_all_there_is_do_not_starve_a_full_one(time: FakeTime) -> None:
+    near, full = clubs(time, (1.0, 1), (1.0, 1))
+    near.urgency, full.urgency = Urgency.NEAR, Urgency.FULL
+    began, ended = time.now, 0.0
+
+    async def read() -> None:
+        nonlocal ended
+        await ask(full)
+        ended = time.now
+
+    await time.run(*(ask(near) for _ in range(100)), read())
+    assert 10 <= ended - began < 13
+
+
+async def test_a_429_slows_all_clubs(time: FakeTime) -> None:
+    one, other = clubs(time, (2.0, 3), (2.0, 3))
+    one.hold(5)
+    assert not other.try_acquire("read")
+    time.now += 5.01
+    assert other.try_acquire("read")
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    requests=st.lists(
+        st.tuples(st.integers(0, 2), st.sampled_from(Urgency), st.floats(0, 6), st.none() | st.floats(0, 4)),
+        min_size=1,
+        max_size=25,
+    )
+)
+def test_whoever_gives_up_takes_no_token_along_and_leaves_nobody_waiting(
+    requests: list[tuple[int, Urgency, float, float | None]],
+) -> None:
+    """Each waits for at most its patience, and gives up at any moment, also in the one in which it is called."""
+    time = FakeTime()
+
+    async def run() -> None:
+        made = clubs(time, *[(2.0, 2)] * 3)
+        served = 0
+
+        async def request(club: int, urgency: Urgency, delay: float, patience: float | None) -> None:
+            nonlocal served
+            await time.sleep(delay)
+            made[club].urgency = urgency
+            asking = asyncio.ensure_future(ask(made[club]))
+            if patience is not None:
+                await time.sleep(patience)
+                asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            served += not asking.cancelled()
+
+        await time.run(*(request(*each) for each in requests))
+        assert served >= sum(patience is None for *_, patience in requests)
+        bucket = made[0]._budget.buckets["read"]
+        assert (bucket.in_flight, bucket.waiters, bucket.giver) == (0, [], None)
+
+    asyncio.run(run())
+
+
+def test_a_budget_can_be_waited_for_in_one_event_loop_after_another(time: FakeTime) -> None:
+    (made,) = clubs(time, (2.0, 1))
+    for _ in range(2):
+        asyncio.run(time.run(*(ask(made) for _ in range(4))))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("acme.launch27.com", "zeta.launch27.com", True),
+        ("acme.launch27.com", "acme-sandbox.l27.co", False),
+        ("127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.1", "10.0.0.1", False),
+        ("launch27.com", "wingfield.com", False),
+        ("localhost", "127.0.0.1", False),
+    ],
+)
+def test_hosts_of_one_parent_domain_share_a_budget(one: str, other: str, is_same: bool) -> None:
+    assert (shared_budget(one) is shared_budget(other)) is is_same

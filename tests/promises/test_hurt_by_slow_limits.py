@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bridge.http.client import Http
-from bridge.http.ratelimit import RateLimiter
+from bridge.http.ratelimit import Budget, RateLimiter
 from tests.support.club import Club
 
 pytestmark = pytest.mark.hurt(16)
@@ -23,7 +23,7 @@ async def test_a_club_that_waits_for_the_rate_limit_is_heard(club: Club) -> None
         is_waiting.set()
         await asyncio.Event().wait()
 
-    limiter = RateLimiter(0.01, 1, sleep=sleep)
+    limiter = RateLimiter(0.01, 1, budget=Budget(sleep=sleep))
     await launch27.http.aclose()
     launch27.http = Http("Launch27", club.launch27.url, limiter=limiter)
     await launch27.settings()

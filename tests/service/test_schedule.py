@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import pytest
+import time_machine
 
 from bridge.config.schema import SyncConfig
 from bridge.errors import ExitStatus
 from bridge.model import Kind, PassRecord
 from bridge.service.process import Scheduler
-from bridge.service.schedule import Backoff, Schedule, every
+from bridge.service.schedule import Backoff, Schedule, every, place_of
 from bridge.sync.result import PassResult
 
 # --- turns ---
@@ -30,6 +32,18 @@ def test_turns_come_an_interval_apart_with_a_little_jitter_that_is_only_ever_lat
         assert 0 <= (first - now).total_seconds() - seconds <= most + 1
         second = trigger.get_next_fire_time(first, first + timedelta(seconds=seconds / 2))
         assert 0 <= (second - first).total_seconds() - seconds <= most
+
+
+def test_each_of_many_clubs_has_its_own_place_in_the_interval_and_keeps_it() -> None:
+    places = sorted(place_of(f"club-{number}") for number in range(200))
+    assert [place_of("mitte"), place_of("mitte")] == [place_of("mitte")] * 2
+    assert max(after - before for before, after in pairwise([0.0, *places, 1.0])) < 0.05
+    for moment in (datetime(2026, 11, 20, 12, 0, second, tzinfo=UTC) for second in (0, 7, 19)):
+        with time_machine.travel(moment, tick=False):
+            for place in places:
+                first = every(20, place).get_next_fire_time(None, moment)
+                assert 10 <= (first - moment).total_seconds() <= 31
+                assert (first.timestamp() - place * 20 + 0.001) % 20 <= 1.01, "at its place, but for the jitter"
 
 
 # --- services that are away ---

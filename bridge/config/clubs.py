@@ -1,0 +1,64 @@
+"""A directory of clubs: every ``NAME.toml`` in it is a club's configuration, but for the one of the process."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from bridge.config.loading import load_config, load_process
+from bridge.config.problems import quoted_path
+from bridge.config.schema import Config, ProcessTables
+from bridge.errors import ConfigError, Problem
+
+PROCESS = "courtbridge"
+"""The name of the file that is no club."""
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def club_files(directory: Path) -> dict[str, Path]:
+    """Return the clubs' files by the clubs' names, in the order of these. Raises OSError.
+
+    What begins with a dot is an editor's, or the way in which Kubernetes changes all files at once.
+    """
+    return {
+        path.stem: path
+        for path in sorted(directory.iterdir())
+        if path.suffix == ".toml" and path.name[0] != "." and path.stem != PROCESS
+    }
+
+
+def process_of(directory: Path, environ: Mapping[str, str], *, require_secrets: bool = True) -> ProcessTables:
+    """Return what holds for all clubs of the directory. Raises ConfigError."""
+    return load_process(directory / f"{PROCESS}.toml", environ, require_secrets=require_secrets)
+
+
+def load_club(path: Path, environ: Mapping[str, str], process: ProcessTables, **require: bool) -> Config:
+    """Return one club's configuration, with the ``[notify]`` of the process. Raises ConfigError."""
+    name = path.stem
+    if not _LABEL.fullmatch(name):
+        better = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:63].strip("-") or "club-1"
+        words = f'a club\'s name has small letters, digits and dashes, at most 63; rename it to "{better}.toml"'
+        raise ConfigError([Problem(quoted_path(Path(path.name)), words)], files=[path])
+    config = load_config(path, environ, is_one_of_many=True, **require)
+    return config.model_copy(update={"notify": process.notify})
+
+
+def check_unlike(config: Config, others: Mapping[str, Config]) -> None:
+    """Raise ConfigError where another club has the same state, or writes the same bookings."""
+    found = [Problem(*each) for other in others.values() if (each := _shared(config, other))]
+    if found:
+        raise ConfigError(found, files=config.files)
+
+
+def _shared(config: Config, other: Config) -> tuple[str, str] | None:
+    """Return the place of what two clubs must not share, and what to do; None where they share nothing."""
+    one, two = config.path.stem, other.path.stem
+    if os.path.realpath(config.sync.state) == os.path.realpath(other.sync.state):
+        return "sync.state", f"{one} and {two} have the same state; give each its own"
+    accounts = {account.key for account in config.launch27.accounts}
+    if config.identity == other.identity and accounts & {account.key for account in other.launch27.accounts}:
+        words = f"{one} and {two} bridge the same account with the same external service and prefix; remove one of them"
+        return "launch27.accounts", words
+    return None
