@@ -87,7 +87,7 @@ def explained(text: str) -> dict[tuple[tuple[str, ...], str], str]:
     for line in text.splitlines():
         if header := re.fullmatch(r"(?:# )?\[+([\w.]+)\]+", line):
             table, is_over = tuple(header[1].split(".")), True
-        elif key := re.fullmatch(r"(?:# )?([a-z_0-9]+) = (?:\"[^\"]*\"|[^#]*?)(?:\s+# (.*))?", line):
+        elif key := re.fullmatch(r"(?:# ){0,2}([a-z_0-9]+) = (?:\"[^\"]*\"|[^#]*?)(?:\s+# (.*))?", line):
             found.setdefault((table, key[1]), sentence(key[2] or " ".join(comment)))
             is_over = True
         elif line.startswith("#"):

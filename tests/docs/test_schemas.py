@@ -77,7 +77,6 @@ def test_what_is_printed_and_posted_has_the_shape_that_is_documented(
         validate("webhook", body)
 
 
-@pytest.mark.xfail(strict=True, reason="check still prints its former object")
 def test_what_check_prints_has_the_shape_that_is_documented(call: Call, write_config: WriteConfig) -> None:
     call("check", write_config(), "check")
 
