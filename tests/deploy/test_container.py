@@ -127,8 +127,8 @@ def _pod(folder: Path) -> list[dict[str, object]]:
     workload = yaml.safe_load((CHECKOUT / "deploy/kubernetes/base/statefulset.yaml").read_text())
     spec = workload["spec"]["template"]["spec"] | {"hostNetwork": True}
     container = spec["containers"][0] | {"image": IMAGE, "imagePullPolicy": "Never"}
-    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        container.pop(probe)
+    for name in ("startupProbe", "livenessProbe", "readinessProbe", "ports"):  # ports: podman shares this machine's
+        container.pop(name)
     spec["containers"] = [container]
     clubs = {path.name: path.read_text() for path in folder.iterdir()}
     secrets = {"launch27-password": base64.b64encode(PASSWORD.encode()).decode()}

@@ -83,7 +83,7 @@ def test_every_block_of_the_installation_works_as_it_stands_in_the_order_given(m
         if "systemd-ask-password" in block:
             machine.sh("nohup /opt/courtbridge/bin/python /tmp/services.py > /tmp/services.log 2>&1 &")
         said += machine.sh(f"cd /source\nset -e\n{block}")
-    assert "Dry run, nothing was written. In sync." in said
+    assert "Dry run, nothing was written. All would be in sync." in said
     assert "1 created" in said.rpartition("Dry run")[2]
     assert "in sync: 1 booking" in machine.sh("cd / && courtbridge status")
     assert machine.sh("stat -c %a /etc/courtbridge/wingfield-token") == "600\n"
