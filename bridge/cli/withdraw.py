@@ -22,6 +22,7 @@ from bridge.sync.clients import connected
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import Pass
 from bridge.sync.run import Synchronizer
+from bridge.sync.withdraw import withdraw
 
 AGAIN = "The next pass creates them again: leave the service stopped, or first remove the rules that bring them there."
 
@@ -73,7 +74,7 @@ async def _withdraw(config: Config, ledger: Ledger, ids: list[str], narrator: Lo
     stop = asyncio.Event()
     async with connected(config) as services:
         bridge = Synchronizer(config, services, ledger, narrator, clock=lambda: datetime.now(UTC), stop=stop)
-        task = asyncio.create_task(bridge.withdraw(ids))
+        task = asyncio.create_task(withdraw(bridge, ids))
         on_signals(stop, services, task)
         with suppress(asyncio.CancelledError):
             return await task

@@ -38,7 +38,8 @@ def make_plan(situation: Situation) -> Plan:
     moving = {id_: goal for id_, goal in goals.items() if id_ not in blocked}
     in_the_way = _in_the_way(situation, goals, blocked)
     overlaps = {id_: overlap(situation.desired[id_], blocker) for id_, blocker in in_the_way.items()}
-    held = {**rejected, **overlaps, **rejected}
+    # What was rejected may be just what a cycle's booking goes back to, lest it stay deleted.
+    held = {id_: each for id_, each in {**overlaps, **rejected}.items() if id_ not in moving or id_ in overlaps}
     writes = _Arrangement(situation, moving, waits(situation, standing, moving)).run()
     return Plan(tuple(writes), tuple(held.values()), in_the_way)
 

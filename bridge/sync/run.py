@@ -20,7 +20,7 @@ from time import monotonic
 
 from bridge.config.schema import Config, mapping_fingerprint
 from bridge.ledger.store import Ledger
-from bridge.model import Deletion, Kind, to_ms
+from bridge.model import Kind, to_ms
 from bridge.planning import near
 from bridge.planning.drift import Mark
 from bridge.planning.memory import Memory
@@ -35,9 +35,7 @@ from bridge.sync.plan import Plans
 from bridge.sync.reader import Reader
 from bridge.sync.result import Pass, PassResult
 
-ROUNDS = 4
-"""How often a pass may plan; the second time nearly always ends it."""
-WITHDRAWN = "withdrawn by a person"
+ROUNDS = 4  # How often a pass may plan; the second time nearly always ends it.
 
 
 class Synchronizer:
@@ -58,7 +56,7 @@ class Synchronizer:
         self.reader = Reader(clients, self.directory, config, stop)
         self.fingerprint = mapping_fingerprint(config)
         self._now_ms: Callable[[], int] = lambda: to_ms(clock())
-        self._plans = Plans(clients.wingfield, ledger)
+        self.plans = Plans(clients.wingfield, ledger)
 
     async def run_pass(
         self,
@@ -76,7 +74,7 @@ class Synchronizer:
         snapshot). All of Wingfield's list is read where that was last done before ``since_ms`` (since 1970). Raises
         StateError when the ledger cannot be used; a service's trouble is in the result.
         """
-        this = self._begin(kind if self.ledger.is_adopted else "full", hinted)
+        this = self.begin(kind if self.ledger.is_adopted else "full", hinted)
         self.narrator.pass_started()
         if await self._read(this):
             await self._write(this, is_allowed=allow_mass_delete, dry_run=dry_run)
@@ -84,24 +82,13 @@ class Synchronizer:
             if not self.stop.is_set() and await drift.look_after_writes(this, *how, since_ms):
                 await self._write(this, is_allowed=allow_mass_delete, dry_run=dry_run)
         keep_withheld(this)
-        self._plans.end(this)
+        self.plans.end(this)
         result = record.finish(self.ledger, this, self.narrator, is_stopping=self.stop.is_set())
         self.narrator.pass_finished(result)
         return result
 
-    async def withdraw(self, ids: Collection[str]) -> Pass:
-        """Delete these bookings in Wingfield because a person says so, and return what came of it.
-
-        A later pass creates again what Launch27 still has. Raises StateError when the ledger cannot be used.
-        """
-        this = self._begin("full", ())
-        this.deletions = {id_: Deletion(id_, WITHDRAWN, this.now_ms) for id_ in ids}
-        await self._plans.make_again(this)
-        self.narrator.planned(len(this.plan.writes))
-        await self._execute(this)
-        return this
-
-    def _begin(self, kind: Kind, hinted: Collection[str]) -> Pass:
+    def begin(self, kind: Kind, hinted: Collection[str] = ()) -> Pass:
+        """Return a pass that has read nothing yet."""
         ledger, began = self.ledger, (self._now_ms(), monotonic(), self.fingerprint)
         watermarks = {mark.account: mark for mark in ledger.watermarks()}
         accounts = tuple(account.key for account in self.config.launch27.accounts)
@@ -137,16 +124,16 @@ class Synchronizer:
     async def _write(self, this: Pass, *, is_allowed: bool, dry_run: bool) -> None:
         limits, progress = self.config.sync, self.narrator.asking
         await decide_deletes(this, self.reader, self.ledger, limits, progress, is_allowed=is_allowed)
-        await self._plans.make(this)
+        await self.plans.make(this)
         self.narrator.planned(len(this.planned))
         if dry_run:
             for write in this.plan.writes:
                 this.tally.acknowledged(write)
         else:
-            await self._execute(this)
+            await self.execute(this)
             self.directory.deny(this.denied, this.now_ms)
 
-    async def _execute(self, this: Pass) -> None:
+    async def execute(self, this: Pass) -> None:
         """Execute the plan; where a rejection or a cycle has changed what is possible, plan again."""
         how = self.config.wingfield.concurrency, self.fingerprint, self._now_ms, self.stop
         executor = Executor(self.clients.wingfield, self.ledger, self.narrator, this, *how)
@@ -160,4 +147,4 @@ class Synchronizer:
                 return
             this.deletions = {}
             this.tally.not_sent = set()
-            await self._plans.make_again(this)
+            await self.plans.make_again(this)

@@ -6,6 +6,7 @@ import pytest
 
 from bridge.model import to_ms
 from bridge.planning.deletes import withdrawable
+from bridge.sync.withdraw import withdraw
 from tests.support.club import Club, Crash
 
 
@@ -15,7 +16,7 @@ async def withdraw_all(club: Club, *, step: int | None = None) -> bool:
     ids = [each.id for each in withdrawable(club.ledger.known, None, to_ms(club.now))]
     club.fuse.left = step
     try:
-        await bridge.withdraw(ids)
+        await withdraw(bridge, ids)
     except Crash:
         await club.close()
         return True

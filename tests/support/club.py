@@ -25,7 +25,8 @@ from bridge.sandbox import Entry, Launch27, Sandbox, Wingfield
 from bridge.sync.clients import Clients
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import PassResult
-from bridge.sync.run import WITHDRAWN, Synchronizer
+from bridge.sync.run import Synchronizer
+from bridge.sync.withdraw import WITHDRAWN
 from bridge.wingfield.client import Listed
 from bridge.wingfield.client import Wingfield as WingfieldClient
 from tests.support.builders import COURT_IDS, COURTS, EMAIL, HOUR, NOON, PASSWORD, SECOND, TOKEN
