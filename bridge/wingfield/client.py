@@ -119,13 +119,13 @@ class Wingfield:
 
         return await self.http.request(replace(self._booking("GET", key), part=court, finishing=finishing), check)
 
-    async def list_bookings(self) -> AsyncGenerator[tuple[list[Listed], int], None]:
+    async def list_bookings(self, first: int = PAGE_SIZE) -> AsyncGenerator[tuple[list[Listed], int], None]:
         """Yield all bookings of the external service, page by page, each with how many there are in all.
 
         One can come twice. The ``id`` is "" where the key is not ours. The list is complete when it ends without an
         exception: raises Unavailable when fewer different bookings came than Wingfield's ``totalCount`` names. One of
         ours out of shape is an answer out of shape (Unavailable): what is there would be guessed wrong. A foreign
-        one that cannot be read has no slot.
+        one that cannot be read has no slot. ``first`` is the size of the first page, for one who hopes for no second.
 
         Source: Wingfield, List court bookings (newest ``updatedAt`` first: what is written meanwhile moves to the
         front, and is found there when the front is read once more).
@@ -134,7 +134,7 @@ class Wingfield:
         seen: set[str] = set()
         newest_ms = total = 0
         for is_front in (False, True):
-            async with aclosing(self._pages(path, read)) as pages:
+            async with aclosing(self._pages(path, read, first=first)) as pages:
                 async for page, total in pages:
                     newest_ms = newest_ms or max((each.stored.updated_ms for each in page), default=0)
                     seen.update(each.key for each in page)
@@ -182,7 +182,7 @@ class Wingfield:
             return page.items, page.total_count
 
         found, total = dict[W, None](), 0
-        async for page, total in self._pages(route, read, path, **params):  # noqa: B007
+        async for page, total in self._pages(route, read, path, PAGE_SIZE, **params):  # noqa: B007
             found.update(dict.fromkeys(page))
         if len(found) < total:
             words = f"listed {len(found)} of {total} at {route}; the list changed meanwhile"
@@ -190,7 +190,13 @@ class Wingfield:
         return list(found)
 
     async def _pages(
-        self, route: str, read: Callable[[bytes], tuple[list[T], int]], path: str | None = None, **params: str
+        self,
+        route: str,
+        read: Callable[[bytes], tuple[list[T], int]],
+        path: str | None = None,
+        *,
+        first: int = PAGE_SIZE,
+        **params: str,
     ) -> AsyncGenerator[tuple[list[T], int], None]:
         """Yield the pages of a list, each with the ``totalCount``, up to that or to an empty page.
 
@@ -203,7 +209,8 @@ class Wingfield:
 
         offset = 0
         for _ in range(MOST_PAGES):
-            call = self._get(path or self._service + route, route, {**params, "limit": PAGE_SIZE, "offset": offset})
+            paging = {"limit": PAGE_SIZE if offset else first, "offset": offset}
+            call = self._get(path or self._service + route, route, {**params, **paging})
             page, total = await self.http.request(call, check)
             yield page, total
             offset += len(page)

@@ -100,8 +100,8 @@ class DyingWingfield(WingfieldClient):
         with self.fuse.around():
             return await super().read(*args, **more)
 
-    async def list_bookings(self) -> AsyncGenerator[tuple[list[Listed], int], None]:
-        async with aclosing(super().list_bookings()) as pages:
+    async def list_bookings(self, first: int = 100) -> AsyncGenerator[tuple[list[Listed], int], None]:
+        async with aclosing(super().list_bookings(first)) as pages:
             async for page in pages:
                 self.fuse.step()
                 yield page
