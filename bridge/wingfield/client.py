@@ -194,7 +194,6 @@ class Wingfield:
         route: str,
         read: Callable[[bytes], tuple[list[T], int]],
         path: str | None = None,
-        *,
         first: int = PAGE_SIZE,
         **params: str,
     ) -> AsyncGenerator[tuple[list[T], int], None]:
