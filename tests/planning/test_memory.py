@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.model import MINUTE_MS
 from bridge.planning.memory import DEFAULT_LOCATION, Catalogue, Lengths, Memory, Part, Unmapped
 
 maybe_minutes = st.none() | st.integers(0, 300)
@@ -73,3 +74,17 @@ LENGTHS = Lengths(60, {"extra 1": Part(10, True), "extra 2": Part(5, False), "pa
 )
 def test_the_parts_that_a_booking_chose_add_to_its_service(lengths: Lengths, chosen: Any, total: int | None) -> None:
     assert lengths.total(chosen) == total
+
+
+def test_another_zone_is_believed_only_when_it_is_answered_a_minute_later() -> None:
+    memory = Memory().heard_zone("Europe/Berlin", 1)
+    for now_ms, zone, believed in (
+        (2, "America/New_York", "Europe/Berlin"),
+        (MINUTE_MS + 1, "America/New_York", "Europe/Berlin"),
+        (MINUTE_MS + 2, "Europe/London", "Europe/Berlin"),
+        (MINUTE_MS + 3, "America/New_York", "Europe/Berlin"),
+        (2 * MINUTE_MS + 2, "America/New_York", "Europe/Berlin"),
+        (2 * MINUTE_MS + 3, "America/New_York", "America/New_York"),
+    ):
+        memory = memory.heard_zone(zone, now_ms)
+        assert memory.zone == believed, (now_ms, zone)
