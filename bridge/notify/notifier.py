@@ -58,7 +58,7 @@ class Messenger:
             self._pending_beyond = result.record.pending
         pending = max(result.record.pending, self._pending_beyond)
         held, withheld = self._ledger.held(), self._ledger.withheld  # a near pass knows only of its own days
-        texts = sentences(held, pending, withheld, result.errors, rejected)
+        texts = sentences(held, pending, withheld, result.errors, rejected, result.expiring)
         self._remember(self._troubles.now(texts, now_ms))
         after_ms, remind_ms = self._config.after // _MILLISECOND, self._config.remind // _MILLISECOND
         due = [(each, self._troubles.due(each.name, texts, now_ms, after_ms, remind_ms)) for each in self._channels]

@@ -93,11 +93,17 @@ def in_words(kind: str) -> str:
 
 
 def sentences(
-    held: Sequence[Held], pending: int, withheld: Sequence[str], errors: Iterable[ServiceError], rejected: Sequence[str]
+    held: Sequence[Held],
+    pending: int,
+    withheld: Sequence[str],
+    errors: Iterable[ServiceError],
+    rejected: Sequence[str],
+    expiring: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return all that is wrong after a pass: for each kind a sentence that says what to do, without names of people.
 
-    ``rejected`` are the problems of an edited configuration that is not in force.
+    ``rejected`` are the problems of an edited configuration that is not in force, ``expiring`` sentences about tokens
+    that are near their end.
     """
     drifted = [each for each in held if each.reason == Reason.DRIFT]
     others = [each for each in held if each.reason != Reason.DRIFT]
@@ -107,7 +113,8 @@ def sentences(
     found: dict[str, object] = {
         "config_rejected": rejected
         and f"The edited configuration is wrong and not in force: {rejected[0]}. Correct it.",
-        "refused": refused and f"Credentials are refused. {'; '.join(refused)}. Correct the password or the token.",
+        "refused": (refused and f"Credentials are refused. {'; '.join(refused)}. Correct the password or the token.")
+        or (expiring and f"A token of Launch27 is near its end. {'; '.join(expiring)}."),
         "unreachable": away and f"The last pass was not complete. {'; '.join(away)}. It is tried again by itself.",
         "withheld_deletes": withheld
         and f"{_several(len(withheld), 'delete')} withheld ({_listed(withheld)}). If these bookings really are gone "

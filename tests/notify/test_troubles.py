@@ -110,3 +110,6 @@ def test_each_sentence_says_how_much_of_what_and_what_to_do() -> None:
     assert "sync.interval" in texts["config_rejected"]
     assert "the token is refused" in texts["refused"]
     assert sentences([], 0, (), [], ()) == {}
+    soon = sentences([], 0, (), [], (), ["account 1: its token expires tomorrow; put a new one in its place"])
+    assert list(soon) == ["refused"]
+    assert "put a new one" in soon["refused"]
