@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import pytest
@@ -55,8 +55,11 @@ def answer(page: str, path: str) -> int:
     try:
         with urlopen(f"http://{page}{path}", timeout=5) as response:
             return int(response.status)
-    except URLError as error:
-        return int(getattr(error, "code", 0))
+    except HTTPError as error:
+        with error:
+            return error.code
+    except URLError:
+        return 0
 
 
 def writes(sandbox: Sandbox) -> int:
