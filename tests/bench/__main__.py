@@ -146,9 +146,10 @@ class Bench:
 
     def _inside(self, sandbox: World) -> None:
         figures = apart(quiet_passes, self.config, self.job(sandbox), self.rounds)
-        ours, theirs, look, verification, transactions = figures
+        ours, theirs, near, look, verification, transactions = figures
         self.figure("quiet pass in a long-lived process, CPU", ours * 1000, "ms")
         self.figure("the floor's, in the same process", theirs * 1000, "ms")
+        self.figure("quiet near pass in a long-lived process, CPU", near * 1000, "ms", 15)
         self.figure("ledger transactions in a quiet pass", transactions, "", 1)
         self.figure("of a quiet pass: its one request to Wingfield, and comparing, CPU", look * 1000, "ms", 5)
         self.figure(f"verification of {self.bookings} bookings, CPU", verification, "s", 0.3)

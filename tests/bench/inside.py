@@ -14,6 +14,7 @@ from bridge import log as logs
 from bridge.config.loading import load_config
 from bridge.config.schema import Config
 from bridge.ledger.store import Ledger
+from bridge.model import Kind
 from bridge.planning.drift import Mark
 from bridge.sync import drift
 from bridge.sync.clients import connected
@@ -23,7 +24,7 @@ from tests.bench.floor import Json, floor
 
 
 def quiet_passes(config: Path, job: Path, passes: int) -> tuple[float, ...]:
-    """Return the CPU seconds of the median pass, the floor's, a look at Wingfield, and a verification of its list.
+    """Return the CPU seconds of the median pass, the floor's, a near one, a look at Wingfield, and a verification.
 
     After them the transactions of a pass. The state of ``config`` must be in sync.
     """
@@ -35,6 +36,7 @@ async def _measured(config: Config, job: Json, passes: int) -> tuple[float, ...]
     commits: list[str] = []
     ours: list[float] = []
     theirs: list[float] = []
+    nears: list[float] = []
     looks: list[float] = []
     verifications: list[float] = []
     with Ledger.open(config.sync.state, config.identity) as ledger:
@@ -43,9 +45,9 @@ async def _measured(config: Config, job: Json, passes: int) -> tuple[float, ...]
             narrator, clock = LogNarrator(lasting=True), partial(datetime.now, UTC)
             bridge = Synchronizer(config, services, ledger, narrator, clock=clock, stop=asyncio.Event())
 
-            async def run_pass() -> None:
+            async def run_pass(kind: Kind = "full") -> None:
                 services.new_pass()
-                result = await bridge.run_pass()
+                result = await bridge.run_pass(kind=kind)
                 assert result.record.outcome == "in_sync", result
 
             async def look(*, whole: bool) -> None:
@@ -55,10 +57,11 @@ async def _measured(config: Config, job: Json, passes: int) -> tuple[float, ...]
                 assert mark.after(found, known, mark.verified_ms).fits(found.total, known)
 
             cheap, whole = partial(look, whole=False), partial(look, whole=True)
-            runs = (run_pass, ours), (floor_pass, theirs), (cheap, looks), (whole, verifications)
+            near = partial(run_pass, "near")
+            runs = (run_pass, ours), (floor_pass, theirs), (near, nears), (cheap, looks), (whole, verifications)
             for run, costs in runs * (passes + 1):
                 before = time.process_time()
                 await run()
                 costs.append(time.process_time() - before)
-    medians = (median(costs[1:]) for costs in (ours, theirs, looks, verifications))
-    return *medians, len(commits) / len(ours)
+    medians = (median(costs[1:]) for costs in (ours, theirs, nears, looks, verifications))
+    return *medians, len(commits) / (len(ours) + len(nears))
