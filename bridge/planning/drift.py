@@ -14,7 +14,7 @@ One merge serves a new ledger, a lost or restored state, a hand's edit and anoth
 
 What is found is taken over into the ledger, and planning does the rest. Wingfield may name the participants in
 another order, or as users: where slot and version are as acknowledged, that is no drift, since Wingfield takes no
-other content under the same version. A hand could all the same: it shows where the source's addresses are known.
+other content under the same version. A hand could all the same: then no order of their names is what was sent.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ import enum
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import permutations, product
 from operator import attrgetter
 
-from bridge.model import ABSENT, MINUTE_MS, CourtBooking, Known, Slot, Stored, isoformat, to_ms
+from bridge.model import ABSENT, MINUTE_MS, CourtBooking, Known, Slot, Stored, fingerprint, isoformat, to_ms
 
 OVERLAP_MS = MINUTE_MS
 """Wingfield's own clocks may differ by so much: what is listed behind the last look's newest may be newer."""
@@ -134,9 +135,17 @@ def _kind(before: Known | None, stored: Stored, wanted: CourtBooking | None, fir
         return Kind.MISSING
     if stored.version_ms != before.acked_version_ms or stored.slot != before.slot:
         return Kind.CHANGED
-    is_in_sync = wanted is not None and wanted.fingerprint == before.acked_fingerprint
-    has_others = stored.participants is not None and stored.fingerprint != before.acked_fingerprint
-    return Kind.CHANGED if is_in_sync and has_others else None
+    is_in_sync = wanted is None or wanted.fingerprint == before.acked_fingerprint
+    return Kind.CHANGED if is_in_sync and _has_others(before, stored) else None
+
+
+def _has_others(before: Known, stored: Stored) -> bool:
+    """Whether other people are named than were sent, in whatever order, and by whichever of their names."""
+    if stored.participants is None or stored.slot is None or stored.fingerprint == before.acked_fingerprint:
+        return False
+    people = product(*(each.split(" ") for each in stored.participants))
+    orders = (order for names in people for order in permutations(names))
+    return all(fingerprint(stored.slot, order) != before.acked_fingerprint for order in orders)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.ledger import entry
-from bridge.model import ABSENT, Known, Stored, Verb
+from bridge.model import ABSENT, Known, Stored, Verb, fingerprint
 from bridge.planning.drift import FOREIGN_MS, Finding, Look, Mark, counts
 from tests.support.builders import booking, put, slot
 
@@ -40,10 +40,18 @@ def test_what_was_acknowledged_is_the_same_or_changed_or_missing(kind: str | Non
     assert found(replace(THERE, **change)) == ({kind: 1} if kind else {})
 
 
-def test_people_are_compared_with_the_sources_where_that_is_in_sync() -> None:
+def test_people_are_compared_with_those_that_were_sent_whether_it_is_listed_or_not() -> None:
     others = replace(THERE, fingerprint=b"x", participants=("eve@example.com",))
-    assert found(others, wanted=None) == {}
-    assert found(others, wanted=booking(7, players=["new@example.com"])) == {}
+    assert found(others, wanted=None) == {"changed": 1}
+    assert found(others, wanted=booking(7, players=["new@example.com"])) == {}, "it is written anyway"
+
+
+def test_the_same_people_in_another_order_or_by_another_of_their_names_are_no_others() -> None:
+    sent = ("user:1", "b@example.com")
+    known = KNOWN._replace(acked_fingerprint=fingerprint(KNOWN.slot or slot(), sent))
+    listed = replace(THERE, fingerprint=b"x", participants=("b@example.com", "user:1 a@example.com"))
+    assert found(listed, known, wanted=None) == {}
+    assert found(replace(listed, participants=("b@example.com", "user:2")), known, wanted=None) == {"changed": 1}
 
 
 def test_what_waits_for_an_answer_is_no_drift() -> None:
