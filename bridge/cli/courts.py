@@ -98,8 +98,8 @@ async def _look_at_services(sides: Sides, services: Clients, config: Config) -> 
     let_in = list[Session]()
     for session in services.sessions:
         try:
-            pages = await inspection.window(services.launch27, session, config.sync, ZoneInfo("UTC"))
-            bookings.update(inspection.active(pages))
+            listed = await inspection.window(services.launch27, session, config.sync, ZoneInfo("UTC"))
+            bookings.update(listed.bookings)
             let_in.append(session)
         except ServiceError as error:
             sides.errors.append(error)
