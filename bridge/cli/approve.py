@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.cli.places import Places
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
 from bridge.model import Reason, to_ms
+from bridge.sync.places import Places
 
 
 def run(options: Options) -> ExitStatus:

@@ -6,11 +6,11 @@ from typing import Any
 
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.cli.places import Places
 from bridge.errors import ExitStatus
 from bridge.ledger.history import Event
 from bridge.ledger.store import Ledger
 from bridge.model import from_ms, isoformat
+from bridge.sync.places import Places
 
 
 def run(options: Options) -> ExitStatus:

@@ -14,7 +14,6 @@ from typing import Any
 from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.cli.places import Places
 from bridge.config.paths import is_there
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
@@ -27,6 +26,7 @@ from bridge.notify.notifier import messenger
 from bridge.planning.drift import counts
 from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator, withheld_advice
+from bridge.sync.places import Places
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
 from bridge.sync.status import held_json, record_json
@@ -147,9 +147,7 @@ def report(result: PassResult, places: Places, now: datetime, *, dry_run: bool) 
     if dry_run and result.planned:
         rows = [(write.verb, write.id, *places.cells(write.slot), write.why) for write in result.planned]
         output.table("A pass would", ("do", "booking", "court", "when", "why"), rows, output.SHOWN)
-    found = result.drift or ()
-    drift = [(each.kind, each.id, each.in_words(lambda court: places.courts.get(court, court))) for each in found]
-    output.print_drift("Changed in Wingfield by somebody else", drift)
+    output.print_drift("Changed in Wingfield by somebody else", result.drift or (), places)
     output.print_held(result.held, places, now)
     output.print_withheld("Deletes withheld", record.withheld, withheld_advice(result))
     if result.errors:

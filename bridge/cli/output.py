@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -22,7 +22,8 @@ from bridge.model import Held, Slot, isoformat
 from bridge.sync.words import since
 
 if TYPE_CHECKING:
-    from bridge.cli.places import Places
+    from bridge.planning.drift import Finding
+    from bridge.sync.places import Places
 
 _gathered: ContextVar[list[Mapping[str, Any] | Sequence[Any]] | None] = ContextVar("gathered", default=None)
 SHOWN = 50
@@ -205,9 +206,10 @@ def print_held(held: Iterable[Held], places: Places, now: datetime) -> None:
         table(f"Held: {len(group)} × {reason}", columns, rows, SHOWN)
 
 
-def print_drift(title: str, rows: Sequence[tuple[str, str, str]]) -> None:
-    """Print the table of what differs in Wingfield: kind, booking, and how; nothing where nothing does."""
-    if rows:
+def print_drift(title: str, found: Collection[Finding], places: Places) -> None:
+    """Print the table of what differs in Wingfield; nothing where nothing does."""
+    if found:
+        rows = [(each.kind, each.id, each.in_words(places.name)) for each in found]
         table(f"{title} ({len(rows)})", ("what", "booking", "how"), rows, SHOWN)
 
 

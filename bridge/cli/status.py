@@ -9,7 +9,6 @@ from datetime import datetime
 
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.cli.places import Places
 from bridge.config.loading import find_state
 from bridge.config.paths import is_there
 from bridge.errors import ConfigError, ExitStatus
@@ -21,33 +20,31 @@ from bridge.sync.words import age, moment, since, to_no_court
 
 def run(options: Options) -> ExitStatus:
     """Show the status; return 1 when something needs a person, 78 under a wrong configuration."""
-    status, places = _read(options)
+    status = _read(options)
     if options.json:
         output.show_json(status_json(status))
     else:
-        report(status, places)
+        report(status)
     return status.exit_status
 
 
-def _read(options: Options) -> tuple[Status, Places]:
+def _read(options: Options) -> Status:
     """Return what the state says, whatever is wrong with the configuration. Raises BridgeError where there is none."""
     path, config, identity, problems = options.find_config(), None, None, list[str]()
     try:
         config = options.load_config(require_secrets=False)
         state, identity = config.sync.state, config.identity
     except ConfigError as error:
-        state, problems = (
-            find_state(path, os.environ, is_one_of_many=options.process is not None),
-            list(map(str, error.problems)),
-        )
+        state = find_state(path, os.environ, is_one_of_many=options.process is not None)
+        problems = list(map(str, error.problems))
         if not is_there(state):
             raise
     with Ledger.snapshot(state, identity) as ledger:
-        status = replace(read(ledger, state, config), running=running(state), problems=problems)
-        return replace(status, max_age=options.max_age), Places.of(config, ledger)
+        status = read(ledger, state, config)
+    return replace(status, running=running(state), problems=problems, max_age=options.max_age)
 
 
-def report(status: Status, places: Places) -> None:
+def report(status: Status) -> None:
     """Tell the status, what is wrong first."""
     now = status.now
     _print_troubles(status)
@@ -70,7 +67,7 @@ def report(status: Status, places: Places) -> None:
         output.line(f"Last complete full pass: {since(status.last_success_ms, now)}.")
     if status.verified_ms is not None:
         output.line(f"Wingfield's whole list was last read {since(status.verified_ms, now)}.")
-    output.print_held(status.held, places, now)
+    output.print_held(status.held, status.places, now)
     count = output.several(len(status.withheld), "delete")
     advice = "If they really are gone from Launch27, let them through: courtbridge approve"
     output.print_withheld(f"The last pass withheld {count}", status.withheld, advice)

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.cli.once import narrator_of, on_signals
-from bridge.cli.places import Places
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.http.loop import run as run_loop
@@ -20,6 +19,7 @@ from bridge.planning.deletes import withdrawable
 from bridge.sync import drift
 from bridge.sync.clients import connected
 from bridge.sync.narrator import LogNarrator
+from bridge.sync.places import Places
 from bridge.sync.result import Pass
 from bridge.sync.run import Synchronizer
 from bridge.sync.withdraw import withdraw

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +21,8 @@ from bridge.model import Held, Known, PassRecord, Watermark, from_ms, isoformat,
 from bridge.planning.drift import Mark
 from bridge.planning.memory import Memory, Unmapped
 from bridge.sync.figures import Figures
-from bridge.sync.words import named_zone, since
+from bridge.sync.places import Places
+from bridge.sync.words import since
 
 LEAST_STALE = timedelta(minutes=15)
 """A daemon that waits for a service that is away runs a pass at least so often."""
@@ -53,9 +54,8 @@ class Status:
     ``running`` is the process that has the lock. ``passes`` are all that are kept, newest first. ``problems`` are
     those of the configuration, ``expiring`` has a sentence for each token near its end, ``error`` is what kept the
     last pass from its end. ``max_age`` is how old the last complete full pass may be, for one who asked. ``known``
-    is the ledger's, and may change with it; ``courts`` are names by id, ``zone`` is the account's, ``changes`` are
-    the last ones, newest first, ``unmapped`` the services of bookings that go to no court. ``figures`` is what the
-    process has counted.
+    is the ledger's, and may change with it; ``changes`` are the last ones, newest first, ``unmapped`` the services of
+    bookings that go to no court. ``figures`` is what the process has counted.
     """
 
     state: Path
@@ -72,8 +72,7 @@ class Status:
     expiring: Sequence[str] = ()
     problems: Sequence[str] = ()
     max_age: timedelta | None = None
-    courts: Mapping[str, str] = field(default_factory=dict)
-    zone: tzinfo = UTC
+    places: Places = field(default_factory=Places)
     changes: Sequence[Event] = ()
     unmapped: Mapping[int, Unmapped] = field(default_factory=dict)
     figures: Figures = field(default_factory=Figures)
@@ -166,28 +165,21 @@ class Status:
 def read(ledger: Ledger, state: Path, config: Config | None) -> Status:
     """Return what the ledger says, with what ``config`` adds to it. Raises StateError."""
     memory = Memory.loads(ledger.recall("memory"))
-    status = Status(
+    return Status(
         state,
         ledger.known,
         ledger.held(),
         ledger.watermarks(),
         ledger.passes(PASSES_KEPT),
         now=datetime.now(UTC),
+        full_interval=config.sync.full_interval if config else timedelta(),
         last_success_ms=ledger.last_success_ms,
         last_error=ledger.error,
         verified_ms=Mark.loads(ledger.recall("mark")).verified_ms or None,
         expiring=warnings(memory.token_ends_ms, datetime.now(UTC)),
+        places=Places.of(config, ledger),
         changes=ledger.history(2 * SHOWN),
         unmapped=memory.unmapped,
-    )
-    if config is None:
-        return status
-    courts = {rule.court_id: rule.name for rule in reversed(config.courts) if rule.name}
-    return replace(
-        status,
-        full_interval=config.sync.full_interval,
-        courts={rule.court_id: courts.get(rule.court_id, "") for rule in config.courts},
-        zone=named_zone(config.launch27.timezone or memory.zone) or UTC,
     )
 
 

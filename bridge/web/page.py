@@ -34,11 +34,11 @@ def club_page(status: Status, query: Mapping[str, str], club: str = "") -> str:
 
     ``club`` is its name where there are several.
     """
-    now = status.now.astimezone(status.zone)
+    now = status.now.astimezone(status.places.zone)
 
     def when(instant: datetime | int) -> str:
         """Return the time of a moment (in milliseconds since 1970, where it is a number), its day if not today."""
-        local = (from_ms(instant) if isinstance(instant, int) else instant).astimezone(status.zone)
+        local = (from_ms(instant) if isinstance(instant, int) else instant).astimezone(status.places.zone)
         return f"{local:%H:%M}" if local.date() == now.date() else f"{local:%a %-d %b %Y, %H:%M}"
 
     day = chosen_day(query.get("day", ""), now.date())

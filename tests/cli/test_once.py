@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from bridge.cli import once
-from bridge.cli.places import Places
 from bridge.config.loading import load_config
 from bridge.errors import ExitStatus, Unavailable
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
 from bridge.model import PassRecord
 from bridge.sandbox import Sandbox
+from bridge.sync.places import Places
 from bridge.sync.result import PassResult
 from tests.cli import calls
 from tests.cli.calls import COURT_2, SLOT, Run, WriteConfig, book, process, start, writes
