@@ -7,15 +7,14 @@ from asyncio import sleep
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from traceback import extract_tb
 
-import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bridge.log import get_logger, origin
 from bridge.sync.status import Status, status_json
 from bridge.web import page
 from bridge.web.metrics import render
@@ -118,9 +117,7 @@ class _Guard:
             app = await self._refusal(Request(scope)) or self._app
             await app(scope, receive, send_with_headers)
         except Exception as error:  # noqa: BLE001 (a bug here must not touch the passes)
-            # Without its message, which could hold anything.
-            at = [f"{frame.name}:{frame.lineno}" for frame in extract_tb(error.__traceback__)[-3:]]
-            structlog.get_logger().error("page_failed", exception_type=type(error).__name__, at=at)
+            get_logger().error("page_failed", **origin(error))
             await PlainTextResponse("Internal Server Error", 500)(scope, receive, send_with_headers)
 
     async def _refusal(self, request: Request) -> Response | None:
