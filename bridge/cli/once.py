@@ -7,9 +7,11 @@ import json
 import os
 import signal
 import sys
-from contextlib import ExitStack
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from bridge import log as logs
 from bridge.cli import output
@@ -21,7 +23,6 @@ from bridge.http.loop import LAST_ANSWER_SECONDS, STOP_SECONDS
 from bridge.http.loop import run as run_loop
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
-from bridge.model import Write
 from bridge.notify.notifier import messenger
 from bridge.planning.drift import counts
 from bridge.sync.clients import Clients, connected
@@ -30,6 +31,8 @@ from bridge.sync.places import Places
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
 from bridge.sync.status import held_json, record_json
+
+T = TypeVar("T")
 
 
 def run(options: Options) -> ExitStatus:
@@ -43,8 +46,7 @@ def run(options: Options) -> ExitStatus:
             stack.enter_context(lock(config.sync.state))
         opened = Ledger.snapshot if options.dry_run else Ledger.open
         ledger = stack.enter_context(opened(config.sync.state, config.identity))
-        narrator = narrator_of(options, stack)
-        result = run_loop(run_pass(options, config, ledger, narrator))
+        result = run_loop(_run_pass(options, config, ledger, narrator_of(options, stack)))
         places = Places.of(config, ledger)
     if result is None:
         logs.get_logger().warning("pass_interrupted")
@@ -74,26 +76,36 @@ def narrator_of(options: Options, stack: ExitStack) -> LogNarrator:
     return bar
 
 
-async def run_pass(options: Options, config: Config, ledger: Ledger, narrator: LogNarrator) -> PassResult | None:
-    """Return how the pass went; None when it had to be cut off after a signal."""
+async def _run_pass(options: Options, config: Config, ledger: Ledger, narrator: LogNarrator) -> PassResult | None:
+    """Run the pass and tell people of it; return how it went, None when it had to be cut off after a signal."""
     stop = asyncio.Event()
-    async with connected(config) as services, messenger(config, ledger) as messages:
-        synchronizer = Synchronizer(config, services, ledger, narrator, clock=lambda: datetime.now(UTC), stop=stop)
-        task = asyncio.create_task(
-            synchronizer.run_pass(allow_mass_delete=options.allow_mass_delete, dry_run=options.dry_run)
-        )
-        on_signals(stop, services, task)
-        try:
-            result = await task
-        except asyncio.CancelledError:
-            return None
-        if messages is not None and not options.dry_run and not stop.is_set():
+    work = partial(Synchronizer.run_pass, allow_mass_delete=options.allow_mass_delete, dry_run=options.dry_run)
+    async with messenger(config, ledger) as messages:
+        result = await under_signals(config, ledger, narrator, work, stop)
+        if result is not None and messages is not None and not options.dry_run and not stop.is_set():
             messages.pass_finished(result)
             await messages.drain()
         return result
 
 
-def on_signals(stop: asyncio.Event, services: Clients, task: asyncio.Task[Any]) -> None:
+async def under_signals(
+    config: Config,
+    ledger: Ledger,
+    narrator: LogNarrator,
+    work: Callable[[Synchronizer], Coroutine[Any, Any, T]],
+    stop: asyncio.Event,
+) -> T | None:
+    """Return what comes of the ``work``; None when it had to be cut off after a signal, which sets ``stop``."""
+    async with connected(config) as services:
+        bridge = Synchronizer(config, services, ledger, narrator, clock=lambda: datetime.now(UTC), stop=stop)
+        task = asyncio.create_task(work(bridge))
+        _on_signals(stop, services, task)
+        with suppress(asyncio.CancelledError):
+            return await task
+        return None
+
+
+def _on_signals(stop: asyncio.Event, services: Clients, task: asyncio.Task[Any]) -> None:
     """Begin to stop on the first SIGTERM or SIGINT; the second ends the process at once."""
     loop = asyncio.get_running_loop()
     both = (signal.SIGTERM, signal.SIGINT)
@@ -122,13 +134,12 @@ def pass_json(result: PassResult, *, dry_run: bool) -> dict[str, Any]:
     """Return a pass as ``--once --json`` prints it."""
     lists = {"held": held_json(result.held), "withheld": list(result.record.withheld)}
     drift = {"drift": None if result.drift is None else counts(result.drift)}
-    actions = {"actions": [_action_json(write) for write in result.planned]} if dry_run else {}
     error = {"error": result.error} if result.error else {}
-    return {**record_json(result.record), **error, **lists, **drift, **actions}
-
-
-def _action_json(write: Write) -> dict[str, str | None]:
-    return {"action": write.verb.value, "id": write.id, **output.slot_json(write.slot), "why": write.why}
+    planned = [
+        {"action": write.verb.value, "id": write.id, **output.slot_json(write.slot), "why": write.why}
+        for write in result.planned
+    ]
+    return {**record_json(result.record), **error, **lists, **drift, **({"actions": planned} if dry_run else {})}
 
 
 def report(result: PassResult, places: Places, now: datetime, *, dry_run: bool) -> None:

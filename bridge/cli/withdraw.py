@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.cli.once import narrator_of, on_signals
+from bridge.cli.once import narrator_of, under_signals
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.http.loop import run as run_loop
@@ -18,10 +19,8 @@ from bridge.model import to_ms
 from bridge.planning.deletes import withdrawable
 from bridge.sync import drift
 from bridge.sync.clients import connected
-from bridge.sync.narrator import LogNarrator
 from bridge.sync.places import Places
 from bridge.sync.result import Pass
-from bridge.sync.run import Synchronizer
 from bridge.sync.withdraw import withdraw
 
 AGAIN = "The next pass creates them again: leave the service stopped, or first remove the rules that bring them there."
@@ -42,7 +41,9 @@ def run(options: Options) -> ExitStatus:
         is_sure = not found or options.yes or output.is_confirmed(question)
         ids = [each.id for each in found]
         if is_sure:
-            this = run_loop(_withdraw(config, ledger, ids, narrator_of(options, stack)))
+            deleting = partial(withdraw, ids=ids)
+            narrator = narrator_of(options, stack)
+            this = run_loop(under_signals(config, ledger, narrator, deleting, asyncio.Event()))
         left = [id_ for id_ in ids if ledger.known[id_].is_bridged]
     if options.json:
         output.show_json({"withdrawn": [id_ for id_ in ids if id_ not in left], "left": left})
@@ -67,15 +68,3 @@ async def _adopt(config: Config, ledger: Ledger) -> None:
     """Take Wingfield's list over into a new ledger, as a first pass does."""
     async with connected(config) as services:
         ledger.adopt((await drift.read(services.wingfield, ledger.known)).ours.values())
-
-
-async def _withdraw(config: Config, ledger: Ledger, ids: list[str], narrator: LogNarrator) -> Pass | None:
-    """Return what came of the deletes; None when they had to be cut off after a signal."""
-    stop = asyncio.Event()
-    async with connected(config) as services:
-        bridge = Synchronizer(config, services, ledger, narrator, clock=lambda: datetime.now(UTC), stop=stop)
-        task = asyncio.create_task(withdraw(bridge, ids))
-        on_signals(stop, services, task)
-        with suppress(asyncio.CancelledError):
-            return await task
-        return None
