@@ -98,7 +98,7 @@ def _from_file(name: str, location: Location, reading: Reading) -> tuple[str, st
     credentials = reading.environ.get("CREDENTIALS_DIRECTORY")
     directories = [Path(credentials), reading.path.parent] if credentials else [reading.path.parent]
     candidates = list(dict.fromkeys(directory / given for directory in directories))
-    reading.files += candidates
+    reading.files += [path for path in candidates if path not in reading.files]
     for path in filter(is_there, candidates):
         is_copy = bool(credentials) and path.resolve().is_relative_to(Path(credentials or "").resolve())
         source, then = (_original(given, reading.path), ", and restart the service") if is_copy else (path, "")
