@@ -9,7 +9,7 @@ from bridge.cli.arguments import Options
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
 from bridge.model import Reason, to_ms
-from bridge.sync.places import Places
+from bridge.sync.words import Places
 
 
 def run(options: Options) -> ExitStatus:

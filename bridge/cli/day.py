@@ -9,7 +9,7 @@ from bridge.cli.arguments import Options
 from bridge.errors import ExitStatus
 from bridge.ledger.day import Bar, bars
 from bridge.ledger.store import Ledger
-from bridge.sync.places import Places
+from bridge.sync.words import Places
 
 
 def run(options: Options) -> ExitStatus:

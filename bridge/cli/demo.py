@@ -34,9 +34,9 @@ from bridge.sandbox.saturday import COURTS, SATURDAY, STEPS, Club, differing, ho
 from bridge.sandbox.server import free_port, in_thread
 from bridge.sync.clients import connected
 from bridge.sync.narrator import LogNarrator
-from bridge.sync.places import Places
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
+from bridge.sync.words import Places
 
 _SYNC = """\
 [sync]

@@ -10,7 +10,7 @@ from bridge.errors import ExitStatus
 from bridge.ledger.history import Event
 from bridge.ledger.store import Ledger
 from bridge.model import from_ms, isoformat
-from bridge.sync.places import Places
+from bridge.sync.words import Places, moment
 
 
 def run(options: Options) -> ExitStatus:
@@ -22,7 +22,9 @@ def run(options: Options) -> ExitStatus:
         output.show_json([event_json(each) for each in events])
         return ExitStatus.OK
     columns = ("at", "did", "booking", "court", "when", "why")
-    rows = [(places.at(each.at_ms), each.action, each.id, *places.cells(each.slot), each.why) for each in events]
+    rows = [
+        (moment(each.at_ms, places.zone), each.action, each.id, *places.cells(each.slot), each.why) for each in events
+    ]
     output.table(f"The last {output.several(len(rows), 'event')}", columns, rows)
     return ExitStatus.OK
 

@@ -27,10 +27,10 @@ from bridge.notify.notifier import messenger
 from bridge.planning.drift import counts
 from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator, withheld_advice
-from bridge.sync.places import Places
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
 from bridge.sync.status import held_json, record_json
+from bridge.sync.words import Places
 
 T = TypeVar("T")
 

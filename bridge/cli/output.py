@@ -23,7 +23,7 @@ from bridge.sync.words import since
 
 if TYPE_CHECKING:
     from bridge.planning.drift import Finding
-    from bridge.sync.places import Places
+    from bridge.sync.words import Places
 
 _gathered: ContextVar[list[Mapping[str, Any] | Sequence[Any]] | None] = ContextVar("gathered", default=None)
 SHOWN = 50
@@ -61,18 +61,16 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], 
     cells = [["" if cell is None else visible(str(cell)) for cell in row] for row in rows]
     shown = cells[:most]
     line()
+    line(title, "bold")
     if not _is_drawn():
-        line(title)
         widths = [max(map(len, column)) for column in zip(columns, *shown, strict=True)]
         for row in ([*columns], *shown):
             line(f"  {'  '.join(map(str.ljust, row, widths))}".rstrip())
+    elif widths := _widths([columns, *shown], shutil.get_terminal_size().columns - 3 * len(columns) + 1):
+        _draw_table(columns, widths, shown)
     else:
-        line(title, "bold")
-        if widths := _widths([columns, *shown], shutil.get_terminal_size().columns - 3 * len(columns) + 1):
-            _draw_table(columns, widths, shown)
-        else:
-            for row in shown:
-                line(f"- {', '.join(f'{name}: {cell}' for name, cell in zip(columns, row, strict=True) if cell)}")
+        for row in shown:
+            line(f"- {', '.join(f'{name}: {cell}' for name, cell in zip(columns, row, strict=True) if cell)}")
     if most is not None and len(cells) > most:
         line(f"  … and {len(cells) - most} more; --json lists all")
 

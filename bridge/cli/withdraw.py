@@ -19,9 +19,9 @@ from bridge.model import to_ms
 from bridge.planning.deletes import withdrawable
 from bridge.sync import drift
 from bridge.sync.clients import connected
-from bridge.sync.places import Places
 from bridge.sync.result import Pass
 from bridge.sync.withdraw import withdraw
+from bridge.sync.words import Places
 
 AGAIN = "The next pass creates them again: leave the service stopped, or first remove the rules that bring them there."
 

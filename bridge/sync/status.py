@@ -21,8 +21,7 @@ from bridge.model import Held, Known, PassRecord, Watermark, from_ms, isoformat,
 from bridge.planning.drift import Mark
 from bridge.planning.memory import Memory, Unmapped
 from bridge.sync.figures import Figures
-from bridge.sync.places import Places
-from bridge.sync.words import since
+from bridge.sync.words import Places, since
 
 LEAST_STALE = timedelta(minutes=15)
 """A daemon that waits for a service that is away runs a pass at least so often."""

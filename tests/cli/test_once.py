@@ -21,8 +21,8 @@ from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
 from bridge.model import PassRecord
 from bridge.sandbox import Sandbox
-from bridge.sync.places import Places
 from bridge.sync.result import PassResult
+from bridge.sync.words import Places
 from tests.cli import calls
 from tests.cli.calls import COURT_2, SLOT, Run, WriteConfig, book, process, start, writes
 from tests.support.builders import EMAIL, PASSWORD, delete

@@ -16,9 +16,8 @@ from bridge.cli import output
 from bridge.cli.main import main
 from bridge.errors import BridgeError
 from bridge.model import Held, Slot, to_ms
-from bridge.sync.places import Places
 from bridge.sync.status import held_json
-from bridge.sync.words import age
+from bridge.sync.words import Places, age
 from bridge.sync.words import since as told_since
 from tests.support.builders import slot
 

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 import httpx
 
 from bridge.model import Held, Known, PassRecord, to_ms
-from bridge.sync.places import Places
 from bridge.sync.status import Running, Status
+from bridge.sync.words import Places
 from bridge.web.app import Clubs, make_app
 from bridge.web.listener import Listener
 from tests.support.builders import COURTS, HOUR, NOON, ONE, TWO, known, slot

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 import pytest_asyncio
 
-from bridge.sync.places import Places
+from bridge.sync.words import Places
 from tests.support.builders import COURTS
 from tests.support.views import Shown, busy, served
 
