@@ -1,4 +1,4 @@
-"""What a check, or a rehearsal, has found so far, and how it is shown."""
+"""What a command has found so far, and how a check shows it."""
 
 from __future__ import annotations
 

@@ -15,15 +15,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from io import StringIO
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from bridge.errors import BridgeError
 from bridge.model import Held, Slot, isoformat
-from bridge.sync.words import since
-
-if TYPE_CHECKING:
-    from bridge.planning.drift import Finding
-    from bridge.sync.words import Places
+from bridge.planning.drift import Finding
+from bridge.sync.words import Places, since
 
 _gathered: ContextVar[list[Mapping[str, Any] | Sequence[Any]] | None] = ContextVar("gathered", default=None)
 SHOWN = 50

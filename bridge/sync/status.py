@@ -17,7 +17,7 @@ from bridge.launch27.expiry import warnings
 from bridge.ledger.history import Event
 from bridge.ledger.lock import lock_path
 from bridge.ledger.store import PASSES_KEPT, Ledger
-from bridge.model import Held, Known, PassRecord, Watermark, from_ms, isoformat, to_ms
+from bridge.model import Held, Known, PassRecord, Watermark, from_ms, isoformat
 from bridge.planning.drift import Mark
 from bridge.planning.memory import Memory, Unmapped
 from bridge.sync.figures import Figures
@@ -101,12 +101,13 @@ class Status:
     @property
     def is_stale(self) -> bool:
         """Whether the last pass ended three full intervals ago, and at least a quarter of an hour."""
-        return bool(self.passes) and self.now - _end(self.passes[0]) > max(3 * self.full_interval, LEAST_STALE)
+        last_ms, patience = self.last_pass_ms, max(3 * self.full_interval, LEAST_STALE)
+        return last_ms is not None and self.now - from_ms(last_ms) > patience
 
     @property
     def last_pass_ms(self) -> int | None:
         """When the last pass ended, in milliseconds since 1970; None where there was none."""
-        return to_ms(_end(self.passes[0])) if self.passes else None
+        return self.passes[0].started_ms + self.passes[0].duration_ms if self.passes else None
 
     @property
     def is_ready(self) -> bool:
@@ -129,7 +130,7 @@ class Status:
     def since_ms(self) -> int | None:
         """Since when passes have come to the outcome that counts, in milliseconds since 1970; None without a pass."""
         if self.is_stale:
-            return to_ms(_end(self.passes[0]))
+            return self.last_pass_ms
         streak = takewhile(lambda each: each.outcome == self.passes[0].outcome, self.passes)
         return min((each.started_ms for each in streak), default=None)
 
@@ -182,10 +183,6 @@ def read(ledger: Ledger, state: Path, config: Config | None) -> Status:
     )
 
 
-def _end(record: PassRecord) -> datetime:
-    return from_ms(record.started_ms + record.duration_ms)
-
-
 def running(state: Path, locks: Path = Path("/proc/locks")) -> Running | None:
     """Return which process has the lock of ``state``; None when none has, or it cannot be known.
 
@@ -207,10 +204,9 @@ def running(state: Path, locks: Path = Path("/proc/locks")) -> Running | None:
 
 def status_json(status: Status) -> dict[str, Any]:
     """Return the status as ``status --json`` prints it."""
-    daemon: dict[str, Any] = {"running": False}
+    daemon: dict[str, Any] = {"running": status.running is not None}
     if status.running is not None:
-        next_pass = status.next_pass and isoformat(status.next_pass)
-        daemon = {"running": True, "pid": status.running.pid, "next_pass_at": next_pass}
+        daemon |= {"pid": status.running.pid, "next_pass_at": status.next_pass and isoformat(status.next_pass)}
     return {
         "outcome": status.outcome,
         "error": status.error,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date, datetime, timedelta
@@ -49,9 +48,10 @@ def club_page(status: Status, query: Mapping[str, str], club: str = "") -> str:
 
 def chosen_day(text: str, today: date) -> date | None:
     """Return the day that was asked for, today where none was, and None where ``text`` is no day near enough."""
+    wanted = text or today.isoformat()
     with suppress(ValueError):
-        day = date.fromisoformat(text) if re.fullmatch(r"[0-9]{4}(-[0-9]{2}){2}", text) else today
-        if (not text or day.isoformat() == text) and abs(day - today).days < _MOST_DAYS:
+        day = date.fromisoformat(wanted)
+        if day.isoformat() == wanted and abs(day - today).days < _MOST_DAYS:
             return day
     return None
 
