@@ -10,6 +10,7 @@ from bridge.errors import ExitStatus
 from bridge.ledger.history import Event
 from bridge.ledger.store import Ledger
 from bridge.model import from_ms, isoformat
+from bridge.sync.status import slot_json
 from bridge.sync.words import Places, moment
 
 
@@ -33,4 +34,4 @@ def event_json(event: Event) -> dict[str, Any]:
     """Return an event as ``history --json`` prints it."""
     version = None if event.version_ms is None else isoformat(from_ms(event.version_ms))
     moment = {"at": isoformat(from_ms(event.at_ms)), "id": event.id, "action": event.action}
-    return {**moment, **output.slot_json(event.slot), "version": version, "why": event.why}
+    return {**moment, **slot_json(event.slot), "version": version, "why": event.why}

@@ -29,7 +29,7 @@ from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator, withheld_advice
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
-from bridge.sync.status import held_json, record_json
+from bridge.sync.status import held_json, record_json, slot_json
 from bridge.sync.words import Places
 
 T = TypeVar("T")
@@ -136,7 +136,7 @@ def pass_json(result: PassResult, *, dry_run: bool) -> dict[str, Any]:
     drift = {"drift": None if result.drift is None else counts(result.drift)}
     error = {"error": result.error} if result.error else {}
     planned = [
-        {"action": write.verb.value, "id": write.id, **output.slot_json(write.slot), "why": write.why}
+        {"action": write.verb.value, "id": write.id, **slot_json(write.slot), "why": write.why}
         for write in result.planned
     ]
     return {**record_json(result.record), **error, **lists, **drift, **({"actions": planned} if dry_run else {})}

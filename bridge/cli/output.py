@@ -18,7 +18,7 @@ from io import StringIO
 from typing import Any, TextIO
 
 from bridge.errors import BridgeError
-from bridge.model import Held, Slot, isoformat
+from bridge.model import Held
 from bridge.planning.drift import Finding
 from bridge.sync.words import Places, since
 
@@ -178,13 +178,6 @@ def abandon(stream: TextIO) -> None:
 def several(count: int, thing: str) -> str:
     """Return ``1 booking``, ``2 bookings``."""
     return f"{count} {thing}{'' if count == 1 else 's'}"
-
-
-def slot_json(slot: Slot | None) -> dict[str, str | None]:
-    """Return a slot as the interface shows it."""
-    if slot is None:
-        return {"court": None, "start": None, "end": None}
-    return {"court": slot.court_id, "start": isoformat(slot.start), "end": isoformat(slot.end)}
 
 
 def print_held(held: Iterable[Held], places: Places, now: datetime) -> None:

@@ -17,7 +17,7 @@ from bridge.launch27.expiry import warnings
 from bridge.ledger.history import Event
 from bridge.ledger.lock import lock_path
 from bridge.ledger.store import PASSES_KEPT, Ledger
-from bridge.model import Held, Known, PassRecord, Watermark, from_ms, isoformat
+from bridge.model import Held, Known, PassRecord, Slot, Watermark, from_ms, isoformat
 from bridge.planning.drift import Mark
 from bridge.planning.memory import Memory, Unmapped
 from bridge.sync.figures import Figures
@@ -247,6 +247,13 @@ def held_json(held: Iterable[Held]) -> list[dict[str, str]]:
         {"id": entry.id, "reason": entry.reason, "detail": entry.detail, "since": isoformat(from_ms(entry.since_ms))}
         for entry in held
     ]
+
+
+def slot_json(slot: Slot | None) -> dict[str, str | None]:
+    """Return a slot as the interface shows it."""
+    if slot is None:
+        return {"court": None, "start": None, "end": None}
+    return {"court": slot.court_id, "start": isoformat(slot.start), "end": isoformat(slot.end)}
 
 
 def _instant(ms: int | None) -> str | None:
