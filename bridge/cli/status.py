@@ -47,7 +47,8 @@ def _read(options: Options) -> Status:
 def report(status: Status) -> None:
     """Tell the status, what is wrong first."""
     now = status.now
-    _print_troubles(status)
+    for wrong in status.wrong:
+        output.line(f"{wrong[:1].upper()}{wrong[1:]}.", "red")
     if last := status.decisive:
         style = output.VERDICTS[last.outcome][1]
         output.line(f"Last pass {age(last.started_ms, now)}: {last.in_words(status.last_error)}.", style)
@@ -73,17 +74,6 @@ def report(status: Status) -> None:
     output.print_withheld(f"The last pass withheld {count}", status.withheld, advice)
     _print_listings(status.watermarks, now)
     _print_passes(status.passes[:SHOWN], now)
-
-
-def _print_troubles(status: Status) -> None:
-    for problem in status.problems:
-        output.line(f"The configuration is wrong: {problem}", "red")
-    if status.is_stale:
-        output.line(f"Nothing has run since {since(status.passes[0].started_ms, status.now)}.", "red")
-    if status.is_older(status.max_age):
-        output.line(f"The last complete full pass is older than {status.max_age}.", "red")
-    if status.running is not None and status.running.trouble:
-        output.line(f"{status.running.trouble}.", "red")
 
 
 def _activity(status: Status) -> str:

@@ -135,17 +135,22 @@ class Status:
         return min((each.started_ms for each in streak), default=None)
 
     @property
-    def error(self) -> str | None:
-        """What is wrong, in a sentence; None where at most a booking or a delete needs a person."""
-        wrong = [f"the configuration is wrong: {'; '.join(self.problems)}"] if self.problems else []
-        if not self.passes:
-            wrong.append("no pass has finished yet")
+    def wrong(self) -> list[str]:
+        """What is wrong beside the last pass, a sentence each."""
+        found = [f"the configuration is wrong: {problem}" for problem in self.problems]
         if self.is_stale:
-            wrong.append(f"no pass since {since(self.passes[0].started_ms, self.now)}")
+            found.append(f"no pass since {since(self.passes[0].started_ms, self.now)}")
         if self.is_older(self.max_age):
-            wrong.append(f"the last complete full pass is older than {self.max_age}")
-        trouble = self.running.trouble if self.running else ""
-        return "; ".join([*wrong, *filter(None, (self.last_error, trouble))]) or None
+            found.append(f"the last complete full pass is older than {self.max_age}")
+        if self.running and self.running.trouble:
+            found.append(self.running.trouble)
+        return found
+
+    @property
+    def error(self) -> str | None:
+        """All that is wrong in a sentence; None where at most a booking or a delete needs a person."""
+        last = self.last_error if self.passes else "no pass has finished yet"
+        return "; ".join([*self.wrong, *filter(None, [last])]) or None
 
     @property
     def next_pass(self) -> datetime | None:
