@@ -10,7 +10,6 @@ from functools import partial
 from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.cli.once import narrator_of, under_signals
-from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.http.loop import run as run_loop
 from bridge.ledger.lock import lock
@@ -18,7 +17,7 @@ from bridge.ledger.store import Ledger
 from bridge.model import to_ms
 from bridge.planning.deletes import withdrawable
 from bridge.sync import drift
-from bridge.sync.clients import connected
+from bridge.sync.clients import ask
 from bridge.sync.result import Pass
 from bridge.sync.withdraw import withdraw
 from bridge.sync.words import Places
@@ -32,7 +31,8 @@ def run(options: Options) -> ExitStatus:
     config, this = options.load_config(), None
     with lock(config.sync.state), Ledger.open(config.sync.state, config.identity) as ledger, ExitStack() as stack:
         if not ledger.is_adopted:
-            run_loop(_adopt(config, ledger))
+            look = ask(config, lambda services: drift.read(services.wingfield, ledger.known))
+            ledger.adopt(look.ours.values())  # as a first pass does
         found, places = withdrawable(ledger.known, options.court, to_ms(datetime.now(UTC))), Places.of(config, ledger)
         if found and not options.json:
             rows = [(each.id, *places.cells(each.places[0])) for each in found]
@@ -62,9 +62,3 @@ def _report(deleted: int, left: int, this: Pass | None) -> None:
         output.line(f"{output.several(left, 'court booking')} left; the same call goes on with them.", "red")
     for words in dict.fromkeys(map(str, this.troubles() if this else ())):
         output.line(words, "red")
-
-
-async def _adopt(config: Config, ledger: Ledger) -> None:
-    """Take Wingfield's list over into a new ledger, as a first pass does."""
-    async with connected(config) as services:
-        ledger.adopt((await drift.read(services.wingfield, ledger.known)).ours.values())
