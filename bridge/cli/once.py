@@ -71,7 +71,7 @@ def narrator_of(options: Options, stack: ExitStack) -> LogNarrator:
 
     from bridge.cli.progress import Bar
 
-    bar = Bar(log, Console(stderr=True), options.set_up_log, writes=not options.dry_run)
+    bar = Bar(log, Console(stderr=True), writes=not options.dry_run)
     stack.callback(bar.stop)
     return bar
 
