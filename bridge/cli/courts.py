@@ -19,7 +19,7 @@ from bridge.errors import ConfigError, ExitStatus, Rejected, worst
 from bridge.launch27.client import Session
 from bridge.launch27.wire import CatalogueService, SourceBooking
 from bridge.sync import inspection
-from bridge.sync.clients import Clients, ask
+from bridge.sync.clients import Clients, connected
 from bridge.sync.survey import to_no_courts
 from bridge.sync.words import to_no_court
 from bridge.wingfield.client import Court
@@ -32,7 +32,7 @@ def run(options: Options) -> ExitStatus:
         config = options.load_config()
     except ConfigError:
         config = options.load_config(require_courts=False)
-    sides = ask(config, lambda services: _look(services, config, options.facility))
+    sides = asyncio.run(_look(config, options.facility))
     if options.json:
         output.show_json(sides_json(sides))
     else:
@@ -60,11 +60,12 @@ class Sides:
         return guesses
 
 
-async def _look(services: Clients, config: Config, facility: str | None) -> Sides:
+async def _look(config: Config, facility: str | None) -> Sides:
     """Return the courts (of ``facility``, else those of mappings and bookings) and all services."""
     sides = Sides()
-    looks = _look_at_courts(sides, services, facility), _look_at_services(sides, services, config)
-    _, bookings = await asyncio.gather(*looks)
+    async with connected(config) as services:
+        looks = _look_at_courts(sides, services, facility), _look_at_services(sides, services, config)
+        _, bookings = await asyncio.gather(*looks)
     mapped = {court.external_court_id: court.id for court in sides.courts if court.external_court_id}
     sides.to_no_court = to_no_courts(bookings, config, mapped)
     sides.courts.sort(key=lambda court: (court.facility_name, _words(court.name), court.id))

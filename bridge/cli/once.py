@@ -7,11 +7,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from bridge import log as logs
 from bridge.cli import output
@@ -23,6 +21,7 @@ from bridge.http.loop import LAST_ANSWER_SECONDS, STOP_SECONDS
 from bridge.http.loop import run as run_loop
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
+from bridge.model import Write
 from bridge.notify.notifier import messenger
 from bridge.planning.drift import counts
 from bridge.sync.clients import Clients, connected
@@ -31,8 +30,6 @@ from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
 from bridge.sync.status import held_json, record_json, slot_json
 from bridge.sync.words import Places
-
-T = TypeVar("T")
 
 
 def run(options: Options) -> ExitStatus:
@@ -46,7 +43,8 @@ def run(options: Options) -> ExitStatus:
             stack.enter_context(lock(config.sync.state))
         opened = Ledger.snapshot if options.dry_run else Ledger.open
         ledger = stack.enter_context(opened(config.sync.state, config.identity))
-        result = run_loop(_run_pass(options, config, ledger, narrator_of(options, stack)))
+        narrator = narrator_of(options, stack)
+        result = run_loop(run_pass(options, config, ledger, narrator))
         places = Places.of(config, ledger)
     if result is None:
         logs.get_logger().warning("pass_interrupted")
@@ -76,36 +74,26 @@ def narrator_of(options: Options, stack: ExitStack) -> LogNarrator:
     return bar
 
 
-async def _run_pass(options: Options, config: Config, ledger: Ledger, narrator: LogNarrator) -> PassResult | None:
-    """Run the pass and tell people of it; return how it went, None when it had to be cut off after a signal."""
+async def run_pass(options: Options, config: Config, ledger: Ledger, narrator: LogNarrator) -> PassResult | None:
+    """Return how the pass went; None when it had to be cut off after a signal."""
     stop = asyncio.Event()
-    work = partial(Synchronizer.run_pass, allow_mass_delete=options.allow_mass_delete, dry_run=options.dry_run)
-    async with messenger(config, ledger) as messages:
-        result = await under_signals(config, ledger, narrator, work, stop)
-        if result is not None and messages is not None and not options.dry_run and not stop.is_set():
+    async with connected(config) as services, messenger(config, ledger) as messages:
+        synchronizer = Synchronizer(config, services, ledger, narrator, clock=lambda: datetime.now(UTC), stop=stop)
+        task = asyncio.create_task(
+            synchronizer.run_pass(allow_mass_delete=options.allow_mass_delete, dry_run=options.dry_run)
+        )
+        on_signals(stop, services, task)
+        try:
+            result = await task
+        except asyncio.CancelledError:
+            return None
+        if messages is not None and not options.dry_run and not stop.is_set():
             messages.pass_finished(result)
             await messages.drain()
         return result
 
 
-async def under_signals(
-    config: Config,
-    ledger: Ledger,
-    narrator: LogNarrator,
-    work: Callable[[Synchronizer], Coroutine[Any, Any, T]],
-    stop: asyncio.Event,
-) -> T | None:
-    """Return what comes of the ``work``; None when it had to be cut off after a signal, which sets ``stop``."""
-    async with connected(config) as services:
-        bridge = Synchronizer(config, services, ledger, narrator, clock=lambda: datetime.now(UTC), stop=stop)
-        task = asyncio.create_task(work(bridge))
-        _on_signals(stop, services, task)
-        with suppress(asyncio.CancelledError):
-            return await task
-        return None
-
-
-def _on_signals(stop: asyncio.Event, services: Clients, task: asyncio.Task[Any]) -> None:
+def on_signals(stop: asyncio.Event, services: Clients, task: asyncio.Task[Any]) -> None:
     """Begin to stop on the first SIGTERM or SIGINT; the second ends the process at once."""
     loop = asyncio.get_running_loop()
     both = (signal.SIGTERM, signal.SIGINT)
@@ -134,12 +122,13 @@ def pass_json(result: PassResult, *, dry_run: bool) -> dict[str, Any]:
     """Return a pass as ``--once --json`` prints it."""
     lists = {"held": held_json(result.held), "withheld": list(result.record.withheld)}
     drift = {"drift": None if result.drift is None else counts(result.drift)}
+    actions = {"actions": [_action_json(write) for write in result.planned]} if dry_run else {}
     error = {"error": result.error} if result.error else {}
-    planned = [
-        {"action": write.verb.value, "id": write.id, **slot_json(write.slot), "why": write.why}
-        for write in result.planned
-    ]
-    return {**record_json(result.record), **error, **lists, **drift, **({"actions": planned} if dry_run else {})}
+    return {**record_json(result.record), **error, **lists, **drift, **actions}
+
+
+def _action_json(write: Write) -> dict[str, str | None]:
+    return {"action": write.verb.value, "id": write.id, **slot_json(write.slot), "why": write.why}
 
 
 def report(result: PassResult, places: Places, now: datetime, *, dry_run: bool) -> None:

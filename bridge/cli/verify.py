@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 from bridge.cli import output
@@ -10,8 +11,8 @@ from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
 from bridge.model import Known, to_ms
-from bridge.planning.drift import Kind
-from bridge.sync.clients import ask
+from bridge.planning.drift import Kind, Look
+from bridge.sync.clients import connected
 from bridge.sync.drift import read
 from bridge.sync.words import Places
 
@@ -21,7 +22,7 @@ def run(options: Options) -> ExitStatus:
     options.set_up_log()
     config = options.load_config()
     before, _ = _ledger(config)
-    look = ask(config, lambda services: read(services.wingfield, before))
+    look = asyncio.run(_look(config, before))
     known, places = _ledger(config)
     first_day = (datetime.now(places.zone) - config.sync.past).date()
     # What a daemon wrote meanwhile is no difference: neither moment is that of the list.
@@ -42,3 +43,8 @@ def _ledger(config: Config) -> tuple[dict[str, Known], Places]:
     """Return what the ledger says now."""
     with Ledger.snapshot(config.sync.state, config.identity) as ledger:
         return dict(ledger.known), Places.of(config, ledger)
+
+
+async def _look(config: Config, known: dict[str, Known]) -> Look:
+    async with connected(config) as services:
+        return await read(services.wingfield, known)

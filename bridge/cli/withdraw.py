@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
-from functools import partial
 
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.cli.once import narrator_of, under_signals
+from bridge.cli.once import narrator_of, on_signals
+from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.http.loop import run as run_loop
 from bridge.ledger.lock import lock
@@ -17,8 +17,10 @@ from bridge.ledger.store import Ledger
 from bridge.model import to_ms
 from bridge.planning.deletes import withdrawable
 from bridge.sync import drift
-from bridge.sync.clients import ask
+from bridge.sync.clients import connected
+from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import Pass
+from bridge.sync.run import Synchronizer
 from bridge.sync.withdraw import withdraw
 from bridge.sync.words import Places
 
@@ -31,8 +33,7 @@ def run(options: Options) -> ExitStatus:
     config, this = options.load_config(), None
     with lock(config.sync.state), Ledger.open(config.sync.state, config.identity) as ledger, ExitStack() as stack:
         if not ledger.is_adopted:
-            look = ask(config, lambda services: drift.read(services.wingfield, ledger.known))
-            ledger.adopt(look.ours.values())  # as a first pass does
+            run_loop(_adopt(config, ledger))
         found, places = withdrawable(ledger.known, options.court, to_ms(datetime.now(UTC))), Places.of(config, ledger)
         if found and not options.json:
             rows = [(each.id, *places.cells(each.places[0])) for each in found]
@@ -41,9 +42,7 @@ def run(options: Options) -> ExitStatus:
         is_sure = not found or options.yes or output.is_confirmed(question)
         ids = [each.id for each in found]
         if is_sure:
-            deleting = partial(withdraw, ids=ids)
-            narrator = narrator_of(options, stack)
-            this = run_loop(under_signals(config, ledger, narrator, deleting, asyncio.Event()))
+            this = run_loop(_withdraw(config, ledger, ids, narrator_of(options, stack)))
         left = [id_ for id_ in ids if ledger.known[id_].is_bridged]
     if options.json:
         output.show_json({"withdrawn": [id_ for id_ in ids if id_ not in left], "left": left})
@@ -62,3 +61,21 @@ def _report(deleted: int, left: int, this: Pass | None) -> None:
         output.line(f"{output.several(left, 'court booking')} left; the same call goes on with them.", "red")
     for words in dict.fromkeys(map(str, this.troubles() if this else ())):
         output.line(words, "red")
+
+
+async def _adopt(config: Config, ledger: Ledger) -> None:
+    """Take Wingfield's list over into a new ledger, as a first pass does."""
+    async with connected(config) as services:
+        ledger.adopt((await drift.read(services.wingfield, ledger.known)).ours.values())
+
+
+async def _withdraw(config: Config, ledger: Ledger, ids: list[str], narrator: LogNarrator) -> Pass | None:
+    """Return what came of the deletes; None when they had to be cut off after a signal."""
+    stop = asyncio.Event()
+    async with connected(config) as services:
+        bridge = Synchronizer(config, services, ledger, narrator, clock=lambda: datetime.now(UTC), stop=stop)
+        task = asyncio.create_task(withdraw(bridge, ids))
+        on_signals(stop, services, task)
+        with suppress(asyncio.CancelledError):
+            return await task
+        return None

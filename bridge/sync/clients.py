@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
 
 from bridge.config.schema import Config
-from bridge.http.loop import run
 from bridge.launch27.client import Launch27, Session
 from bridge.launch27.wire import Parser
 from bridge.wingfield.client import Wingfield
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -71,13 +67,3 @@ async def connected(config: Config, earlier: Iterable[Session] = ()) -> AsyncIte
         yield clients
     finally:
         await clients.aclose()
-
-
-def ask(config: Config, question: Callable[[Clients], Awaitable[T]]) -> T:
-    """Return what is answered to one question, in an event loop and with clients of its own."""
-
-    async def answer() -> T:
-        async with connected(config) as clients:
-            return await question(clients)
-
-    return run(answer())
