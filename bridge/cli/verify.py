@@ -22,7 +22,7 @@ def run(options: Options) -> ExitStatus:
     options.set_up_log()
     config = options.load_config()
     before, _ = _ledger(config)
-    look = asyncio.run(_look(config, before))
+    look = asyncio.run(_read(config, before))
     known, places = _ledger(config)
     first_day = (datetime.now(places.zone) - config.sync.past).date()
     # What a daemon wrote meanwhile is no difference: neither moment is that of the list.
@@ -45,6 +45,6 @@ def _ledger(config: Config) -> tuple[dict[str, Known], Places]:
         return dict(ledger.known), Places.of(config, ledger)
 
 
-async def _look(config: Config, known: dict[str, Known]) -> Look:
+async def _read(config: Config, known: dict[str, Known]) -> Look:
     async with connected(config) as services:
         return await read(services.wingfield, known)
