@@ -31,7 +31,7 @@ T = TypeVar("T")
 SERVICE: Final = "Wingfield"
 
 PAGE_SIZE: Final = 100
-PAGES_AT_ONCE: Final = 4
+PAGES_AT_ONCE: Final = 8
 MOST_PAGES: Final = 10_000
 
 UNEXPECTED: Final = "unexpected_answer"
