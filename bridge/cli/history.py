@@ -9,8 +9,7 @@ from bridge.cli.arguments import Options
 from bridge.errors import ExitStatus
 from bridge.ledger.history import Event
 from bridge.ledger.store import Ledger
-from bridge.model import from_ms, isoformat
-from bridge.sync.status import slot_json
+from bridge.sync.status import instant, slot_json
 from bridge.sync.words import Places, moment
 
 
@@ -32,6 +31,5 @@ def run(options: Options) -> ExitStatus:
 
 def event_json(event: Event) -> dict[str, Any]:
     """Return an event as ``history --json`` prints it."""
-    version = None if event.version_ms is None else isoformat(from_ms(event.version_ms))
-    moment = {"at": isoformat(from_ms(event.at_ms)), "id": event.id, "action": event.action}
-    return {**moment, **slot_json(event.slot), "version": version, "why": event.why}
+    what = {"at": instant(event.at_ms), "id": event.id, "action": event.action}
+    return {**what, **slot_json(event.slot), "version": instant(event.version_ms), "why": event.why}

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from operator import attrgetter
 
 from bridge.cli import output
 from bridge.cli.arguments import Options
@@ -89,26 +90,16 @@ def _activity(status: Status) -> str:
 
 def _print_listings(watermarks: Sequence[Watermark], now: datetime) -> None:
     rows = [
-        (
-            mark.number,
-            "never" if mark.listed_ms is None else since(mark.listed_ms, now),
-            mark.listed_count,
-            None if mark.source_updated_ms is None else moment(mark.source_updated_ms),
-        )
-        for mark in watermarks
+        (each.number, since(each.listed_ms, now), each.listed_count, moment(each.source_updated_ms))
+        for each in watermarks
     ]
     output.table("Listings", ("account", "last complete", "bookings", "newest change"), rows)
 
 
 def _print_passes(passes: Sequence[PassRecord], now: datetime) -> None:
     names = ("kind", "outcome", "seen", "created", "updated", "deleted", "held", "pending")
+    cells = attrgetter(*names)
     rows = [
-        (
-            since(record.started_ms, now),
-            *(getattr(record, name) for name in names),
-            len(record.withheld),
-            f"{record.duration_ms} ms",
-        )
-        for record in passes
+        (since(each.started_ms, now), *cells(each), len(each.withheld), f"{each.duration_ms} ms") for each in passes
     ]
     output.table("Last passes", ("started", *names, "withheld", "took"), rows)

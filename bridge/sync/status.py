@@ -220,20 +220,20 @@ def status_json(status: Status) -> dict[str, Any]:
         "held": held_json(status.held),
         "withheld_deletes": len(status.withheld),
         "withheld": list(status.withheld),
-        "last_success_at": _instant(status.last_success_ms),
-        "verified_at": _instant(status.verified_ms),
+        "last_success_at": instant(status.last_success_ms),
+        "verified_at": instant(status.verified_ms),
         "daemon": daemon,
         "unmapped_services": [{"id": id_, **each._asdict()} for id_, each in status.unmapped.items()],
         "watermarks": [
             {
                 "account": mark.number,
-                "listed_at": _instant(mark.listed_ms),
-                "source_updated_at": _instant(mark.source_updated_ms),
+                "listed_at": instant(mark.listed_ms),
+                "source_updated_at": instant(mark.source_updated_ms),
             }
             for mark in status.watermarks
         ],
         "passes": [
-            {"started_at": _instant(each.started_ms), "kind": each.kind, **record_json(each)}
+            {"started_at": instant(each.started_ms), "kind": each.kind, **record_json(each)}
             for each in status.passes[:SHOWN]
         ],
     }
@@ -246,10 +246,10 @@ def record_json(record: PassRecord) -> dict[str, Any]:
     return {**counts, "withheld_deletes": len(record.withheld), "duration_ms": record.duration_ms}
 
 
-def held_json(held: Iterable[Held]) -> list[dict[str, str]]:
+def held_json(held: Iterable[Held]) -> list[dict[str, str | None]]:
     """Return held bookings as the interface shows them."""
     return [
-        {"id": entry.id, "reason": entry.reason, "detail": entry.detail, "since": isoformat(from_ms(entry.since_ms))}
+        {"id": entry.id, "reason": entry.reason, "detail": entry.detail, "since": instant(entry.since_ms)}
         for entry in held
     ]
 
@@ -261,5 +261,6 @@ def slot_json(slot: Slot | None) -> dict[str, str | None]:
     return {"court": slot.court_id, "start": isoformat(slot.start), "end": isoformat(slot.end)}
 
 
-def _instant(ms: int | None) -> str | None:
+def instant(ms: int | None) -> str | None:
+    """Return a moment, given in milliseconds since 1970, as the interface shows it; None for none."""
     return None if ms is None else isoformat(from_ms(ms))

@@ -13,9 +13,9 @@ from bridge.model import Slot, from_ms, to_ms
 from bridge.planning.memory import Memory
 
 
-def moment(ms: int, zone: tzinfo | None = None) -> str:
-    """Return a time to the minute; without a zone in that of this computer."""
-    return f"{from_ms(ms).astimezone(zone):%Y-%m-%d %H:%M}"
+def moment(ms: int | None, zone: tzinfo | None = None) -> str:
+    """Return a time to the minute, "" where there is none; without a zone in that of this computer."""
+    return "" if ms is None else f"{from_ms(ms).astimezone(zone):%Y-%m-%d %H:%M}"
 
 
 def age(ms: int, now: datetime) -> str:
@@ -33,9 +33,9 @@ def to_no_court(service: int, name: str, bookings: int) -> str:
     return f"service {service}{', ' * bool(name)}{name}: {each} to no court"
 
 
-def since(ms: int, now: datetime) -> str:
-    """Return a time and how long ago it was."""
-    return f"{moment(ms)} ({age(ms, now)})"
+def since(ms: int | None, now: datetime) -> str:
+    """Return a time and how long ago it was; "never" where there is none."""
+    return "never" if ms is None else f"{moment(ms)} ({age(ms, now)})"
 
 
 def named_zone(name: str) -> ZoneInfo | None:
