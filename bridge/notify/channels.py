@@ -22,8 +22,6 @@ from bridge.notify.troubles import Message
 SECONDS = 10.0
 """How long a channel may take for one message."""
 _NAMES = {"webhook": "the webhook", "heartbeat": "the heartbeat", "apprise": "Apprise"}
-
-
 Send = Callable[[str, Message], Awaitable[None]]
 """Sends a message about the club that is named first. Raises Unavailable."""
 

@@ -30,8 +30,6 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
-
-
 Clubs = Mapping[str, Callable[[], Status] | None]
 """How each club stands, by its name, asked from memory; None for one that could not be started. It may change."""
 
