@@ -87,11 +87,6 @@ def withdrawable(known: Mapping[str, Known], court_id: str | None, now_ms: int) 
     return sorted(there, key=lambda each: (each.places[0].start, each.id))
 
 
-def _is_beyond(known: Known, reading: Reading) -> bool:
-    start_ms = known.start_ms
-    return start_ms is not None and not known.unsettled and not reading.first_ms <= start_ms < reading.end_ms
-
-
 def _is_within(moment_ms: int | None, period_ms: int, now_ms: int) -> bool:
     return bool(moment_ms) and 0 <= now_ms - (moment_ms or 0) < period_ms
 
