@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from bridge.addresses import usable_address
 from bridge.launch27.wire import Service, SourceBooking, Unreadable
-from bridge.model import CourtBooking, Held, Reason, Slot, fingerprint, usable_address
+from bridge.model import CourtBooking, Held, Reason, Slot, fingerprint
 from bridge.planning.memory import DEFAULT_LOCATION, NO_LENGTHS
 from bridge.wingfield.hourly import Relations
 

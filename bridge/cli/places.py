@@ -24,7 +24,7 @@ class Places:
     def of(cls, config: Config | None, ledger: Ledger) -> Places:
         """Return what the configuration, where there is a valid one, and the last pass say."""
         rules = reversed(config.courts) if config else ()  # of a court with several rules, the first name counts
-        zone = (config and config.launch27.timezone) or Memory.loads(ledger.recall("memory")).zone
+        zone = (config and config.launch27.timezone) or ledger.recall(Memory).zone
         return cls({rule.court_id: rule.name for rule in rules if rule.name}, ZoneInfo(zone) if zone else None)
 
     def cells(self, slot: Slot | None) -> tuple[str, str]:

@@ -40,7 +40,7 @@ def run(options: Options) -> ExitStatus:
 def _ledger(config: Config) -> tuple[dict[str, Known], int]:
     """Return what the ledger says now, and when the window begins, in milliseconds since 1970."""
     with Ledger.snapshot(config.sync.state, config.identity) as ledger:
-        zone = ZoneInfo(config.launch27.timezone or Memory.loads(ledger.recall("memory")).zone or "UTC")
+        zone = ZoneInfo(config.launch27.timezone or ledger.recall(Memory).zone or "UTC")
         first_day = (datetime.now(zone) - config.sync.past).date()
         return dict(ledger.known), to_ms(datetime.combine(first_day, time(), zone).astimezone(UTC))
 

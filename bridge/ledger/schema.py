@@ -24,6 +24,19 @@ from bridge.ledger.failures import REBUILT
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
+    from bridge.model import Slot
+
+
+def insert(table: str, columns: str) -> str:
+    """Return the statement that stores a row with these columns, named side by side."""
+    marks = ", ".join("?" * (columns.count(",") + 1))
+    return f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 (our own names)
+
+
+def place(slot: Slot | None) -> tuple[str | None, int | None, int | None]:
+    """Return the three columns of a slot."""
+    return slot.row if slot else (None, None, None)
+
 
 _PLACE = {"court_id": str, "start_ms": int, "end_ms": int}
 _COUNTS = dict.fromkeys(("seen", "created", "updated", "deleted", "unchanged", "ignored", "held"), int)

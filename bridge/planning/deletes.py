@@ -29,8 +29,9 @@ import enum
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from bridge.model import DAY_MS, HOUR_MS, MINUTE_MS, Known, Watermark
+from bridge.model import DAY_MS, HOUR_MS, MINUTE_MS, Known
 from bridge.planning.reading import Reading
+from bridge.records import Watermark
 
 HISTORY_MS = 30 * DAY_MS
 """A booking that is over is forgotten so long after its end: the clock may be wrong by days, and no longer."""

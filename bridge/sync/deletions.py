@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from bridge.config.schema import SyncConfig
 from bridge.ledger.store import Ledger
-from bridge.model import ABSENT, CourtBooking, Deletion, Known, to_ms
+from bridge.model import ABSENT, CourtBooking, Known, to_ms
 from bridge.planning.deletes import (
     FROZEN,
     Fate,
@@ -26,6 +26,7 @@ from bridge.planning.deletes import (
     waited_for,
     was_found_gone_lately,
 )
+from bridge.planning.situation import Deletion
 from bridge.sync.reader import LookUps, Reader
 from bridge.sync.result import Pass
 

@@ -27,9 +27,10 @@ from dataclasses import dataclass, replace
 
 from bridge.errors import CredentialsRefused, Rejected, ServiceError, Unavailable
 from bridge.http.loop import STOP_SECONDS
-from bridge.ledger.entry import sighted
+from bridge.ledger.entry import Ending, Outcome, sighted
 from bridge.ledger.store import Ledger
-from bridge.model import ABSENT, Ending, Known, Outcome, Plan, Stored, Verb, Write, fingerprint
+from bridge.model import ABSENT, Known, Stored, Verb, Write, fingerprint
+from bridge.planning.planner import Plan
 from bridge.planning.refusals import USER_DENIED
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import Pass

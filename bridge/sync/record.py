@@ -8,7 +8,8 @@ from dataclasses import replace
 from bridge.launch27 import expiry
 from bridge.ledger import entry
 from bridge.ledger.store import Ledger
-from bridge.model import ABSENT, CourtBooking, Held, Known, Watermark, from_ms
+from bridge.model import ABSENT, CourtBooking, Held, Known, from_ms
+from bridge.records import Watermark
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import FAILURES, Pass, PassResult
 
@@ -18,13 +19,15 @@ def finish(ledger: Ledger, this: Pass, narrator: LogNarrator, *, is_stopping: bo
     held = this.held()
     lasting = this.still_held(held)
     troubles = this.troubles()
+    forgotten = sum(bool(this.known[id_].acked_fingerprint) for id_ in this.forgotten)  # still in Wingfield's list
     status = this.status(held, is_stopping=is_stopping)
     record = this.counts(held, status)
     ledger.finish(
         record,
         [*held, *lasting],
         [_watermark(this, number, account) for number, account in enumerate(this.reading.accounts, 1)],
-        remembered=_remembered(this, is_stopping=is_stopping),
+        error="" if is_stopping else "; ".join(dict.fromkeys(map(str, this.errors.values()))),
+        remembered=(this.reading.memory, replace(this.mark, others=this.mark.others + forgotten)),
         entries=list(_entries(this)),
         forgotten=this.forgotten,
     )
@@ -50,14 +53,6 @@ def finish(ledger: Ledger, this: Pass, narrator: LogNarrator, *, is_stopping: bo
         this.needs_full,
         None if this.drift is None else tuple(this.drift),
     )
-
-
-def _remembered(this: Pass, *, is_stopping: bool) -> dict[str, str]:
-    """Return what is kept from pass to pass; what the ledger forgets is still in Wingfield's list."""
-    forgotten = sum(bool(this.known[id_].acked_fingerprint) for id_ in this.forgotten)
-    mark = replace(this.mark, others=this.mark.others + forgotten)
-    error = "" if is_stopping else "; ".join(dict.fromkeys(map(str, this.errors.values())))
-    return {"memory": this.reading.memory.dumps(), "mark": mark.dumps(), "error": error}
 
 
 def _keys(held: Sequence[Held]) -> set[tuple[str, str]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.ledger.entry import Ending, Outcome
 from bridge.ledger.history import KEPT_MS, MOST_ROWS, Event
 from bridge.ledger.store import Ledger
-from bridge.model import Ending, Outcome, Stored, Verb, Write
+from bridge.model import Stored, Verb, Write
 from tests.ledger.states import a_pass, ended, rejected
 from tests.support.builders import delete, put, slot
 

@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 
 from bridge.errors import StateError
+from bridge.ledger.entry import Ending
 from bridge.ledger.lock import lock
 from bridge.ledger.store import PASSES_KEPT, Ledger
-from bridge.model import ABSENT, CyclePlace, Ending, Held, Stored, Watermark
+from bridge.model import ABSENT, CyclePlace, Held, Stored
 from bridge.planning.deletes import decided_before
+from bridge.records import Watermark
 from tests.ledger.states import US, a_pass, cut, ended, mode, only, rejected, stand
 from tests.support.builders import never_sent, put, slot
 
