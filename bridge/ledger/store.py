@@ -35,7 +35,7 @@ from bridge.records import Identity, PassRecord, Watermark
 PASSES_KEPT = 500
 
 _COMPLETE = "kind = 'full' AND outcome IN ('in_sync', 'attention')"
-_HELD = "booking_id, reason, detail, since_ms, service_id, court_id, start_ms, end_ms"
+_HELD = "booking_id, reason, detail, since_ms, court_id, start_ms, end_ms, service_id"
 _WATERMARK, _PASS = ", ".join(Watermark.__slots__), ", ".join(PassRecord.__slots__)
 
 K = TypeVar("K")
@@ -44,9 +44,7 @@ K = TypeVar("K")
 _INSERT_META = insert("meta", "name, value")
 
 
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 (the class of what is kept)
-    return TypeAdapter(kind)
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 def _kept(thing: object) -> tuple[str, str]:
@@ -176,7 +174,7 @@ class Ledger:
         found = self._rows(f"SELECT {_HELD} FROM held ORDER BY booking_id, nth")  # noqa: S608
         return [
             Held(id_, reason, detail, since_ms, Slot.of_row(*at), service_id)
-            for id_, reason, detail, since_ms, service_id, *at in found
+            for id_, reason, detail, since_ms, *at, service_id in found
         ]
 
     def watermarks(self) -> list[Watermark]:
@@ -326,14 +324,20 @@ class Ledger:
         remembered: Iterable[object] = (),
         entries: Collection[Known] = (),
         forgotten: Collection[str] = (),
-        happened: Sequence[Event] = (),
     ) -> None:
         """Store the end of a pass in one transaction; ``error`` is what kept it from its end, in a sentence."""
         with self._transaction() as execute:
             many = self._connection.executemany
-            self._store(entries, happened)
+            self._store(entries)
             bookings.forget(self._connection, forgotten)
-            self._store_held(held, record.started_ms)
+            execute("DELETE FROM held")
+            many(
+                insert("held", f"nth, {_HELD}"),
+                [
+                    (nth, each.id, each.reason, each.detail, each.since_ms, *place(each.slot), each.service_id)
+                    for nth, each in enumerate(held)
+                ],
+            )
             many(_INSERT_META, [("error", error), *map(_kept, remembered)])
             execute("DELETE FROM accounts")
             many(insert("accounts", _WATERMARK), map(astuple, watermarks))
@@ -352,15 +356,3 @@ class Ledger:
             self._known.update((known.id, known) for known in entries)
             for id_ in forgotten:
                 self._known.pop(id_, None)
-
-    def _store_held(self, held: Sequence[Held], now_ms: int) -> None:
-        before = {(entry.id, entry.reason): entry.since_ms for entry in self.held()}
-        stored, nth = [], dict[str, int]()
-        for each in held:
-            nth[each.id] = nth.get(each.id, -1) + 1
-            since_ms = before.get((each.id, each.reason), now_ms)
-            row = (nth[each.id], each.id, each.reason, each.detail, since_ms, each.service_id)
-            stored.append((*row, *place(each.slot)))
-        if stored or before:
-            self._connection.execute("DELETE FROM held")
-            self._connection.executemany(insert("held", f"nth, {_HELD}"), stored)

@@ -75,9 +75,9 @@ class Memory:
     @classmethod
     def _of_before(cls, found: Any) -> Any:  # noqa: ANN401 (JSON of any kind)
         """Take the catalogue that 0.1 kept for the default location's."""
-        old = found.pop("catalogue", None) if isinstance(found, dict) else None
-        lengths = {id_: (minutes, {}) for id_, minutes in old.items()} if isinstance(old, dict) else {}
-        return {"catalogues": {DEFAULT_LOCATION: lengths}, **found} if lengths else found
+        if isinstance(found, dict) and isinstance(old := found.pop("catalogue", None), dict):
+            found["catalogues"] = {DEFAULT_LOCATION: {id_: (minutes, {}) for id_, minutes in old.items()}}
+        return found
 
     def catalogue(self, location: int) -> Catalogue | None:
         """Return a location's catalogue, None before there was an answer; the default one where it has none to show."""

@@ -114,17 +114,6 @@ def test_a_cycle_that_its_deleted_booking_leaves_for_another_is_closed(ledger: L
 # --- the end of a pass ---
 
 
-def test_what_is_held_keeps_the_moment_it_began_for_as_long_as_its_reason(ledger: Ledger) -> None:
-    overlap = Held("7", "court_booking_overlap", "taken by 8")
-    ledger.finish(a_pass(1000), [overlap], [])
-    ledger.finish(a_pass(2000), [replace(overlap, detail="taken by 9")], [])
-    assert ledger.held() == [Held("7", "court_booking_overlap", "taken by 9", 1000)]
-    ledger.finish(a_pass(3000), [replace(overlap, reason="no_duration")], [])
-    assert ledger.held() == [Held("7", "no_duration", "taken by 8", 3000)]
-    ledger.finish(a_pass(4000), [], [])
-    assert ledger.held() == []
-
-
 def test_where_a_held_booking_wants_to_stand_is_kept_as_far_as_it_is_known(path: Path) -> None:
     somewhere = replace(slot(), court_id="", end=slot().start)
     held = [
