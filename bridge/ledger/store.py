@@ -38,12 +38,9 @@ _COMPLETE = "kind = 'full' AND outcome IN ('in_sync', 'attention')"
 _HELD = "booking_id, reason, detail, since_ms, court_id, start_ms, end_ms, service_id"
 _WATERMARK, _PASS = ", ".join(Watermark.__slots__), ", ".join(PassRecord.__slots__)
 
-K = TypeVar("K")
-
-
 _INSERT_META = insert("meta", "name, value")
 
-
+K = TypeVar("K")
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
