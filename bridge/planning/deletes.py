@@ -92,9 +92,9 @@ def _is_within(moment_ms: int | None, period_ms: int, now_ms: int) -> bool:
     return bool(moment_ms) and 0 <= now_ms - (moment_ms or 0) < period_ms
 
 
-def accounts_to_ask(known: Known, reading: Reading) -> tuple[str, ...]:
+def accounts_to_ask(known: Known | None, reading: Reading) -> tuple[str, ...]:
     """Return all accounts, the booking's own first: it may have been handed to another one."""
-    return tuple(sorted(reading.accounts, key=lambda account: account != known.account))
+    return tuple(sorted(reading.accounts, key=lambda account: not known or account != known.account))
 
 
 def waited_for(reading: Reading, watermarks: Mapping[str, Watermark], now_ms: int) -> frozenset[str]:

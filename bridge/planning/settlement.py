@@ -72,9 +72,7 @@ class Settlement:
 
     def _rank(self, id_: str) -> tuple[int, int, str]:
         known = self.situation.known.get(id_)
-        if known is None:
-            return 2, len(id_), id_
-        return (0 if known.cycle else 1 if known.places else 2), len(id_), id_
+        return (0 if known and known.cycle else 1 if known and known.places else 2), len(id_), id_
 
     def _decide_between(self, rivals: list[str]) -> None:
         lost: list[str] = []

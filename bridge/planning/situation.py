@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from bridge.model import CourtBooking, Held, Known, Reason, Slot, fingerprint, isoformat
+from bridge.model import HOUR_MS, CourtBooking, Held, Known, Reason, Slot, fingerprint, isoformat
 from bridge.planning.drift import differences
 from bridge.planning.refusals import MEANINGS
 
-REJECTION_LASTS_MS = 3_600_000
+REJECTION_LASTS_MS = HOUR_MS
 """What was rejected for its content is not sent again for an hour."""
 
 FOREIGN = ""

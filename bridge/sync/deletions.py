@@ -139,14 +139,14 @@ class _Deletions:
 
     def _hinted(self, vanished: Collection[str]) -> dict[str, tuple[str, ...]]:
         """Return the bookings to look up only because of a hint, each with the accounts to ask."""
-        this, found = self.this, {}
-        for id_ in {*this.hinted} - this.reading.owners.keys() - {*vanished}:
-            known = this.known.get(id_)
-            if known is None:
-                found[id_] = this.reading.accounts
-            elif not is_history(known, this.reading):
-                found[id_] = accounts_to_ask(known, this.reading)
-        return found
+        reading = self.this.reading
+        unlisted = {*self.this.hinted} - reading.owners.keys() - {*vanished}
+        found = {id_: self.this.known.get(id_) for id_ in unlisted}
+        return {
+            id_: accounts_to_ask(known, reading)
+            for id_, known in found.items()
+            if known is None or not is_history(known, reading)
+        }
 
     async def _look_up_hinted(self, hinted: Mapping[str, tuple[str, ...]]) -> None:
         """Ask, and believe only an account that has the booking; of one that is not known, only what is bridged."""
