@@ -60,9 +60,6 @@ class Ledger:
         self._source = source
         self._known: dict[str, Known] | None = None
 
-    def __repr__(self) -> str:
-        return f"Ledger({self._source})"
-
     @classmethod
     def open(cls, path: Path, identity: Identity) -> Ledger:
         """Open the state for writing; make it if it is not there, bring an older one up to date.
@@ -127,9 +124,9 @@ class Ledger:
         found = dict(self._rows("SELECT name, value FROM meta"))
         missing = [name for name in Identity.__slots__ if name not in found]
         if missing:  # a new state has none of them, one of 0.1 no wingfield_host
-            with self._transaction() as execute:
+            with self._transaction() as db:
                 for name in missing:
-                    execute("INSERT INTO meta VALUES (?, ?)", (name, getattr(identity, name)))
+                    db.execute("INSERT INTO meta VALUES (?, ?)", (name, getattr(identity, name)))
         owner = Identity(*(found.get(name, getattr(identity, name)) for name in Identity.__slots__))
         if owner != identity:
             raise StateError(
@@ -142,16 +139,28 @@ class Ledger:
             return self._connection.execute(sql, parameters).fetchall()
 
     @contextmanager
-    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+    def _transaction(
+        self, entries: Collection[Known] = (), happened: Sequence[Event] = (), forgotten: Collection[str] = ()
+    ) -> Iterator[sqlite3.Connection]:
+        """Store entries and what happened together with what is done inside; believe them once all is through."""
+        db = self._connection
         with translated(self._source):
-            self._connection.execute("BEGIN IMMEDIATE")
+            db.execute("BEGIN IMMEDIATE")
             try:
-                yield self._connection.execute
-                self._connection.execute("COMMIT")
+                if entries:
+                    bookings.store(db, entries, self.known)
+                bookings.forget(db, forgotten)
+                history.store(db, happened)
+                yield db
+                db.execute("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):
-                    self._connection.execute("ROLLBACK")
+                    db.execute("ROLLBACK")
                 raise
+        if self._known is not None:
+            self._known.update((known.id, known) for known in entries)
+            for id_ in forgotten:
+                self._known.pop(id_, None)
 
     # --- reading ---
 
@@ -225,8 +234,8 @@ class Ledger:
 
     def remember(self, thing: object) -> None:
         """Keep it until it is recalled by its class; another one of that class is forgotten for it."""
-        with self._transaction() as execute:
-            execute(_INSERT_META, _kept(thing))
+        with self._transaction() as db:
+            db.execute(_INSERT_META, _kept(thing))
 
     def adopt(
         self,
@@ -238,10 +247,8 @@ class Ledger:
         found = (entry.found(self.known.get(each.id), each, reported.get(each.id)) for each in stored)
         changed = {known.id: known for known in found if known is not None}
         changes = [*changed.values(), *self._finished_cycles(changed)]
-        with self._transaction() as execute:
-            execute(_INSERT_META, ("adopted", "1"))
-            self._store(changes, happened)
-        self._believe(changes)
+        with self._transaction(changes, happened) as db:
+            db.execute(_INSERT_META, ("adopted", "1"))
 
     def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Stored], at_ms: int = 0) -> None:
         """Store, in one transaction, how writes ended, what was read back, and what is about to be sent.
@@ -282,19 +289,16 @@ class Ledger:
 
     def save(self, entries: Collection[Known], happened: Sequence[Event] = ()) -> None:
         """Store entries as they are, and what happened, in one transaction; the last entry of a booking counts."""
-        with self._transaction():
-            self._store(entries, happened)
-        self._believe(entries)
+        with self._transaction(entries, happened):
+            pass
 
     def approve(self, ids: Iterable[str], at_ms: int) -> None:
         """Note that a person lets these deletes through; a pass of this process or another takes it."""
         slots = {id_: known.last_slot if (known := self.known.get(id_)) else None for id_ in ids}
         why = "a person let its delete or its repair through"
-        with self._transaction():
-            given = [(id_, at_ms) for id_ in slots]
-            self._connection.executemany(insert("approvals", "booking_id, at_ms"), given)
-            events = [Event(at_ms, id_, "approve", None, why, slot) for id_, slot in slots.items()]
-            history.store(self._connection, events)
+        events = [Event(at_ms, id_, "approve", None, why, slot) for id_, slot in slots.items()]
+        with self._transaction(happened=events) as db:
+            db.executemany(insert("approvals", "booking_id, at_ms"), [(id_, at_ms) for id_ in slots])
 
     def take_approvals(self, now_ms: int) -> tuple[str, ...]:
         """Let through the deletes and repairs that a person approved within 24 hours; return their ids."""
@@ -304,11 +308,9 @@ class Ledger:
         fresh = [(self.known[id_], at_ms) for id_, at_ms in taken if id_ in self.known and now_ms - at_ms < DAY_MS]
         # One that was given since the pass began counts from then: a moment to come would count for nothing.
         entries = [entry.approved(known, min(at_ms, now_ms)) for known, at_ms in fresh]
-        with self._transaction():
-            self._store(entries)
+        with self._transaction(entries) as db:
             # Only these: another may have been given meanwhile.
-            self._connection.executemany("DELETE FROM approvals WHERE booking_id = ? AND at_ms = ?", taken)
-        self._believe(entries)
+            db.executemany("DELETE FROM approvals WHERE booking_id = ? AND at_ms = ?", taken)
         return tuple(known.id for known in entries)
 
     def finish(
@@ -323,33 +325,18 @@ class Ledger:
         forgotten: Collection[str] = (),
     ) -> None:
         """Store the end of a pass in one transaction; ``error`` is what kept it from its end, in a sentence."""
-        with self._transaction() as execute:
-            many = self._connection.executemany
-            self._store(entries)
-            bookings.forget(self._connection, forgotten)
-            execute("DELETE FROM held")
-            many(
+        with self._transaction(entries, forgotten=forgotten) as db:
+            db.execute("DELETE FROM held")
+            db.executemany(
                 insert("held", f"nth, {_HELD}"),
                 [
                     (nth, each.id, each.reason, each.detail, each.since_ms, *place(each.slot), each.service_id)
                     for nth, each in enumerate(held)
                 ],
             )
-            many(_INSERT_META, [("error", error), *map(_kept, remembered)])
-            execute("DELETE FROM accounts")
-            many(insert("accounts", _WATERMARK), map(astuple, watermarks))
-            execute(insert("passes", _PASS), (*astuple(record)[:-2], json.dumps(record.withheld), record.kind))
+            db.executemany(_INSERT_META, [("error", error), *map(_kept, remembered)])
+            db.execute("DELETE FROM accounts")
+            db.executemany(insert("accounts", _WATERMARK), map(astuple, watermarks))
+            db.execute(insert("passes", _PASS), (*astuple(record)[:-2], json.dumps(record.withheld), record.kind))
             old = "id <= (SELECT max(id) FROM passes) - ? AND id <> coalesce((SELECT max(id) FROM passes WHERE"
-            execute(f"DELETE FROM passes WHERE {old} {_COMPLETE}), 0)", (PASSES_KEPT,))  # noqa: S608
-        self._believe(entries, forgotten)
-
-    def _store(self, entries: Iterable[Known], happened: Sequence[Event] = ()) -> None:
-        bookings.store(self._connection, entries, self.known)
-        history.store(self._connection, happened)
-
-    def _believe(self, entries: Iterable[Known], forgotten: Iterable[str] = ()) -> None:
-        """Keep what is known in memory current, now that it is stored."""
-        if self._known is not None:
-            self._known.update((known.id, known) for known in entries)
-            for id_ in forgotten:
-                self._known.pop(id_, None)
+            db.execute(f"DELETE FROM passes WHERE {old} {_COMPLETE}), 0)", (PASSES_KEPT,))  # noqa: S608

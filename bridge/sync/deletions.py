@@ -78,9 +78,9 @@ class _Deletions:
     async def decide(self) -> None:
         this = self.this
         this.approved += self.ledger.take_approvals(this.now_ms)
-        reported = [each for each in this.known.values() if each.rejection and each.drift and each.is_bridged]
-        extra = {each.id for each in reported if each.drift and each.drift.fingerprint == ABSENT}
-        this.left_over = extra - this.reading.desired.keys()
+        reported = (each for each in this.known.values() if each.rejection and each.drift and each.is_bridged)
+        left_over = {each.id for each in reported if each.rejection and each.rejection.fingerprint == ABSENT}
+        this.left_over = left_over - this.reading.desired.keys()
         vanished = self._vanished()
         this.bridged = len(bridged(self._in_scope(), this.reading))
         hinted = self._hinted(vanished)
@@ -89,11 +89,9 @@ class _Deletions:
         self.guard = replace(self.guard, frozen=this.reading.status if this.reading.status in FROZEN else "")
         lately = {id_ for id_ in vanished if was_found_gone_lately(this.known[id_], this.now_ms)}
         is_suspicious = self._objection(self._withdrawn().keys() | vanished.keys(), 0) is not None
-        waiting = set(vanished)
         if is_suspicious:
             self.gone |= lately
-            waiting -= lately
-        await self._look_up({id_: vanished[id_] for id_ in waiting})
+        await self._look_up({id_: vanished[id_] for id_ in vanished.keys() - self.gone})
         await self._look_up_hinted(hinted)
         this.objection = self._objection(self._withdrawn().keys() | self.gone, len(self.silent))
         if is_suspicious and this.objection is None:
@@ -130,8 +128,7 @@ class _Deletions:
         self.gone |= gone
         self.silent |= vanished.keys() - gone - answers.active.keys()
         this.not_asked = len(vanished.keys() - answers.answered - answers.unanswered)
-        changes = (self._after(this.known[id_], answers, gone) for id_ in answers.answered)
-        self.ledger.save([known for known in changes if known is not None])
+        self.ledger.save([self._after(this.known[id_], answers, gone) for id_ in answers.answered])
         for mapped, account in answers.active.values():
             this.reading.add(mapped, account)
         for error in (*answers.errors, *this.reading.errors):

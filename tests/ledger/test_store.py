@@ -333,10 +333,6 @@ def _text_of(path: Path) -> str:
         return "\n".join(raw.iterdump())
 
 
-def test_the_representation_names_the_file_and_nothing_else(ledger: Ledger, path: Path) -> None:
-    assert repr(ledger) == f"Ledger({path})"
-
-
 def test_closing_twice_is_no_error(ledger: Ledger) -> None:
     ledger.close()
     ledger.close()

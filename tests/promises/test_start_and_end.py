@@ -185,8 +185,8 @@ async def test_a_state_of_before_knows_the_default_locations_lengths(club: Club)
     number = club.book(services=[1], location=None)
     await club.expect(created=1)
     old = {"zone": club.ledger.recall(Memory).zone, "candidate": "", "candidate_ms": 0, "catalogue": {"1": 30}}
-    with club.ledger._transaction() as execute:
-        execute("UPDATE meta SET value = ? WHERE name = 'memory'", (json.dumps(old),))
+    with club.ledger._transaction() as db:
+        db.execute("UPDATE meta SET value = ? WHERE name = 'memory'", (json.dumps(old),))
     await club.close()
     club.launch27.faults.add("status", status=503, times=None, match=is_catalogue)
     await club.expect(unchanged=1)
