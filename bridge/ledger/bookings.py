@@ -56,12 +56,12 @@ def read(connection: sqlite3.Connection) -> dict[str, Known]:
 def store(connection: sqlite3.Connection, entries: Iterable[Known], before: Mapping[str, Known]) -> None:
     """Store entries within a transaction, and what belongs to them where it differs; the last of a booking counts."""
     latest = {known.id: known for known in entries}
-    connection.executemany(_INSERT, [known[:_COLUMNS] for known in latest.values()])
+    connection.executemany(_INSERT, (known[:_COLUMNS] for known in latest.values()))
     for table, field, statement, rows in _DETAILS:
         value, none = attrgetter(field), Known._field_defaults[field]
         changed = [each for id_, each in latest.items() if getattr(before.get(id_), field, none) != value(each)]
         _remove(connection, table, (each.id for each in changed))
-        connection.executemany(statement, [row for each in changed for row in rows(each)])
+        connection.executemany(statement, (row for each in changed for row in rows(each)))
 
 
 def forget(connection: sqlite3.Connection, ids: Iterable[str]) -> None:
