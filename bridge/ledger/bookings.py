@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from operator import attrgetter
+from itertools import compress
 from typing import Any
 
 from bridge.ledger.schema import insert, place
@@ -58,8 +58,9 @@ def store(connection: sqlite3.Connection, entries: Iterable[Known], before: Mapp
     latest = {known.id: known for known in entries}
     connection.executemany(_INSERT, (known[:_COLUMNS] for known in latest.values()))
     for table, field, statement, rows in _DETAILS:
-        value, none = attrgetter(field), Known._field_defaults[field]
-        changed = [each for id_, each in latest.items() if getattr(before.get(id_), field, none) != value(each)]
+        none = Known._field_defaults[field]
+        differs = (getattr(before.get(id_), field, none) != getattr(each, field) for id_, each in latest.items())
+        changed = list(compress(latest.values(), differs))
         _remove(connection, table, (each.id for each in changed))
         connection.executemany(statement, (row for each in changed for row in rows(each)))
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import combinations
 
 from bridge.model import Slot
@@ -28,22 +28,17 @@ class Occupancy:
         courts: defaultdict[str, list[tuple[Slot, str]]] = defaultdict(list)
         for id_, slot in places:
             courts[slot.court_id].append((slot, id_))
-        self._courts: dict[str, list[tuple[Slot, str]]] = {}
-        self._starts = {}
-        self._longest: dict[str, timedelta] = {}
+        self._courts: dict[str, tuple[list[datetime], list[tuple[Slot, str]], timedelta]] = {}
         for court, found in courts.items():
             found.sort(key=lambda place: (place[0].start, place[1]))
-            self._courts[court] = found
-            self._starts[court] = [slot.start for slot, _ in found]
-            self._longest[court] = max(slot.end - slot.start for slot, _ in found)
+            longest = max(slot.end - slot.start for slot, _ in found)
+            self._courts[court] = [slot.start for slot, _ in found], found, longest
 
     def overlapping(self, slot: Slot) -> Iterator[str]:
         """Yield the id of every booking that stands in the way of ``slot``, the latest first."""
-        found = self._courts.get(slot.court_id)
-        if found is None:
-            return
-        earliest = slot.start - self._longest[slot.court_id]
-        for index in range(bisect_left(self._starts[slot.court_id], slot.end) - 1, -1, -1):
+        starts, found, longest = self._courts.get(slot.court_id, ([], [], timedelta()))
+        earliest = slot.start - longest
+        for index in range(bisect_left(starts, slot.end) - 1, -1, -1):
             other, id_ = found[index]
             if other.start < earliest:
                 return

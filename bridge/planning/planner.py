@@ -62,11 +62,9 @@ def _sort(situation: Situation) -> tuple[dict[str, CourtBooking], dict[str, Held
     rejected: dict[str, Held] = {}
     for id_, booking in situation.desired.items():
         known = situation.known.get(id_)
-        if known is None:
-            movers[id_] = booking
-        elif known.stands_as(booking.fingerprint):
+        if known and known.stands_as(booking.fingerprint):
             continue
-        elif rejection := situation.lasting_rejection(booking):
+        if known and (rejection := situation.lasting_rejection(booking)):
             rejected[id_] = rejection
         else:
             movers[id_] = booking

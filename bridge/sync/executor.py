@@ -67,10 +67,9 @@ class Executor:
     async def run(self, plan: Plan) -> None:
         """Carry ``plan`` out. Raises StateError if the ledger fails."""
         self.was_rejected = False
-        if plan.writes:
-            self.this.tally.begin(plan.writes)
-            with ThreadPoolExecutor(1, thread_name_prefix="ledger") as ledger_thread:
-                await _Run(self, plan.writes, dict(self.this.known), ledger_thread).run()
+        self.this.tally.begin(plan.writes)
+        with ThreadPoolExecutor(1, thread_name_prefix="ledger") as ledger_thread:
+            await _Run(self, plan.writes, dict(self.this.known), ledger_thread).run()
 
 
 class _Run:
