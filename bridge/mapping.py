@@ -113,7 +113,7 @@ class Mapper:
         if len(booking.services) == 1 and (plain := self._plain.get(booking.services[0].id)):
             return plain  # nearly always
         candidates = list(self._anywhere)
-        for number in {service.id for service in booking.services}:
+        for number in booking.service_ids:
             candidates += self._by_service.get(number, ())
         if not candidates and not self._by:
             return {}
@@ -137,7 +137,7 @@ class Mapper:
     def _not_one_court(self, booking: SourceBooking, courts: Mapping[str, set[int]], start: datetime) -> Held:
         if not courts:
             return Held(booking.id, Reason.NO_COURT, "no court booking any more")
-        numbers = {service.id for service in booking.services}
+        numbers = set(booking.service_ids)
         ruled = numbers & set[int]().union(*courts.values()) or numbers
         titles = ", ".join(sorted(self._titles.get(court_id, court_id) for court_id in courts))
         which = f"services {_listing(ruled)}" if ruled else "no services"
@@ -226,13 +226,15 @@ def _holds(rule: CourtRule, booking: SourceBooking, fields: Mapping[str, set[str
         return False
     if rule.team_ids and rule.team_ids.isdisjoint(booking.team_ids):
         return False
-    found = fields.get(folded(rule.custom_field), ()) if rule.custom_field is not None else None
-    return found is None or any(folded(value) in found for value in rule.custom_values)
+    if rule.custom_field is None:
+        return True
+    found = fields.get(folded(rule.custom_field), ())
+    return any(folded(value) in found for value in rule.custom_values)
 
 
 def _held(booking: SourceBooking, reason: Reason, detail: str, slot: Slot, ruled: set[int]) -> Held:
     """Return why a booking that wants ``slot`` is held, with the first of its services, of those the rules name."""
-    numbers = {service.id for service in booking.services}
+    numbers = booking.service_ids
     return Held(booking.id, reason, detail, 0, slot, min(numbers & ruled or numbers, default=None))
 
 

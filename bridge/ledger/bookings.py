@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import compress
 from typing import Any
 
@@ -65,9 +65,8 @@ def store(connection: sqlite3.Connection, entries: Iterable[Known], before: Mapp
         connection.executemany(statement, (row for each in changed for row in rows(each)))
 
 
-def forget(connection: sqlite3.Connection, ids: Iterable[str]) -> None:
+def forget(connection: sqlite3.Connection, ids: Collection[str]) -> None:
     """Remove bookings, and all that belongs to them, within a transaction."""
-    ids = list(ids)
     connection.executemany("DELETE FROM bookings WHERE id = ?", [(id_,) for id_ in ids])
     for table, *_ in _DETAILS:
         _remove(connection, table, ids)

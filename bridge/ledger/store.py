@@ -149,7 +149,8 @@ class Ledger:
             try:
                 if entries:
                     bookings.store(db, entries, self.known)
-                bookings.forget(db, forgotten)
+                if forgotten:
+                    bookings.forget(db, forgotten)
                 history.store(db, happened)
                 yield db
                 db.execute("COMMIT")

@@ -17,7 +17,7 @@ KEPT = [
     Memory("Europe/Berlin", "Asia/Tokyo", 5, CATALOGUES, {1: 10**13}, {4: Unmapped("Court 4", 50)}),
     Mark(1, 2, 3, 4),
     Troubles({"held": 1}, {"apprise": Taken(("held",), 2, 1)}),
-    Relations(due_ms=5, key="k", users={"aa": "user:1"}, denied=((1, frozenset({"user:1"})),)),
+    Relations(trouble="timeout", key="k", users={"aa": "user:1"}, denied=((1, frozenset({"user:1"})),)),
     Mappings(courts={"1": "c1"}, doubted_ms=7),
 ]
 
