@@ -86,13 +86,10 @@ class Memory:
 
     def heard_zone(self, zone: str, now_ms: int) -> Memory:
         """Return the memory after ``zone`` was answered: believed the first time, or a minute after the first."""
-        if zone == self.zone or not self.zone:
+        waited_ms = now_ms - self.candidate_ms if zone == self.candidate else -1
+        if not self.zone or zone == self.zone or waited_ms >= MINUTE_MS:
             return replace(self, zone=zone, candidate="", candidate_ms=0)
-        if zone != self.candidate or now_ms < self.candidate_ms:
-            return replace(self, candidate=zone, candidate_ms=now_ms)
-        if now_ms - self.candidate_ms < MINUTE_MS:
-            return self
-        return replace(self, zone=zone, candidate="", candidate_ms=0)
+        return self if waited_ms >= 0 else replace(self, candidate=zone, candidate_ms=now_ms)
 
     def heard_catalogue(self, location: int, catalogue: Catalogue) -> Memory:
         """Return the memory after a catalogue was answered; services and lengths that it lacks stay."""

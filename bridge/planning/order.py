@@ -119,11 +119,8 @@ def _within(nodes: Iterable[str], graph: Graph) -> dict[str, list[str]]:
 
 
 def _fewest(nodes: Sequence[str], graph: Graph) -> list[str]:
-    for count in range(1, len(nodes)):
-        for cut in combinations(nodes, count):
-            if not cycles(_within([node for node in nodes if node not in cut], graph)):
-                return list(cut)
-    return list(nodes)
+    tries = (cut for count in range(1, len(nodes)) for cut in combinations(nodes, count))
+    return next(list(cut) for cut in tries if not cycles(_within([node for node in nodes if node not in cut], graph)))
 
 
 def _few(nodes: Sequence[str], graph: Graph) -> list[str]:
