@@ -20,9 +20,8 @@ other content under the same version. A hand could all the same: then no order o
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import permutations, product
 from operator import attrgetter
 
@@ -197,17 +196,6 @@ class Mark:
         if self.verified_ms < since_ms or not 0 <= now_ms - self.verified_ms < interval_ms:
             return True
         return not fits and not 0 <= now_ms - self.foreign_ms < FOREIGN_MS
-
-    def dumps(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def loads(cls, text: str) -> Mark:
-        """Return the mark that ``dumps`` wrote; one of nothing known for anything else."""
-        try:
-            return cls(**json.loads(text))
-        except (ValueError, TypeError):
-            return cls()
 
 
 def counts(findings: Iterable[Finding]) -> dict[str, int]:

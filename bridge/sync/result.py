@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from bridge.errors import CredentialsRefused, ExitStatus, ServiceError, Unavailable, worst
-from bridge.model import Deletion, Held, Kind, Known, PassRecord, Plan, Reason, Verb, Watermark, Write
+from bridge.model import Held, Kind, Known, Reason, Verb, Write
 from bridge.planning.drift import Finding, Mark
 from bridge.planning.near import Content
+from bridge.planning.planner import Plan
 from bridge.planning.reading import Reading
-from bridge.planning.situation import rejection_detail, reported
+from bridge.planning.situation import Deletion, rejection_detail, reported
+from bridge.records import PassRecord, Watermark
 
 FAILURES = 3
 """After so many passes in a row without an answer, a booking is held."""

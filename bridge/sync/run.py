@@ -92,8 +92,8 @@ class Synchronizer:
         ledger, began = self.ledger, (self._now_ms(), monotonic(), self.fingerprint)
         watermarks = {mark.account: mark for mark in ledger.watermarks()}
         accounts = tuple(account.key for account in self.config.launch27.accounts)
-        reading = Reading(accounts, memory=Memory.loads(ledger.recall("memory")))
-        mark, held = Mark.loads(ledger.recall("mark")), ledger.held()
+        reading = Reading(accounts, memory=ledger.recall(Memory))
+        mark, held = ledger.recall(Mark), ledger.held()
         return Pass(*began, ledger.known, held, ledger.withheld, watermarks, reading, kind, hinted, mark=mark)
 
     async def _read(self, this: Pass) -> bool:

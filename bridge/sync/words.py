@@ -62,7 +62,7 @@ class Places:
         courts = dict[str, str]()
         for rule in config.courts if config else ():
             courts[rule.court_id] = courts.get(rule.court_id) or rule.name
-        zone = (config and config.launch27.timezone) or Memory.loads(ledger.recall("memory")).zone
+        zone = (config and config.launch27.timezone) or ledger.recall(Memory).zone
         return cls(courts, named_zone(zone))
 
     def name(self, court_id: str) -> str:

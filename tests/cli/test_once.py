@@ -19,7 +19,7 @@ from bridge.config.loading import load_config
 from bridge.errors import ExitStatus, Unavailable
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
-from bridge.model import PassRecord
+from bridge.records import PassRecord
 from bridge.sandbox import Sandbox
 from bridge.sync.result import PassResult
 from bridge.sync.words import Places
