@@ -41,7 +41,7 @@ async def decide_deletes(
 
     ``is_allowed`` is a person's word for all of them. ``progress`` is told how many look-ups were answered.
     """
-    if this.reading.listings:
+    if this.reading.first_ms:
         window_ms = max(limits.delete_window // timedelta(milliseconds=1), 1)  # at least the deletes of this very pass
         guard = Guard(limits.max_delete_count, limits.max_delete_fraction, window_ms, is_allowed)
         await _Deletions(this, reader, ledger, guard, progress).decide()
@@ -76,24 +76,24 @@ class _Deletions:
 
     async def decide(self) -> None:
         this = self.this
-        this.approved += self.ledger.take_approvals(this.now_ms)
+        if not this.only_hinted:
+            this.approved += self.ledger.take_approvals(this.now_ms)
         reported = [each for each in this.known.values() if each.rejection and each.drift and each.is_bridged]
         extra = {each.id for each in reported if each.drift and each.drift.fingerprint == ABSENT}
         this.left_over = extra - this.reading.desired.keys()
         vanished = self._vanished()
         this.bridged = len(bridged(self._in_scope(), this.reading))
-        hinted = self._hinted(vanished)
-        if vanished or hinted or self._withdrawn():
+        await self._look_up_hinted(self._hinted(vanished))
+        if vanished or self.gone or self._withdrawn():
             await self.reader.facts.look_at_status()
         self.guard = replace(self.guard, frozen=this.reading.status if this.reading.status in FROZEN else "")
         lately = {id_ for id_ in vanished if was_found_gone_lately(this.known[id_], this.now_ms)}
-        is_suspicious = self._objection(self._withdrawn().keys() | vanished.keys(), 0) is not None
+        is_suspicious = self._objection(self._withdrawn().keys() | vanished.keys() | self.gone, 0) is not None
         waiting = set(vanished)
         if is_suspicious:
             self.gone |= lately
             waiting -= lately
         await self._look_up({id_: vanished[id_] for id_ in waiting})
-        await self._look_up_hinted(hinted)
         this.objection = self._objection(self._withdrawn().keys() | self.gone, len(self.silent))
         if is_suspicious and this.objection is None:
             self.gone -= lately
@@ -128,7 +128,7 @@ class _Deletions:
             gone |= answers.denied | {id_ for id_ in answers.doubtful if is_believed(this.known[id_], this.now_ms)}
         self.gone |= gone
         self.silent |= vanished.keys() - gone - answers.active.keys()
-        this.not_asked = len(vanished.keys() - answers.answered - answers.unanswered)
+        this.not_asked += len(vanished.keys() - answers.answered - answers.unanswered)
         changes = (self._after(this.known[id_], answers, gone) for id_ in answers.answered)
         self.ledger.save([known for known in changes if known is not None])
         for mapped, account in answers.active.values():
@@ -153,6 +153,7 @@ class _Deletions:
             return
         this, known = self.this, self.this.known
         answers = await self.reader.look_up(hinted, (), self.progress, patiently=False)
+        this.not_asked += 0 if answers.errors else len(hinted.keys() - answers.answered)
         gone = {id_ for id_ in answers.cancelled & known.keys() if known[id_].is_bridged}
         self.gone |= gone
         active = answers.active.keys() & known.keys()

@@ -18,7 +18,7 @@ from bridge.errors import ExitStatus
 from bridge.model import Kind, PassRecord
 from bridge.service.process import Scheduler
 from bridge.service.schedule import Backoff, Schedule, every, place_of
-from bridge.sync.result import PassResult
+from bridge.sync.result import PassResult, Since
 
 # --- turns ---
 
@@ -92,16 +92,19 @@ async def scheduler() -> AsyncIterator[Scheduler]:
     scheduler.shutdown(wait=False)
 
 
-def result_of(kind: Kind, *, needs_full: bool = False, waiting: tuple[str, ...] = ()) -> PassResult:
-    record = PassRecord(0, 5, "in_sync", 1, 0, 0, 0, 1, 0, 0, kind=kind)
-    return PassResult(record, ExitStatus.OK, (), (), (), waiting=waiting, needs_full=needs_full)
+def result_of(kind: Kind, *, outcome: str = "in_sync", **details: Any) -> PassResult:
+    record = PassRecord(0, 5, outcome, 1, 0, 0, 0, 1, 0, 0, kind=kind)
+    return PassResult(record, ExitStatus.OK, (), (), (), **details)
 
 
-def run(schedule: Schedule, *, fails: bool = False, **details: Any) -> tuple[Kind, frozenset[str]]:
+def run(
+    schedule: Schedule, *, fails: bool = False, listing_seconds: float = 0.0, **details: Any
+) -> tuple[Kind, frozenset[str]]:
     """Let the pass that is due run; return its kind and what was hinted at."""
-    kind, hinted = schedule.begin()
-    schedule.after(result_of(kind, **details), is_refused=False, is_away=fails)
-    return kind, hinted
+    turn = schedule.begin(listing_seconds)
+    result = result_of(turn.kind, only_hinted=turn.only_hinted, **details)
+    schedule.after(result, is_refused=False, is_away=fails)
+    return turn.kind, turn.hinted
 
 
 def seconds_to(job: Any) -> float:
@@ -130,13 +133,13 @@ async def test_a_full_pass_that_is_due_takes_the_place_of_a_near_one(scheduler: 
 async def test_when_wingfields_list_is_to_be_verified_a_full_pass_follows_at_once(scheduler: Scheduler) -> None:
     schedule = Schedule(scheduler, sync())
     run(schedule)
-    before, schedule.since_ms = schedule.since_ms, 0
+    before, schedule.since = schedule.since, Since()
     assert seconds_to(schedule.verify) > 86_000
     schedule.wake.clear()
     schedule.verify.modify(next_run_time=datetime.now(UTC))
     await asyncio.wait_for(schedule.wake.wait(), 5)
     assert run(schedule)[0] == "full"
-    assert schedule.since_ms >= before
+    assert schedule.since.list_ms >= before.list_ms
 
 
 async def test_with_equal_intervals_every_pass_is_full(scheduler: Scheduler) -> None:
@@ -182,7 +185,7 @@ async def test_hints_bring_one_near_pass_within_a_second_and_the_next_two_second
 async def test_a_hint_that_comes_during_a_pass_is_for_the_next_one(scheduler: Scheduler) -> None:
     schedule = Schedule(scheduler, sync())
     run(schedule)
-    kind, hinted = schedule.begin()
+    kind, hinted, _ = schedule.begin(0.0)
     schedule.hint("7")
     assert (kind, hinted, seconds_to(schedule.near) > 10) == ("near", frozenset(), True)
     schedule.after(result_of("near"), is_refused=False, is_away=False)
@@ -202,7 +205,7 @@ async def test_a_flood_of_hints_is_neither_kept_nor_looked_up(scheduler: Schedul
 async def test_hints_cut_no_back_off_short(scheduler: Scheduler, is_refused: bool, least: float) -> None:
     schedule = Schedule(scheduler, sync())
     run(schedule)
-    kind, _ = schedule.begin()
+    kind, *_ = schedule.begin(0.0)
     schedule.hint("1")
     schedule.after(result_of(kind, needs_full=True), is_refused=is_refused, is_away=True)
     schedule.hint("2")

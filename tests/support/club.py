@@ -24,7 +24,7 @@ from bridge.planning.drift import Finding
 from bridge.sandbox import Entry, Launch27, Sandbox, Wingfield
 from bridge.sync.clients import Clients
 from bridge.sync.narrator import LogNarrator
-from bridge.sync.result import PassResult
+from bridge.sync.result import PassResult, Since
 from bridge.sync.run import Synchronizer
 from bridge.sync.withdraw import WITHDRAWN
 from bridge.wingfield.client import Listed
@@ -303,7 +303,8 @@ class Club:
         hinted: Iterable[int] = (),
         allow: bool = False,
         dry_run: bool = False,
-        since_ms: int = 0,
+        only_hinted: bool = False,
+        since: Since | None = None,
     ) -> PassResult:
         """Run one pass of the real bridge. Raises Crash when the fuse burns down."""
         config = self.config
@@ -314,9 +315,10 @@ class Club:
                 return await bridge.run_pass(
                     kind=kind,
                     hinted=list(map(str, hinted)),
+                    only_hinted=only_hinted,
                     allow_mass_delete=allow,
                     dry_run=dry_run,
-                    since_ms=since_ms,
+                    since=since,
                 )
         except (Crash, BridgeError):
             self.fuse.left = None
