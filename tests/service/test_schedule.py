@@ -142,6 +142,25 @@ async def test_when_wingfields_list_is_to_be_verified_a_full_pass_follows_at_onc
     assert schedule.since.list_ms >= before.list_ms
 
 
+async def test_what_is_refreshed_hourly_is_asked_for_by_the_pass_that_comes_next(scheduler: Scheduler) -> None:
+    schedule = Schedule(scheduler, sync())
+    run(schedule)
+    schedule.wake.clear()
+    for job, name in ((schedule.refresh, "facts_ms"), (schedule.directory, "directory_ms")):
+        assert 3500 < seconds_to(job) < 3700
+        schedule.since = Since(1, 1, 1)
+        await job.func(*job.args)
+        assert schedule.since != (1, 1, 1)
+        assert schedule.since._replace(**{name: 1}) == (1, 1, 1)
+    assert not schedule.wake.is_set()
+
+
+async def test_a_club_that_has_gone_leaves_no_job(scheduler: Scheduler) -> None:
+    schedule = Schedule(scheduler, sync())
+    schedule.end()
+    assert scheduler.get_jobs() == []
+
+
 async def test_with_equal_intervals_every_pass_is_full(scheduler: Scheduler) -> None:
     schedule = Schedule(scheduler, sync(1, 1))
     for _ in range(2):
@@ -180,6 +199,43 @@ async def test_hints_bring_one_near_pass_within_a_second_and_the_next_two_second
     schedule.hint(None)
     assert 1 < seconds_to(schedule.near) <= 2
     assert run(schedule) == ("near", frozenset())
+
+
+async def test_near_listings_because_of_hints_take_a_tenth_of_the_reads_and_polling_goes_on(
+    scheduler: Scheduler,
+) -> None:
+    schedule = Schedule(scheduler, sync(interval=60))
+    run(schedule)
+    for seconds, listing_seconds, ids, only_hinted in (
+        (10.1, 1.0, ("1",), False),
+        (9.9, 1.0, ("1", "2"), True),
+        (9.9, 1.0, ("1", None), False),
+        (9.9, 1.0, map(str, range(21)), False),
+        (2.0, 0.0, ("1",), False),
+        (50.0, 30.0, ("1",), True),
+        (52.0, 30.0, ("1",), False),
+        (9.9, 1.0, (), False),
+    ):
+        schedule._listed_at = monotonic() - seconds
+        for id_ in ids:
+            schedule.hint(id_)
+        turn = schedule.begin(listing_seconds)
+        schedule.near.modify(next_run_time=datetime.now(UTC) + timedelta(seconds=60))  # as when its job has run
+        schedule.after(result_of("near", only_hinted=turn.only_hinted), is_refused=False, is_away=False)
+        assert (turn.kind, turn.only_hinted) == ("near", only_hinted)
+        assert seconds_to(schedule.near) == pytest.approx(60 - seconds if only_hinted else 60, abs=4)
+
+
+async def test_while_a_pass_that_lists_leaves_something_open_every_hint_brings_one(scheduler: Scheduler) -> None:
+    schedule = Schedule(scheduler, sync())
+    run(schedule)
+    schedule.after(result_of("near", outcome="incomplete"), is_refused=False, is_away=False)
+    for outcome, only_hinted in (("incomplete", False), ("attention", False), ("in_sync", True), ("in_sync", True)):
+        schedule.hint("1")
+        turn = schedule.begin(10.0)
+        result = result_of("near", outcome=outcome, only_hinted=turn.only_hinted)
+        schedule.after(result, is_refused=False, is_away=False)
+        assert turn.only_hinted is only_hinted
 
 
 async def test_a_hint_that_comes_during_a_pass_is_for_the_next_one(scheduler: Scheduler) -> None:

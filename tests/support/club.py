@@ -333,6 +333,7 @@ class Club:
         withheld: int = 0,
         kind: Kind = "full",
         hinted: Iterable[int] = (),
+        only_hinted: bool = False,
         allow: bool = False,
         dry_run: bool = False,
         **wanted: int,
@@ -342,7 +343,7 @@ class Club:
         ``held`` may name the bookings and their reasons. Unless given, the status is the one that follows
         from the counts of a pass without trouble.
         """
-        result = await self.run(kind=kind, hinted=hinted, allow=allow, dry_run=dry_run)
+        result = await self.run(kind=kind, hinted=hinted, only_hinted=only_hinted, allow=allow, dry_run=dry_run)
         wanted |= {"held": held if isinstance(held, int) else len(held), "withheld": withheld}
         assert counts(result) == {name: count for name, count in wanted.items() if count}
         if not isinstance(held, int):
