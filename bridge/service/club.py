@@ -231,7 +231,7 @@ class Club:
             self._lock.check()
         self._began = monotonic()
         limiter = bridge.clients.launch27.http.limiter
-        turn = self.schedule.begin(bridge.reader.near_reads * limiter.read_seconds)
+        turn = self.schedule.begin(bridge.reader.near_reads, limiter.read_seconds)
         limiter.urgency = Urgency.NEAR if turn.kind == "near" else Urgency.FULL
         self._pass = asyncio.create_task(bridge.run_pass(**turn._asdict(), since=self.schedule.since))
         try:

@@ -184,8 +184,8 @@ class Schedule:
             with suppress(JobLookupError):  # the scheduler has ended before
                 job.remove()
 
-    def begin(self, listing_seconds: float) -> Turn:
-        """Return which pass begins now; a near listing takes all of Launch27's reads for ``listing_seconds``."""
+    def begin(self, near_reads: int, read_seconds: float) -> Turn:
+        """Return which pass begins now; a near listing takes ``near_reads``, of which one comes in ``read_seconds``."""
         self._is_running, self._began_at = True, monotonic()
         nearly = timedelta(seconds=min(NEARLY_SECONDS, self.interval_seconds / 2))
         if not self._is_full_due and self.full.next_run_time - datetime.now(UTC) < nearly:
@@ -194,17 +194,19 @@ class Schedule:
         if self._is_full_due:
             self.near.reschedule(every(self.near.trigger.interval_length, self._place))
         kind: Kind = "full" if self._is_full_due else "near"
-        turn = Turn(kind, frozenset(self._hinted), kind == "near" and self._are_hints_enough(listing_seconds))
+        turn = Turn(kind, frozenset(self._hinted), kind == "near" and self._are_hints_enough(near_reads, read_seconds))
         self._hinted, self._has_unnamed = set(), False
         return turn
 
-    def _are_hints_enough(self, listing_seconds: float) -> bool:
-        """Whether the near pass that begins looks only at what hints have named.
+    def _are_hints_enough(self, near_reads: int, read_seconds: float) -> bool:
+        """Whether the near pass that begins looks only at what hints have named: what is polled is always listed.
 
-        So it is while near listings because of hints would take more than their share; what is polled is listed.
+        So it is where looking them up is cheaper, and near listings because of hints would take more than their share.
         """
-        apart_seconds = min(listing_seconds / HINTED_SHARE, self.interval_seconds * NEARLY_POLLED)
-        return bool(self._hinted) and not self._has_unnamed and monotonic() - self._listed_at < apart_seconds
+        if self._has_unnamed or not 0 < len(self._hinted) < near_reads:
+            return False
+        apart_seconds = min(near_reads * read_seconds / HINTED_SHARE, self.interval_seconds * NEARLY_POLLED)
+        return monotonic() - self._listed_at < apart_seconds
 
     def broken_off(self) -> None:
         """Take note that the pass did not get to its end: the next turn begins it anew."""

@@ -97,13 +97,10 @@ def result_of(kind: Kind, *, outcome: str = "in_sync", **details: Any) -> PassRe
     return PassResult(record, ExitStatus.OK, (), (), (), **details)
 
 
-def run(
-    schedule: Schedule, *, fails: bool = False, listing_seconds: float = 0.0, **details: Any
-) -> tuple[Kind, frozenset[str]]:
+def run(schedule: Schedule, *, fails: bool = False, **details: Any) -> tuple[Kind, frozenset[str]]:
     """Let the pass that is due run; return its kind and what was hinted at."""
-    turn = schedule.begin(listing_seconds)
-    result = result_of(turn.kind, only_hinted=turn.only_hinted, **details)
-    schedule.after(result, is_refused=False, is_away=fails)
+    turn = schedule.begin(2, 0.0)
+    schedule.after(result_of(turn.kind, **details), is_refused=False, is_away=fails)
     return turn.kind, turn.hinted
 
 
@@ -206,20 +203,21 @@ async def test_near_listings_because_of_hints_take_a_tenth_of_the_reads_and_poll
 ) -> None:
     schedule = Schedule(scheduler, sync(interval=60))
     run(schedule)
-    for seconds, listing_seconds, ids, only_hinted in (
-        (10.1, 1.0, ("1",), False),
-        (9.9, 1.0, ("1", "2"), True),
-        (9.9, 1.0, ("1", None), False),
-        (9.9, 1.0, map(str, range(21)), False),
-        (2.0, 0.0, ("1",), False),
-        (50.0, 30.0, ("1",), True),
-        (52.0, 30.0, ("1",), False),
-        (9.9, 1.0, (), False),
+    for seconds, near_reads, read_seconds, ids, only_hinted in (
+        (15.1, 3, 0.5, ("1",), False),
+        (14.9, 3, 0.5, ("1", "2"), True),
+        (14.9, 3, 0.5, ("1", "2", "3"), False),
+        (14.9, 3, 0.5, ("1", None), False),
+        (14.9, 3, 0.5, (), False),
+        (14.9, 30, 0.5, map(str, range(21)), False),
+        (2.0, 3, 0.001, ("1",), False),
+        (50.0, 30, 0.5, ("1",), True),
+        (52.0, 30, 0.5, ("1",), False),
     ):
         schedule._listed_at = monotonic() - seconds
         for id_ in ids:
             schedule.hint(id_)
-        turn = schedule.begin(listing_seconds)
+        turn = schedule.begin(near_reads, read_seconds)
         schedule.near.modify(next_run_time=datetime.now(UTC) + timedelta(seconds=60))  # as when its job has run
         schedule.after(result_of("near", only_hinted=turn.only_hinted), is_refused=False, is_away=False)
         assert (turn.kind, turn.only_hinted) == ("near", only_hinted)
@@ -232,7 +230,7 @@ async def test_while_a_pass_that_lists_leaves_something_open_every_hint_brings_o
     schedule.after(result_of("near", outcome="incomplete"), is_refused=False, is_away=False)
     for outcome, only_hinted in (("incomplete", False), ("attention", False), ("in_sync", True), ("in_sync", True)):
         schedule.hint("1")
-        turn = schedule.begin(10.0)
+        turn = schedule.begin(5, 0.5)
         result = result_of("near", outcome=outcome, only_hinted=turn.only_hinted)
         schedule.after(result, is_refused=False, is_away=False)
         assert turn.only_hinted is only_hinted
@@ -241,7 +239,7 @@ async def test_while_a_pass_that_lists_leaves_something_open_every_hint_brings_o
 async def test_a_hint_that_comes_during_a_pass_is_for_the_next_one(scheduler: Scheduler) -> None:
     schedule = Schedule(scheduler, sync())
     run(schedule)
-    kind, hinted, _ = schedule.begin(0.0)
+    kind, hinted, _ = schedule.begin(2, 0.0)
     schedule.hint("7")
     assert (kind, hinted, seconds_to(schedule.near) > 10) == ("near", frozenset(), True)
     schedule.after(result_of("near"), is_refused=False, is_away=False)
@@ -261,7 +259,7 @@ async def test_a_flood_of_hints_is_neither_kept_nor_looked_up(scheduler: Schedul
 async def test_hints_cut_no_back_off_short(scheduler: Scheduler, is_refused: bool, least: float) -> None:
     schedule = Schedule(scheduler, sync())
     run(schedule)
-    kind, *_ = schedule.begin(0.0)
+    kind, *_ = schedule.begin(2, 0.0)
     schedule.hint("1")
     schedule.after(result_of(kind, needs_full=True), is_refused=is_refused, is_away=True)
     schedule.hint("2")
