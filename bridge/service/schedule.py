@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 from zlib import crc32
 
 from apscheduler.jobstores.base import JobLookupError  # type: ignore[import-untyped]
@@ -40,8 +40,6 @@ MOST_HINTED = 20
 """So many bookings are looked up in one pass because of hints; for more there is the full pass."""
 HINTED_SHARE = 0.1
 """Near listings only because of hints take at most so much of the reads that Launch27 allows."""
-NEARLY_POLLED = 0.85
-"""After so much of the interval a hint has listed what would be polled soon: its own look-up is saved."""
 NEARLY_SECONDS = 5.0
 """A full pass that is due within this time takes the place of a near one: jobs come late by as much, at most."""
 MASS_CHANGE_SECONDS = 60.0
@@ -91,14 +89,6 @@ def place_of(name: str) -> float:
     return crc32(name.encode()) / 2**32
 
 
-class Turn(NamedTuple):
-    """The pass that begins now: its kind, the ids that hints have named, and whether it looks at these only."""
-
-    kind: Kind
-    hinted: frozenset[str]
-    only_hinted: bool
-
-
 class Schedule:
     """The jobs of one club, what wakes its passes, and what these were asked for."""
 
@@ -117,9 +107,10 @@ class Schedule:
         self._has_unnamed = False
         """Whether hints came that named no booking, or too many."""
         self._is_running = False
-        self._began_at = 0.0
+        self._began_at = self._hinted_at = -inf
+        """When the last pass began, and the last that hints asked for: in seconds of the monotonic clock."""
         self._listed_at = -inf
-        """When the last pass that listed began, if it was complete: in seconds of the monotonic clock."""
+        """When the last pass that listed began, if it was complete: the same."""
         self.near = scheduler.add_job(self._near_turn, every(sync.interval, place))
         self.full = scheduler.add_job(self._full_turn, every(sync.full_interval, place))
         self.verify = scheduler.add_job(self._verify_turn, every(sync.verify_interval, place))
@@ -155,22 +146,16 @@ class Schedule:
 
     def hint(self, booking_id: str | None) -> None:
         """Have a near pass within a second, one every two seconds at most; a back-off is not cut short."""
-        is_first = not self._has_hint
         if booking_id is not None and booking_id.isascii() and booking_id.isdigit() and len(self._hinted) < MOST_HINTED:
             self._hinted.add(booking_id)
         else:
             self._has_unnamed |= booking_id not in self._hinted
-        if is_first:
-            self._follow_hint()
-
-    @property
-    def _has_hint(self) -> bool:
-        return self._has_unnamed or bool(self._hinted)
+        self._follow_hint()
 
     def _follow_hint(self) -> None:
-        if self._has_hint and not self._is_running:
-            last = self._began_at + HINTED_PASSES_SECONDS - monotonic()
-            self._bring_forward(self.near, max(HINT_SECONDS, last))
+        if (self._hinted or self._has_unnamed) and not self._is_running:
+            apart = self._hinted_at + HINTED_PASSES_SECONDS - monotonic()
+            self._bring_forward(self.near, max(HINT_SECONDS, apart))
 
     def _bring_forward(self, job: Any, seconds: float) -> None:  # noqa: ANN401 (APScheduler has no types)
         """Let a job run in so many seconds, unless it does so earlier, or a back-off lasts longer."""
@@ -184,8 +169,11 @@ class Schedule:
             with suppress(JobLookupError):  # the scheduler has ended before
                 job.remove()
 
-    def begin(self, near_reads: int, read_seconds: float) -> Turn:
-        """Return which pass begins now; a near listing takes ``near_reads``, of which one comes in ``read_seconds``."""
+    def begin(self, near_reads: int, read_seconds: float) -> tuple[Kind, frozenset[str], bool]:
+        """Return the kind of the pass that begins now, the hinted ids, and whether it looks at these only.
+
+        A near listing takes so many reads, and each of them so long to come back.
+        """
         self._is_running, self._began_at = True, monotonic()
         nearly = timedelta(seconds=min(NEARLY_SECONDS, self.interval_seconds / 2))
         if not self._is_full_due and self.full.next_run_time - datetime.now(UTC) < nearly:
@@ -193,10 +181,11 @@ class Schedule:
             self.full.reschedule(every(self._sync.full_interval, self._place))
         if self._is_full_due:
             self.near.reschedule(every(self.near.trigger.interval_length, self._place))
-        kind: Kind = "full" if self._is_full_due else "near"
-        turn = Turn(kind, frozenset(self._hinted), kind == "near" and self._are_hints_enough(near_reads, read_seconds))
-        self._hinted, self._has_unnamed = set(), False
-        return turn
+        only_hinted = not self._is_full_due and self._are_hints_enough(near_reads, read_seconds)
+        if self._hinted or self._has_unnamed:
+            self._hinted_at = self._began_at
+        hinted, self._hinted, self._has_unnamed = frozenset(self._hinted), set(), False
+        return "full" if self._is_full_due else "near", hinted, only_hinted
 
     def _are_hints_enough(self, near_reads: int, read_seconds: float) -> bool:
         """Whether the near pass that begins looks only at what hints have named: what is polled is always listed.
@@ -205,7 +194,7 @@ class Schedule:
         """
         if self._has_unnamed or not 0 < len(self._hinted) < near_reads:
             return False
-        apart_seconds = min(near_reads * read_seconds / HINTED_SHARE, self.interval_seconds * NEARLY_POLLED)
+        apart_seconds = min(near_reads * read_seconds / HINTED_SHARE, self.interval_seconds)
         return monotonic() - self._listed_at < apart_seconds
 
     def broken_off(self) -> None:

@@ -27,10 +27,7 @@ class Directory:
         self._wingfield, self._ledger, self._config = wingfield, ledger, config
 
     async def names(self, now_ms: int, since_ms: int) -> Names | ServiceError:
-        """Return what is known; where mappings were never read, why not.
-
-        What was last asked for before ``since_ms`` (since 1970) is asked for anew.
-        """
+        """Return what is known, asked for since then (since 1970), too; where mappings were never read, why not."""
         relations, courts, http = Relations(), dict[str, str](), self._wingfield.http
         try:
             if self._config.connected_users:

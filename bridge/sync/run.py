@@ -76,11 +76,11 @@ class Synchronizer:
         says what is to be asked for anew: what is an hour old, where nobody says. Raises StateError when the
         ledger cannot be used; a service's trouble is in the result.
         """
-        this = self.begin(kind, hinted, since, only_hinted=only_hinted)
+        this = self.begin(kind, hinted, only_hinted=only_hinted, since=since)
         self.narrator.pass_started()
         may_write = await self._prepare(this, is_allowed=allow_mass_delete)
         if this.only_hinted and (this.troubles() or this.not_asked or self.plans.leaves_something(this)):
-            memory, this = this.reading.memory, self.begin(kind, hinted, since)
+            memory, this = this.reading.memory, self.begin(kind, hinted, since=since)
             this.reading.memory = memory
             may_write = await self._prepare(this, is_allowed=allow_mass_delete)
         if may_write:
@@ -98,19 +98,17 @@ class Synchronizer:
         return result
 
     def begin(
-        self, kind: Kind, hinted: Collection[str] = (), since: Since | None = None, *, only_hinted: bool = False
+        self, kind: Kind, hinted: Collection[str] = (), *, only_hinted: bool = False, since: Since | None = None
     ) -> Pass:
         """Return a pass that has read nothing yet; with a new ledger it is full."""
         ledger, began = self.ledger, (self._now_ms(), monotonic(), self.fingerprint)
-        what: tuple[Kind, Collection[str], bool] = ("full", hinted, False)
-        if kind == "near" and ledger.is_adopted:
-            what = kind, hinted, only_hinted
+        only_hinted, kind = only_hinted and ledger.is_adopted, kind if ledger.is_adopted else "full"
         watermarks = {mark.account: mark for mark in ledger.watermarks()}
         accounts = tuple(account.key for account in self.config.launch27.accounts)
         reading = Reading(accounts, memory=Memory.loads(ledger.recall("memory")))
-        since = since or Since.by_hand(began[0])
         mark, held = Mark.loads(ledger.recall("mark")), ledger.held()
-        return Pass(*began, ledger.known, held, ledger.withheld, watermarks, reading, *what, since, mark=mark)
+        read = *began, ledger.known, held, ledger.withheld, watermarks, reading
+        return Pass(*read, kind, hinted, only_hinted, since or Since.by_hand(began[0]), mark=mark)
 
     async def _prepare(self, this: Pass, *, is_allowed: bool) -> bool:
         """Read, and plan what to write; return whether the pass may go on."""
