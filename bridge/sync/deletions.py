@@ -162,7 +162,7 @@ class _Deletions:
             start_ms = to_ms(mapped.slot.start) if isinstance(mapped, CourtBooking) else -1
             if mapped.id in known or this.reading.first_ms <= start_ms < this.reading.end_ms:
                 this.reading.add(mapped, account)
-        for error in answers.errors:
+        for error in (*answers.errors, *this.reading.errors):
             this.note(error)
 
     def _after(self, known: Known, answers: LookUps, gone: set[str]) -> Known:

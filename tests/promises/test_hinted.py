@@ -106,6 +106,14 @@ async def test_a_look_up_without_an_answer_has_the_days_listed_in_the_same_pass(
     assert club.slot_of(number) == at((2, NEAR))
 
 
+async def test_so_has_a_catalogue_that_cannot_be_read(club: Club) -> None:
+    number = await club.one()
+    club.launch27.edit(number, location={"id": 5, "name": "Elsewhere"})
+    club.launch27.faults.add("status", times=None, status=500, match=lambda _, path: path.endswith("/services"))
+    await hinted(club, number, status=ExitStatus.TRY_LATER, unchanged=1)
+    assert listings(club) == 2
+
+
 async def test_a_refused_login_is_tried_once_and_found_as_by_any_pass(club: Club) -> None:
     number = await club.one()
     club.launch27.add_account(EMAIL, "another one")
