@@ -176,7 +176,7 @@ class Guard:
         return None
 
     def _empty_listing(self, there: list[Known], reading: Reading) -> str | None:
-        if not reading.seen and len(there) >= EMPTY_LISTING_FROM:
+        if reading.listings and not reading.seen and len(there) >= EMPTY_LISTING_FROM:
             return f"the listing is entirely empty, and {len(there)} bookings are bridged"
         for number, account in enumerate(reading.accounts, 1):
             theirs = sum(each.account == account for each in there)

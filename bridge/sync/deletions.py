@@ -30,7 +30,7 @@ async def decide_deletes(
 
     ``is_allowed`` is a person's word for all of them. ``progress`` is told how many look-ups were answered.
     """
-    if this.reading.listings:
+    if this.reading.first_ms:
         window_ms = max(limits.delete_window // timedelta(milliseconds=1), 1)  # at least the deletes of this very pass
         guard = deletes.Guard(limits.max_delete_count, limits.max_delete_fraction, window_ms, is_allowed)
         await _Deletions(this, reader, ledger, guard, progress).decide()
@@ -65,22 +65,22 @@ class _Deletions:
 
     async def decide(self) -> None:
         this = self.this
-        this.approved += self.ledger.take_approvals(this.now_ms)
+        if not this.only_hinted:
+            this.approved += self.ledger.take_approvals(this.now_ms)
         reported = (each for each in this.known.values() if each.rejection and each.drift and each.is_bridged)
         left_over = {each.id for each in reported if each.rejection and each.rejection.fingerprint == ABSENT}
         this.left_over = left_over - this.reading.desired.keys()
         vanished = self._vanished()
         this.bridged = len(deletes.bridged(self._in_scope(), this.reading))
-        hinted = self._hinted(vanished)
-        if vanished or hinted or self._withdrawn():
+        await self._look_up_hinted(self._hinted(vanished))
+        if vanished or self.gone or self._withdrawn():
             await self.reader.facts.look_at_status()
         self.guard = replace(self.guard, frozen=this.reading.status if this.reading.status in deletes.FROZEN else "")
         lately = {id_ for id_ in vanished if deletes.was_found_gone_lately(this.known[id_], this.now_ms)}
-        is_suspicious = self._objection(self._withdrawn().keys() | vanished.keys(), 0) is not None
+        is_suspicious = self._objection(self._withdrawn().keys() | vanished.keys() | self.gone, 0) is not None
         if is_suspicious:
             self.gone |= lately
         await self._look_up({id_: vanished[id_] for id_ in vanished.keys() - self.gone})
-        await self._look_up_hinted(hinted)
         this.objection = self._objection(self._withdrawn().keys() | self.gone, len(self.silent))
         if is_suspicious and this.objection is None:
             self.gone -= lately
@@ -116,7 +116,7 @@ class _Deletions:
             gone |= answers.denied | believed
         self.gone |= gone
         self.silent |= vanished.keys() - gone - answers.active.keys()
-        this.not_asked = len(vanished.keys() - answers.answered - answers.unanswered)
+        this.not_asked += len(vanished.keys() - answers.answered - answers.unanswered)
         self.ledger.save([self._after(this.known[id_], answers, gone) for id_ in answers.answered])
         for mapped, account in answers.active.values():
             this.reading.add(mapped, account)
@@ -140,6 +140,7 @@ class _Deletions:
             return
         this, known = self.this, self.this.known
         answers = await self.reader.look_up(hinted, (), self.progress, patiently=False)
+        this.not_asked += 0 if answers.errors else len(hinted.keys() - answers.answered)
         gone = {id_ for id_ in answers.cancelled & known.keys() if known[id_].is_bridged}
         self.gone |= gone
         active = answers.active.keys() & known.keys()
@@ -148,7 +149,7 @@ class _Deletions:
             start_ms = to_ms(mapped.slot.start) if isinstance(mapped, CourtBooking) else -1
             if mapped.id in known or this.reading.first_ms <= start_ms < this.reading.end_ms:
                 this.reading.add(mapped, account)
-        for error in answers.errors:
+        for error in (*answers.errors, *this.reading.errors):
             this.note(error)
 
     def _after(self, known: Known, answers: LookUps, gone: set[str]) -> Known:

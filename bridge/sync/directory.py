@@ -1,4 +1,4 @@
-"""What Wingfield knows of players and courts: read once an hour, remembered in the ledger."""
+"""What Wingfield knows of players and courts: asked for once an hour, remembered in the ledger."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bridge.errors import Rejected, ServiceError, Unavailable
 from bridge.ledger.store import Ledger
 from bridge.log import get_logger
 from bridge.mapping import Names
-from bridge.model import HOUR_MS, MINUTE_MS
+from bridge.model import MINUTE_MS
 from bridge.planning.refusals import SCOPE_MISSING
 from bridge.wingfield.client import Wingfield
 from bridge.wingfield.hourly import Mappings, Relations
@@ -24,14 +24,15 @@ class Directory:
     def __init__(self, wingfield: Wingfield, ledger: Ledger, config: WingfieldConfig) -> None:
         self._wingfield, self._ledger, self._config = wingfield, ledger, config
 
-    async def names(self, now_ms: int) -> Names | ServiceError:
-        """Return what is known, after reading what is due; where mappings were never read, why not."""
+    async def names(self, now_ms: int, since_ms: int) -> Names | ServiceError:
+        """Return what is known, asked for since then (since 1970), too; where mappings were never read, why not."""
         relations, courts, http = Relations(), dict[str, str](), self._wingfield.http
         try:
             if self._config.connected_users:
-                relations = await self._look(Relations, self._wingfield.user_relations, now_ms)
+                relations = await self._look(Relations, self._wingfield.user_relations, now_ms, since_ms)
             if self._config.court_mappings:
-                courts = (await self._look(Mappings, self._wingfield.court_mappings, now_ms)).courts or {}
+                mappings = await self._look(Mappings, self._wingfield.court_mappings, now_ms, since_ms)
+                courts = mappings.courts or {}
         except ServiceError as error:
             return error
         http.parts = max(http.parts, len(set(courts.values())))
@@ -42,12 +43,12 @@ class Directory:
         if bookings:
             before = self._ledger.recall(Relations)
             denied = (*before.denied, *((now_ms, users) for users in bookings))
-            self._ledger.remember(before.model_copy(update={"due_ms": 0, "denied": denied}))
+            self._ledger.remember(before.model_copy(update={"again_ms": now_ms, "denied": denied}))
 
-    async def _look(self, kind: type[L], ask: Callable[[], Awaitable[list[Any]]], now_ms: int) -> L:
+    async def _look(self, kind: type[L], ask: Callable[[], Awaitable[list[Any]]], now_ms: int, since_ms: int) -> L:
         """Return a list as it is believed now; one that cannot be read stays as it is, which is said once."""
         before = self._ledger.recall(kind)
-        if not before.is_due(now_ms):
+        if not before.is_due(now_ms, since_ms):
             return before
         try:
             after = before.heard(await ask(), now_ms)
@@ -58,7 +59,7 @@ class Directory:
 
 
 def _unread(before: L, error: ServiceError, now_ms: int) -> L:
-    """Return the same list, to be read again in five minutes, or in an hour after a definite no.
+    """Return the same list, to be asked for again in five minutes, or at its hour after a definite no.
 
     Raises the error where there is nothing to go on with: as Unavailable, since the pass does not get to its end.
     """
@@ -68,5 +69,5 @@ def _unread(before: L, error: ServiceError, now_ms: int) -> L:
     if error.kind != before.trouble:
         what = type(before).__name__.lower()
         get_logger().warning(f"{what}_unread", error=str(error), detail=f"the last known {what} count")
-    wait_ms = HOUR_MS if is_definite else 5 * MINUTE_MS
-    return before.model_copy(update={"due_ms": now_ms + wait_ms, "trouble": error.kind})
+    again_ms = 0 if is_definite else now_ms + 5 * MINUTE_MS
+    return before.model_copy(update={"asked_ms": now_ms, "again_ms": again_ms, "trouble": error.kind})

@@ -6,6 +6,7 @@ from bridge.errors import ServiceError, Unavailable
 from bridge.mapping import Names
 from bridge.model import to_ms
 from bridge.sync.directory import Directory
+from bridge.sync.result import Since
 from bridge.wingfield.hourly import Relations
 from tests.support.builders import COURT_IDS, NOON, ONE
 from tests.support.club import Club
@@ -14,8 +15,10 @@ NOW = to_ms(NOON)
 
 
 async def names(club: Club, now_ms: int = NOW) -> Names | ServiceError:
-    """Ask as a new process would."""
-    return await Directory(club.clients.wingfield, club.ledger, club.config.wingfield).names(now_ms)
+    """Ask as a new process would, by hand."""
+    return await Directory(club.clients.wingfield, club.ledger, club.config.wingfield).names(
+        now_ms, Since.by_hand(now_ms).directory_ms
+    )
 
 
 async def test_nothing_is_asked_unless_it_is_configured(club: Club) -> None:
