@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, time
 from zoneinfo import ZoneInfo
 
@@ -12,18 +11,19 @@ from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
 from bridge.model import Known, to_ms
-from bridge.planning.drift import Finding, Kind, Look
+from bridge.planning.drift import Finding, Kind
 from bridge.planning.memory import Memory
 from bridge.sync.clients import connected
 from bridge.sync.drift import read
 
 
-def run(options: Options) -> ExitStatus:
+async def run(options: Options) -> ExitStatus:
     """Show every difference; return 1 when there is one. Raises ServiceError where Wingfield does not answer."""
     options.set_up_log()
     config = options.load_config()
     before, _ = _ledger(config)
-    look = asyncio.run(_read(config, before))
+    async with connected(config) as services:
+        look = await read(services.wingfield, before)
     known, first_ms = _ledger(config)
     # What a daemon wrote meanwhile is no difference: neither moment is that of the list.
     look.ours = {id_: stored for id_, stored in look.ours.items() if before.get(id_) == known.get(id_)}
@@ -43,11 +43,6 @@ def _ledger(config: Config) -> tuple[dict[str, Known], int]:
         zone = ZoneInfo(config.launch27.timezone or Memory.loads(ledger.recall("memory")).zone or "UTC")
         first_day = (datetime.now(zone) - config.sync.past).date()
         return dict(ledger.known), to_ms(datetime.combine(first_day, time(), zone).astimezone(UTC))
-
-
-async def _read(config: Config, known: dict[str, Known]) -> Look:
-    async with connected(config) as services:
-        return await read(services.wingfield, known)
 
 
 def _report(config: Config, findings: list[Finding], checked: int) -> None:
