@@ -86,10 +86,11 @@ class Ledger:
         return f"Ledger({self._source})"
 
     @classmethod
-    def open(cls, path: Path, identity: Identity) -> Ledger:
+    def open(cls, path: Path, identity: Identity, patience_ms: int = 5000) -> Ledger:
         """Open the state for writing; make it if it is not there, bring an older one up to date.
 
-        Raises StateError if it is corrupt, read-only, newer, or another bridge's.
+        For so long each transaction waits for another program's. Raises StateError if it is corrupt, read-only, newer,
+        or another bridge's.
         """
         source = str(path)
         try:
@@ -99,7 +100,8 @@ class Ledger:
             raise StateError(f"{source}: {error.strerror}; check the owner and mode of the state") from None
         with translated(source):
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        return cls._prepared(connection, source, identity, "journal_mode = WAL", "synchronous = FULL")
+        pragmas = f"busy_timeout = {patience_ms}", "journal_mode = WAL", "synchronous = FULL"
+        return cls._prepared(connection, source, identity, *pragmas)
 
     @classmethod
     def snapshot(cls, path: Path, identity: Identity | None) -> Ledger:
@@ -125,7 +127,7 @@ class Ledger:
         ledger = cls(connection, source)
         try:
             with translated(source):
-                for pragma in ("busy_timeout = 5000", *pragmas):
+                for pragma in pragmas:
                     connection.execute(f"PRAGMA {pragma}")
                 migrate(connection, source)
                 if identity is not None:

@@ -42,6 +42,9 @@ FIRST_SECONDS = 0.05
 AGAIN_SECONDS = 1.0
 LONGEST_SECONDS = 300.0
 """A club that fails begins again after the first of these, then twice as late each time, up to the second."""
+PATIENCE_MS = 250
+"""So long a club waits for another program that has its state. All clubs wait with it: a pass ends rather, and the next
+one tries again."""
 _GROUPS = 2
 """With every beat one of so many groups of clubs has its files looked at."""
 
@@ -139,7 +142,8 @@ class Member:
             self._delay_seconds = 0.0
             if self._is_over:
                 return
-            with lock(config.sync.state) as held, Ledger.open(config.sync.state, config.identity) as ledger:
+            state = config.sync.state
+            with lock(state) as held, Ledger.open(state, config.identity, PATIENCE_MS) as ledger:
                 narrator = LogNarrator(lasting=True, aside=home.aside)
                 place = place_of(self.name)
                 club = Club(config, home.environ, ledger, home.scheduler, Notifier(), narrator, held, place)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from time import monotonic
 from typing import Any
 
@@ -109,6 +111,21 @@ async def test_a_service_that_is_slow_or_refuses_one_club_delays_no_other(
 
 def is_write_of_the_west(method: str, path: str) -> bool:
     return method in WRITES and "/west-" in path
+
+
+async def test_a_state_that_another_program_has_delays_no_other_club(two: Directory) -> None:
+    async with HereMany(two.path) as here:
+        await here.until(lambda: two.bridged("east") == two.bridged("west") == 1)
+        with closing(sqlite3.connect(two.path / "west.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await here.wait("pass_incomplete")
+            two.book("east")
+            began = monotonic()
+            await here.until(lambda: two.bridged("east") == 2)
+            assert monotonic() - began < 2.5, "its interval, and a pass"
+        two.book("west")
+        await here.until(lambda: two.bridged("west") == 2)
+    assert {line["club"] for line in here.log.of("pass_incomplete")} == {"west"}
 
 
 async def test_a_signal_ends_them_all_within_five_seconds_whatever_hangs(two: Directory, sandbox: Sandbox) -> None:
