@@ -41,8 +41,8 @@ def run(options: Options, directory: Path, command: Command) -> int:
     options.others = {}
     process = _process(directory, options, statuses)
     if name is not None:
-        return worst([*statuses, attempt(_for_club(options, files[name], process), command)])
-    each = {name: _for_club(options, path, process) for name, path in files.items()}
+        return worst([*statuses, attempt(_for_club(options, name, files[name], process), command)])
+    each = {name: _for_club(options, name, path, process) for name, path in files.items()}
     return worst([*statuses, *until_stopped(_side_by_side(each, command, as_json=options.json))])
 
 
@@ -112,7 +112,7 @@ def _is_for_all(options: Options) -> bool:
     return options.command in FOR_ALL and options.rehearse is None
 
 
-def _for_club(options: Options, path: Path, process: ProcessTables) -> Options:
+def _for_club(options: Options, name: str, path: Path, process: ProcessTables) -> Options:
     one = copy.copy(options)
-    one.config, one.club, one.process = str(path), path.stem, process
+    one.config, one.club, one.process = str(path), name, process
     return one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 from time import monotonic
@@ -56,18 +57,19 @@ def test_a_broken_file_is_told_by_name_and_begins_once_it_is_right(directory: Di
     directory.add("Old_Town")
     directory.add("zoo", more='[web]\nlisten = "127.0.0.1:8027"\n')
     (directory.path / ".hidden.toml").write_text("x")
+    Path(os.fsdecode(bytes(directory.path) + b"/m\xfcnchen.toml")).touch()
     with Process(directory.path, STATE_DIRECTORY=str(tmp_path)) as daemon:
-        daemon.wait("config_rejected", 3)
+        daemon.wait("config_rejected", 4)
         directory.until_bridged("east", 1)
         directory.file("west").write_text(directory.text("west"))
         assert directory.until_bridged("west", 1) < 5
         daemon.popen.terminate()
         assert daemon.ended() == 0
     told = {line["club"]: line["problems"] for line in daemon.log.of("config_rejected")}
-    assert sorted(told) == ["Old_Town", "west", "zoo"]
+    assert sorted(told) == ["Old_Town", r"m\xfcnchen", "west", "zoo"]
     assert 'rename it to "old-town.toml"' in told["Old_Town"][0]
     assert told["zoo"] == ["web: is for all clubs; move it to courtbridge.toml"]
-    assert len(daemon.log.of("config_rejected")) == 3, "each once"
+    assert len(daemon.log.of("config_rejected")) == 4, "each once"
     assert {path.name for path in tmp_path.glob("*.db")} == {"east.db", "west.db"}
 
 
