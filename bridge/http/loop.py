@@ -62,8 +62,13 @@ class _Loop(asyncio.SelectorEventLoop):
         key = arguments, *options.items()
         if key not in self._lookups:
             self._lookups[key] = self.create_task(self._look_up(partial(socket.getaddrinfo, *arguments, **options)))
-            self._lookups[key].add_done_callback(lambda _: self._lookups.pop(key))
+            self._lookups[key].add_done_callback(partial(self._forget, key))
         return await asyncio.shield(self._lookups[key])
+
+    def _forget(self, key: object, lookup: asyncio.Task[Any]) -> None:
+        del self._lookups[key]
+        if not lookup.cancelled():
+            lookup.exception()  # whoever asked may have given up: then it is nobody's
 
     async def _look_up(self, call: Callable[[], Any]) -> Any:  # noqa: ANN401
         async with self._room:
