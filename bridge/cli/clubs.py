@@ -20,7 +20,7 @@ from bridge.config.problems import quoted_path
 from bridge.config.schema import ProcessTables
 from bridge.errors import ConfigError, ExitStatus, Problem, worst
 
-FOR_ALL = frozenset({"once", "check", "status", "verify"})
+FOR_ALL = frozenset({"once", "check", "status", "verify", "day"})
 AT_ONCE = 32
 """Clubs that are at work side by side: many, so that some that hang hold up few others; with a dozen connections and
 files each they stay below the usual limit of 1,024."""
@@ -35,11 +35,13 @@ def run(options: Options, directory: Path, command: Command) -> int:
     name = options.club or (next(iter(files)) if len(files) == 1 and not _is_for_all(options) else None)
     if name is not None and name not in files:
         raise Usage(f'there is no club "{name}" in {quoted_path(directory)}; there are {", ".join(files) or "none"}')
-    if name is None and not _is_for_all(options):
+    if name is None and not _is_for_all(options) and options.command != "notify":
         raise Usage(f"say for which club with --club; there are {', '.join(files)}")
     statuses: list[int] = []
     options.others = {}
-    process = _process(directory, options, statuses)
+    options.process = process = _process(directory, options, statuses)
+    if options.command == "notify":  # the process tells for all of them
+        return worst([*statuses, attempt(options, command)])
     if name is not None:
         return worst([*statuses, attempt(_for_club(options, name, files[name], process), command)])
     each = {name: _for_club(options, name, path, process) for name, path in files.items()}

@@ -60,7 +60,9 @@ def test_a_club_that_is_named_gives_the_plain_object(two: Directory, capsys: pyt
     assert len(call(capsys, two, "--club", "east", "history")[1]) == 2
 
 
-@pytest.mark.parametrize("arguments", [["history"], ["approve"], ["status", "--club", "north"], ["courts"]])
+@pytest.mark.parametrize(
+    "arguments", [["history"], ["approve"], ["status", "--club", "north"], ["courts"], ["notify", "--club", "north"]]
+)
 def test_a_club_must_be_named_where_only_one_is_meant(
     two: Directory, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
@@ -83,6 +85,17 @@ def test_the_file_of_the_process_says_for_all_clubs_who_is_told(
         two.file("courtbridge").write_text(f'[notify]\nheartbeat_url = "{listener.url}"\n')
         assert call(capsys, two, "--once")[0] == 0
         assert len(listener.heard) == 2
+
+
+@pytest.mark.parametrize(("arguments", "club"), [([], "courtbridge"), (["--club", "west"], "west")])
+def test_one_test_message_is_sent_for_all_clubs(
+    two: Directory, capsys: pytest.CaptureFixture[str], arguments: list[str], club: str
+) -> None:
+    with listening() as listener:
+        two.file("courtbridge").write_text(f'[notify]\nwebhook_url = "{listener.url}"\n')
+        assert call(capsys, two, "notify", *arguments)[:2] == (0, {"channels": {"webhook": None}})
+        ((_, _, message),) = listener.heard
+    assert (message["event"], message["club"]) == ("test", club)
 
 
 def test_a_club_that_hangs_delays_no_other_and_all_are_shown_in_the_order_of_their_names(
