@@ -87,11 +87,10 @@ class Ledger:
         return f"Ledger({self._source})"
 
     @classmethod
-    def open(cls, path: Path, identity: Identity, patience_ms: int = 5000) -> Ledger:
+    def open(cls, path: Path, identity: Identity, patience_seconds: float = 5.0) -> Ledger:
         """Open the state for writing; make it if it is not there, bring an older one up to date.
 
-        For so long each transaction waits for another program's. Raises StateError if it is corrupt, read-only, newer,
-        or another bridge's.
+        It waits so long for another program's lock. Raises StateError if it is corrupt, read-only, newer, another's.
         """
         source = str(path)
         try:
@@ -100,9 +99,8 @@ class Ledger:
         except OSError as error:
             raise StateError(f"{source}: {error.strerror}; check the owner and mode of the state") from None
         with translated(source):
-            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        pragmas = f"busy_timeout = {patience_ms}", "journal_mode = WAL", "synchronous = FULL"
-        return cls._prepared(connection, source, identity, *pragmas)
+            connection = sqlite3.connect(path, patience_seconds, isolation_level=None, check_same_thread=False)
+        return cls._prepared(connection, source, identity, "journal_mode = WAL", "synchronous = FULL")
 
     @classmethod
     def snapshot(cls, path: Path, identity: Identity | None) -> Ledger:

@@ -42,7 +42,7 @@ FIRST_SECONDS = 0.05
 AGAIN_SECONDS = 1.0
 LONGEST_SECONDS = 300.0
 """A club that fails begins again after the first of these, then twice as late each time, up to the second."""
-PATIENCE_MS = 250
+PATIENCE_SECONDS = 0.25
 """So long a club waits for another program that has its state. All clubs wait with it: a pass ends rather, and the next
 one tries again."""
 _GROUPS = 2
@@ -143,7 +143,7 @@ class Member:
             if self._is_over:
                 return
             state = config.sync.state
-            with lock(state) as held, Ledger.open(state, config.identity, PATIENCE_MS) as ledger:
+            with lock(state) as held, Ledger.open(state, config.identity, PATIENCE_SECONDS) as ledger:
                 narrator = LogNarrator(lasting=True, aside=home.aside)
                 place = place_of(self.name)
                 club = Club(config, home.environ, ledger, home.scheduler, Notifier(), narrator, held, place)
