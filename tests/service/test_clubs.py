@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bridge.sandbox import Sandbox
-from bridge.service import club
+from bridge.service import club, clubs
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
 from tests.support.club import WRITES, is_listing
@@ -136,6 +136,20 @@ async def test_a_signal_ends_them_all_within_five_seconds_whatever_hangs(two: Di
         os.kill(os.getpid(), signal.SIGTERM)
         await here.ended()
         assert monotonic() - began < 5
+    hang.release()
+
+
+async def test_a_club_with_a_new_name_begins_when_it_has_ended_under_the_old_one(
+    two: Directory, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clubs, "LAST_ANSWER_SECONDS", 0.5)
+    hang = sandbox.wingfield.faults.add("hang", match=is_write_of_the_west)
+    async with HereMany(two.path) as here:
+        await here.until(lambda: hang.hits == 1)
+        two.file("west").rename(two.file("wild-west"))
+        await here.until(lambda: two.bridged("west") == 1)
+    order = [(line["event"], line["club"]) for line in here.log if line["event"] in {"club_removed", "club_added"}]
+    assert order[2:] == [("club_removed", "west"), ("club_added", "wild-west")]
     hang.release()
 
 
