@@ -22,7 +22,7 @@ from bridge.model import Held
 from bridge.planning.drift import Finding
 from bridge.sync.words import Places, since
 
-_gathered: ContextVar[list[Mapping[str, Any] | Sequence[Any]] | None] = ContextVar("gathered", default=None)
+_gathered: ContextVar[list[Any] | None] = ContextVar("gathered", default=None)
 SHOWN = 50
 """Rows of a table that people read; ``--json`` has all."""
 
@@ -125,10 +125,15 @@ def show_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
         gathered.append(value)
 
 
+def is_gathering() -> bool:
+    """Whether what is said here is kept, and printed later."""
+    return _gathered.get() is not None
+
+
 @contextmanager
-def gathering() -> Iterator[list[Mapping[str, Any] | Sequence[Any]]]:
-    """Keep what would be printed as JSON inside in the list that is yielded."""
-    gathered: list[Mapping[str, Any] | Sequence[Any]] = []
+def gathering() -> Iterator[list[Any]]:
+    """Keep what would be printed inside in the list that is yielded: JSON as it is, and pieces of text."""
+    gathered: list[Any] = []
     token = _gathered.set(gathered)
     try:
         yield gathered
@@ -147,6 +152,9 @@ def say(text: str) -> None:
     A reader that has gone (``| head``) changes nothing about what was done. Raises BridgeError when the
     result cannot be written for another reason.
     """
+    if (gathered := _gathered.get()) is not None:
+        gathered.append(text)
+        return
     if sys.stdout is None:
         return
     try:

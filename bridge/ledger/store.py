@@ -61,10 +61,10 @@ class Ledger:
         self._known: dict[str, Known] | None = None
 
     @classmethod
-    def open(cls, path: Path, identity: Identity) -> Ledger:
+    def open(cls, path: Path, identity: Identity, patience_seconds: float = 5.0) -> Ledger:
         """Open the state for writing; make it if it is not there, bring an older one up to date.
 
-        Raises StateError if it is corrupt, read-only, newer, or another bridge's.
+        It waits so long for another program's lock. Raises StateError if it is corrupt, read-only, newer, another's.
         """
         source = str(path)
         try:
@@ -73,7 +73,7 @@ class Ledger:
         except OSError as error:
             raise StateError(f"{source}: {error.strerror}; check the owner and mode of the state") from None
         with translated(source):
-            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(path, patience_seconds, isolation_level=None, check_same_thread=False)
         return cls._prepared(connection, source, identity, "journal_mode = WAL", "synchronous = FULL")
 
     @classmethod
@@ -100,7 +100,7 @@ class Ledger:
         ledger = cls(connection, source)
         try:
             with translated(source):
-                for pragma in ("busy_timeout = 5000", *pragmas):
+                for pragma in pragmas:
                     connection.execute(f"PRAGMA {pragma}")
                 migrate(connection, source)
                 if identity is not None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bridge.cli import once
+from bridge.cli import once, stopping
 from bridge.config.loading import load_config
 from bridge.errors import ExitStatus, Unavailable
 from bridge.ledger.lock import lock
@@ -287,7 +287,7 @@ def test_a_second_signal_ends_it_at_once(sandbox: Sandbox, config_file: Path, fi
 def test_what_is_still_in_flight_after_the_grace_is_cut_off(
     run: Run, sandbox: Sandbox, config_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(once, "LAST_ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(stopping, "LAST_ANSWER_SECONDS", 0.05)
     hang = sandbox.launch27.faults.add("hang", match=is_listing)
 
     def end() -> None:
