@@ -52,6 +52,16 @@ def wrapped(text: str) -> str:
     return "\n".join(f"{indent}{each}" for each in lines)
 
 
+def complain(text: str) -> None:
+    """Write a line about what went wrong to standard error, where there is one."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"{_fitted_to(sys.stderr, visible(text))}\n")
+
+
+def _fitted_to(stream: TextIO, text: str) -> str:
+    return wrapped(text) if stream.isatty() else text
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], most: int | None = None) -> None:
     """Print a table of at most ``most`` rows; each has a cell for each of ``columns``, None for an empty one.
 
@@ -167,7 +177,7 @@ def is_confirmed(question: str) -> bool:
     """Ask the person at the terminal; nobody there says no."""
     if sys.stdin is None or not sys.stdin.isatty() or sys.stderr is None:
         return False
-    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.write(f"{_fitted_to(sys.stderr, question)} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
