@@ -209,7 +209,13 @@ def print_held(held: Iterable[Held], places: Places, now: datetime) -> None:
     columns = ("booking", "court", "when", "service", "since", "detail")
     for reason, group in sorted(groups.items(), key=lambda item: -len(item[1])):
         rows = [
-            (each.id or "(no id)", *places.cells(each.slot), each.service_id, since(each.since_ms, now), each.detail)
+            (
+                each.id or "(no id)",
+                *places.cells(each.slot),
+                each.service_id,
+                since(each.since_ms, now),
+                places.told(each.detail),
+            )
             for each in group
         ]
         table(f"Held: {len(group)} × {reason}", columns, rows, SHOWN)

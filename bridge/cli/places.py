@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from bridge.config.schema import Config
 from bridge.ledger.store import Ledger
 from bridge.model import Slot, from_ms, to_ms
 from bridge.planning.memory import Memory
+
+_MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,13 @@ class Places:
             return "", ""
         end = f"{slot.end.astimezone(self.zone):%H:%M}" if slot.end > slot.start else ""
         return self.courts.get(slot.court_id, slot.court_id), f"{self.at(to_ms(slot.start))}–{end}"
+
+    def told(self, sentence: str) -> str:
+        """Return a sentence with courts by their names, and moments as the account's clocks show them."""
+        for court_id, name in self.courts.items():
+            for written, shown in ((f" ({court_id})", ""), (f"court {court_id}", name), (court_id, name)):
+                sentence = sentence.replace(written, shown)
+        return _MOMENT.sub(lambda found: self.at(to_ms(datetime.fromisoformat(found[0]))), sentence)
 
     def at(self, ms: int) -> str:
         """Return a moment as the account's clocks show it, to the minute."""
