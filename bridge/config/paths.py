@@ -56,11 +56,12 @@ def state_path(config: Path, environ: Mapping[str, str], *, is_one_of_many: bool
     see it so.
     """
     directory = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    written = Path(os.path.normpath(config.absolute()))
     if is_one_of_many:
-        return Path(directory or config.absolute().parent, f"{config.stem}.db")
+        is_of_the_unit = written.parent == SYSTEM_CONFIG.with_name("clubs")
+        return Path(directory or (SYSTEM_STATE if is_of_the_unit else written.parent), f"{config.stem}.db")
     if directory:
         return Path(directory, STATE_NAME)
-    written = Path(os.path.normpath(config.absolute()))
     if written == SYSTEM_CONFIG:
         return SYSTEM_STATE / STATE_NAME
     if written.parent == SYSTEM_CONFIG.parent and written.suffix == ".toml":
