@@ -122,7 +122,7 @@ def _processors(out: TextIO, form: str) -> list[Processor]:
     return [*lines, _with_priority] if _is_journal(out) else lines
 
 
-def _wrapped(_: object, __: str, text: str) -> str:
+def _wrapped(_: object, __: str, text: Any) -> str:  # noqa: ANN401 (structlog's own type)
     """Wrap each line that is wider than the terminal between its words; colours take no room."""
     width, rows = shutil.get_terminal_size().columns, list[str]()
     for line in text.splitlines():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
@@ -106,14 +106,14 @@ class Options(argparse.Namespace):
 
         return find_config(self.config, os.environ)
 
-    def load_config(self, **require: bool) -> Config:
+    def load_config(self, environ: Mapping[str, str] = os.environ, **require: bool) -> Config:
         """Return the configuration; ``require_courts=False`` and the like as for ``bridge.config``."""
         from bridge.config.clubs import load_club
         from bridge.config.loading import load_config
 
         if self.process is not None:
-            return load_club(self.find_config(), os.environ, self.process, **require)
-        return load_config(self.find_config(), os.environ, **require)
+            return load_club(self.find_config(), environ, self.process, **require)
+        return load_config(self.find_config(), environ, **require)
 
 
 def parse(argv: Sequence[str] | None) -> Options:

@@ -9,19 +9,19 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
 from bridge import __version__
-from bridge.cli import output
+from bridge.cli import output, unit
 from bridge.cli.arguments import Options
 from bridge.cli.rehearse import rehearse
 from bridge.config.paths import is_there
 from bridge.config.schema import Config
-from bridge.errors import BridgeError, ConfigError, CredentialsRefused, ExitStatus, NotFound, Rejected, worst
+from bridge.errors import BridgeError, ConfigError, CredentialsRefused, ExitStatus, NotFound, Problem, Rejected, worst
 from bridge.launch27.client import Session
 from bridge.launch27.expiry import expires, warnings
 from bridge.launch27.wire import Settings
@@ -41,7 +41,7 @@ def run(options: Options) -> ExitStatus:
     options.set_up_log()
     if options.rehearse is not None:
         return rehearse(options, options.rehearse)
-    findings = Findings()
+    findings, own = Findings(), tuple[Problem, ...]()
     try:
         config = options.load_config()
         findings.note("ok", "configuration", f"{config.path}: {output.several(len(config.courts), 'court rule')}")
@@ -52,12 +52,13 @@ def run(options: Options) -> ExitStatus:
             if options.report is not None:
                 _write_report(Path(options.report), shapes, findings)
     except ConfigError as error:
-        for problem in error.problems:
+        own = error.problems
+        for problem in own:
             findings.note("problem", problem.place or "configuration", problem.message, error.exit_status)
         if any(is_there(path) and not os.access(path, os.R_OK) for path in error.files):
-            findings.note(
-                "warning", "check", "this user may not read a file that the service can perhaps read: use sudo"
-            )
+            findings.note("warning", "check", "this user may not read every file that is needed: use sudo")
+    with suppress(ConfigError, PermissionError):  # said above; what may not be looked at is not known
+        findings.found.extend(unit.findings(options, own))
     findings.show(as_json=options.json)
     return worst(findings.statuses)
 
