@@ -161,7 +161,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", prog="courtbridge")
     for name, what in COMMANDS.items():
         arguments = _ARGUMENTS.get(name, {})
-        values = (how["metavar"] for argument, how in arguments.items() if not argument.startswith("-"))
+        values = (
+            f"[{how['metavar']}]" if "nargs" in how else how["metavar"]
+            for argument, how in arguments.items()
+            if not argument.startswith("-")
+        )
         usage = " ".join(("courtbridge", name, *values, "[--...]"))  # so short that it fits 40 columns
         command = commands.add_parser(name, usage=usage, help=what, description=what, allow_abbrev=False)
         _add_common(command)
@@ -203,9 +207,7 @@ _ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "connect": {"token": {"metavar": "TOKEN", "help": "the connect token that the club gave you"}},
     "courts": {"--facility": {"metavar": "ID", "help": "show all courts of this facility"}},
-    "day": {
-        "day": {"nargs": "?", "type": _day, "metavar": "[DAY]", "help": "another day than today, as in 2026-11-20"}
-    },
+    "day": {"day": {"nargs": "?", "type": _day, "metavar": "DAY", "help": "another day than today, as in 2026-11-20"}},
     "demo": {
         "--serve": {
             "action": "store_true",
@@ -213,7 +215,7 @@ _ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
         }
     },
     "history": {
-        "id": {"nargs": "?", "metavar": "[ID]", "help": "only this booking"},
+        "id": {"nargs": "?", "metavar": "ID", "help": "only this booking"},
         "--limit": {"type": int, "metavar": "N", "default": 50, "help": "show so many (50)"},
     },
     "status": {
