@@ -184,7 +184,7 @@ class _Look:
         login, ends = session.login_type, session.expires_at
         known_as = f"logged in as {login}" if login else "logged in"
         if session.account.token:
-            known_as = "its token is taken" + (f" ({expires(ends, datetime.now(UTC))})" if ends else "")
+            known_as = "its token is accepted" + (f" ({expires(ends, datetime.now(UTC))})" if ends else "")
         fits = not login or _ROLES[login] == self.config.launch27.role
         remedy = "" if fits else f'; launch27.role = "{_ROLES[login]}" would fit this login'
         words = f"account {session.account.number}: {known_as}, {may}{remedy}"
@@ -196,7 +196,9 @@ class _Look:
         ruled = frozenset[int]().union(*(rule.location_ids for rule in rules))
         catalogue = await inspection.catalogue(self.services.launch27, session, bookings, ruled)
         if catalogue is None:
-            findings.note("warning", "launch27", "it shows no catalogue: the services of the rules are unproved")
+            findings.note(
+                "warning", "launch27", "it shows no catalogue: the service_ids of the rules could not be checked"
+            )
             return
         self.seen.services = {number: service.name for number, service in catalogue.items()}
         booked = frozenset[int]().union(*(each.service_ids for each in bookings))
@@ -240,7 +242,7 @@ class _Look:
                 court = await self.services.wingfield.court(court_id)
             except CredentialsRefused:
                 # The listing was allowed; looking courts up takes another scope, which passes do not need.
-                words = "the token may not look courts up (scope organization): court_ids are unproved"
+                words = "the token may not look courts up (scope organization): the court_ids could not be checked"
                 findings.note("warning", "wingfield", words)
             except Rejected as error:
                 status = ExitStatus.CONFIG if isinstance(error, NotFound) else error.exit_status

@@ -24,16 +24,16 @@ _STAND_IN = "https://stand-in.example"
 def findings(options: Options, own: Collection[Problem]) -> Iterator[Finding]:
     """Yield what the service could not do beyond ``own``, what is wrong for this user already; else that all is well.
 
-    Nothing where no unit of ours runs with this configuration, or where it is the service that asks. Raises OSError
-    where this user may not see enough of it.
+    Nothing where no unit of ours has secrets for this configuration (a draft), or where it is the service that asks.
+    Raises OSError where this user may not see enough of it.
     """
     config = options.find_config().absolute()
     unit = _unit_of(config)
     settings = _settings(unit)
-    if settings.get("DynamicUser") != ["yes"] or "CREDENTIALS_DIRECTORY" in os.environ:
+    given = sorted(_credentials(settings.get("LoadCredential", [])))
+    if not given or settings.get("DynamicUser") != ["yes"] or "CREDENTIALS_DIRECTORY" in os.environ:
         return
     state = str(SYSTEM_STATE.parent / settings["StateDirectory"][-1])
-    given = sorted(_credentials(settings.get("LoadCredential", [])))
     doubts, files = list[str](), [config]
     with TemporaryDirectory() as folder:
         for name in given:
@@ -53,8 +53,8 @@ def findings(options: Options, own: Collection[Problem]) -> Iterator[Finding]:
             remedy = f"add LoadCredential={path.name}:{path} below [Service] with: systemctl edit {unit}"
             doubts.append(f"may not read {path}; {f'chmod 644 {path}' if path == config else remedy}")
     if not doubts:
-        secrets = f"gets {', '.join(given) or 'no secret'} from systemd"
-        yield Finding("ok", unit, f"the service itself may read the configuration, {secrets}, and may write to {state}")
+        words = f"may read the configuration, gets {', '.join(given)} from systemd, and may write to {state}"
+        yield Finding("ok", unit, f"the service itself {words}")
     yield from (Finding("warning", unit, f"the service itself: {doubt}") for doubt in doubts)
 
 

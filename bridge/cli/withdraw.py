@@ -64,7 +64,7 @@ def run(options: Options) -> ExitStatus:
 def _report(deleted: int, left: int, this: Pass | None) -> None:
     output.line(f"{output.several(deleted, 'court booking')} deleted; what is over stays.{f' {AGAIN}' * (deleted > 0)}")
     if left:
-        output.line(f"{output.several(left, 'court booking')} left; the same call goes on with them.", "red")
+        output.line(f"{output.several(left, 'court booking')} left; run the same command again.", "red")
     for words in dict.fromkeys(map(str, this.troubles() if this else ())):
         output.line(words, "red")
 

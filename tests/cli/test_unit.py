@@ -126,6 +126,9 @@ def test_another_file_or_the_service_itself_is_told_nothing(
     other = tmp_path / "config.toml"
     other.write_text(Path(named).read_text())
     assert told(run, str(other)) == []
+    draft = Path(named).rename(etc / "draft.toml")
+    assert told(run, str(draft)) == []
+    draft.rename(named)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(etc))
     assert told(run, named) == []
 

@@ -98,7 +98,7 @@ def test_what_could_not_be_deleted_is_told_and_the_same_call_goes_on(
     ran = run("withdraw", "--yes", "--config", config_file)
     assert ran.code == code
     assert "0 court bookings deleted;" in ran.out
-    assert "2 court bookings left; the same call goes on with them." in ran.out
+    assert "2 court bookings left; run the same command again." in ran.out
     assert words in ran.out
     sandbox.wingfield.faults.clear()
     assert run("withdraw", "--yes", "--json", "--config", config_file).json["withdrawn"] == bridged[1:]
