@@ -97,7 +97,7 @@ def text_and_mode(path: Path, most_bytes: int, *, pipes: bool) -> tuple[str, int
     except IsADirectoryError:
         problem = "is a directory; name the file in it"
     except PermissionError:
-        problem = f"may not be read by this user ({os.geteuid()}); change its owner or its mode"
+        problem = f"may not be read by this user ({os.geteuid()}); use sudo, or change its owner or its mode"
     except OSError as error:
         problem = f"cannot be read: {error.strerror or 'no reason given'}"
     except UnicodeDecodeError as error:
