@@ -190,6 +190,21 @@ def _day(text: str) -> date:
     raise argparse.ArgumentTypeError(f'"{text}" is not a day; write it like 2026-11-20')
 
 
+def _uuid(text: str) -> str:
+    from uuid import UUID
+
+    with suppress(ValueError):
+        if str(UUID(text)) == text.lower():
+            return text
+    raise argparse.ArgumentTypeError(f'"{text}" is not a valid UUID, like 79ae2927-a9bc-46ed-8f9e-079af32b7616')
+
+
+def _count(text: str) -> int:
+    if text.isdecimal() and int(text) >= 1:
+        return int(text)
+    raise argparse.ArgumentTypeError(f'"{text}" is not a number of at least 1')
+
+
 _YES: dict[str, Any] = {"action": "store_true", "help": "do not ask"}
 _ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
     "approve": {"--yes": _YES},
@@ -202,11 +217,12 @@ _ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "--rehearse": {
             "metavar": "COURT_ID",
+            "type": _uuid,
             "help": "try Wingfield's rules on this court, 400 days ahead, and remove everything again",
         },
     },
     "connect": {"token": {"metavar": "TOKEN", "help": "the connect token that the club gave you"}},
-    "courts": {"--facility": {"metavar": "ID", "help": "show all courts of this facility"}},
+    "courts": {"--facility": {"metavar": "ID", "type": _uuid, "help": "show all courts of this facility"}},
     "day": {"day": {"nargs": "?", "type": _day, "metavar": "DAY", "help": "another day than today, as in 2026-11-20"}},
     "demo": {
         "--serve": {
@@ -216,7 +232,7 @@ _ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "history": {
         "id": {"nargs": "?", "metavar": "ID", "help": "only this booking"},
-        "--limit": {"type": int, "metavar": "N", "default": 50, "help": "show so many (50)"},
+        "--limit": {"type": _count, "metavar": "N", "default": 50, "help": "show so many (50)"},
     },
     "status": {
         "--max-age": {
