@@ -7,12 +7,13 @@ can: its user owns nothing but the state. Source: systemd.exec(5), ``LoadCredent
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bridge.cli.arguments import Options
 from bridge.config.paths import SYSTEM_CONFIG, SYSTEM_STATE, is_there
+from bridge.config.schema import Config
 from bridge.errors import ConfigError, Problem
 from bridge.sync.survey import Finding
 
@@ -34,20 +35,17 @@ def findings(options: Options, own: Collection[Problem]) -> Iterator[Finding]:
     if not given or settings.get("DynamicUser") != ["yes"] or "CREDENTIALS_DIRECTORY" in os.environ:
         return
     state = str(SYSTEM_STATE.parent / settings["StateDirectory"][-1])
+    has_variables = settings.keys() & {"Environment", "EnvironmentFile"}
+    environ = {**(os.environ if has_variables else {}), "STATE_DIRECTORY": state}
     doubts, files = list[str](), [config]
-    with TemporaryDirectory() as folder:
-        for name in given:
-            Path(folder, name).write_text(_STAND_IN)
-        has_variables = settings.keys() & {"Environment", "EnvironmentFile"}
-        environ = {**(os.environ if has_variables else {}), "CREDENTIALS_DIRECTORY": folder, "STATE_DIRECTORY": state}
-        try:
-            found = options.load_config(environ)
-        except ConfigError as error:
-            doubts = [str(each).replace(folder, "its credentials") for each in error.problems if each not in own]
-        else:
-            files = [*found.files]
-            if not (found.sync.state.is_relative_to(state) or "ReadWritePaths" in settings):
-                doubts = [f"may not write {found.sync.state}; leave sync.state out"]
+    try:
+        found = _load(options, environ, given)
+    except ConfigError as error:
+        doubts = [str(each) for each in error.problems if each.place not in {known.place for known in own}]
+    else:
+        files = [*found.files]
+        if not (found.sync.state.is_relative_to(state) or "ReadWritePaths" in settings):
+            doubts = [f"may not write {found.sync.state}; leave sync.state out"]
     for path in files:
         if path.name not in given and is_there(path) and not _everybody_can_read(path):
             remedy = f"add LoadCredential={path.name}:{path} below [Service] with: systemctl edit {unit}"
@@ -56,6 +54,18 @@ def findings(options: Options, own: Collection[Problem]) -> Iterator[Finding]:
         words = f"may read the configuration, gets {', '.join(given)} from systemd, and may write to {state}"
         yield Finding("ok", unit, f"the service itself {words}")
     yield from (Finding("warning", unit, f"the service itself: {doubt}") for doubt in doubts)
+
+
+def _load(options: Options, environ: Mapping[str, str], given: Iterable[str]) -> Config:
+    """Return the configuration as the service loads it, with something in place of the secrets. Raises ConfigError."""
+    with TemporaryDirectory(prefix="credentials-") as folder:
+        for name in given:
+            Path(folder, name).write_text(_STAND_IN)
+        try:
+            return options.load_config({**environ, "CREDENTIALS_DIRECTORY": folder})
+        except ConfigError as error:
+            told = ((each.place, each.message.replace(folder, "its credentials")) for each in error.problems)
+            raise ConfigError(Problem(*each) for each in told) from None
 
 
 def _unit_of(config: Path) -> str:

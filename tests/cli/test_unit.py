@@ -108,6 +108,14 @@ def test_a_secret_that_the_unit_does_not_hand_over_is_a_warning_until_it_does(ru
     assert told(run, named)[0][0] == "ok"
 
 
+def test_a_secret_of_a_club_that_its_unit_does_not_hand_over_is_a_warning(run: Run, etc: Path) -> None:
+    named = write(etc, "courtbridge@mitte.service")
+    Path(named).write_text(Path(named).read_text().replace('"wingfield-token"', '"other-token"'))
+    (etc / "mitte.wingfield-token").rename(etc / "mitte.other-token")
+    ((level, words),) = told(run, named)
+    assert (level, f"no such file in its credentials nor in {etc}" in words) == ("warning", True)
+
+
 def test_what_only_the_caller_has_is_a_warning(run: Run, etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     named = write(etc, "courtbridge.service")
     monkeypatch.setenv("CLUB_PASSWORD", "pw")
