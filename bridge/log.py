@@ -126,7 +126,7 @@ def _wrapped(_: object, __: str, text: Any) -> str:  # noqa: ANN401 (structlog's
     """Wrap each line that is wider than the terminal between its words; colours take no room."""
     width, rows = shutil.get_terminal_size().columns, list[str]()
     for line in text.splitlines():
-        row, *words = line.split() if _width(line) > width else [line]
+        row, *words = (_width(line) > width and line.split()) or [line]
         for word in words:
             if _width(longer := f"{row} {word}") > width:
                 rows.append(row)
