@@ -58,7 +58,8 @@ def run(options: Options) -> ExitStatus:
         if any(is_there(path) and not os.access(path, os.R_OK) for path in error.files):
             findings.note("warning", "check", "this user may not read every file that is needed: use sudo")
     with suppress(ConfigError, PermissionError):  # said above; what may not be looked at is not known
-        findings.found.extend(unit.findings(options, own))
+        for level, about, detail in unit.findings(options, own):
+            findings.note(level, about, detail, ExitStatus.CONFIG if level == "problem" else ExitStatus.OK)
     findings.show(as_json=options.json)
     return worst(findings.statuses)
 

@@ -53,7 +53,7 @@ def findings(options: Options, own: Collection[Problem]) -> Iterator[Finding]:
     if not doubts:
         words = f"may read the configuration, gets {', '.join(given)} from systemd, and may write to {state}"
         yield Finding("ok", unit, f"the service itself {words}")
-    yield from (Finding("warning", unit, f"the service itself: {doubt}") for doubt in doubts)
+    yield from (Finding("problem", unit, f"the service itself: {doubt}") for doubt in doubts)
 
 
 def _load(options: Options, environ: Mapping[str, str], given: Iterable[str]) -> Config:

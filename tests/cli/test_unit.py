@@ -72,8 +72,9 @@ def write(etc: Path, name: str) -> str:
 
 def told(run: Run, named: str) -> list[tuple[str, str]]:
     """Return what is told of the service, as level and words."""
-    findings = run("check", "--offline", "--json", "--config", named).json
-    findings = findings.get("clubs", {"": findings}).popitem()[1]["findings"]
+    ran = run("check", "--offline", "--json", "--config", named)
+    assert ran.code == (78 if '"problem"' in ran.out else 0)
+    findings = ran.json.get("clubs", {"": ran.json}).popitem()[1]["findings"]
     return [(each["level"], each["detail"]) for each in findings if "the service itself" in each["detail"]]
 
 
@@ -87,42 +88,42 @@ def test_where_all_is_well_it_says_so(run: Run, etc: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("folder", [True, False])
-def test_a_configuration_that_only_root_can_read_is_a_warning(run: Run, etc: Path, name: str, folder: bool) -> None:
+def test_a_configuration_that_only_root_can_read_is_a_problem(run: Run, etc: Path, name: str, folder: bool) -> None:
     named = write(etc, name)
     config = etc / FILES[name][0]
     (config.parent if folder else config).chmod(0o700)
     ((level, words), *_) = told(run, named)
-    assert (level, words) == ("warning", f"the service itself: may not read {config}; chmod 644 {config}")
+    assert (level, words) == ("problem", f"the service itself: may not read {config}; chmod 644 {config}")
 
 
-def test_a_secret_that_the_unit_does_not_hand_over_is_a_warning_until_it_does(run: Run, etc: Path) -> None:
+def test_a_secret_that_the_unit_does_not_hand_over_is_a_problem_until_it_does(run: Run, etc: Path) -> None:
     named, other = write(etc, "courtbridge.service"), etc / "other-token"
     Path(named).write_text(Path(named).read_text().replace('"wingfield-token"', '"other-token"'))
     (etc / "wingfield-token").rename(other)
     ((level, words),) = told(run, named)
     line = f"LoadCredential=other-token:{other}"
-    assert (level, f"may not read {other}; add {line} below [Service]" in words) == ("warning", True)
+    assert (level, f"may not read {other}; add {line} below [Service]" in words) == ("problem", True)
     edit = unit.UNITS / "courtbridge.service.d" / "override.conf"
     edit.parent.mkdir()
     edit.write_text(f"[Service]\n{line}\n")
     assert told(run, named)[0][0] == "ok"
 
 
-def test_a_secret_of_a_club_that_its_unit_does_not_hand_over_is_a_warning(run: Run, etc: Path) -> None:
+def test_a_secret_of_a_club_that_its_unit_does_not_hand_over_is_a_problem(run: Run, etc: Path) -> None:
     named = write(etc, "courtbridge@mitte.service")
     Path(named).write_text(Path(named).read_text().replace('"wingfield-token"', '"other-token"'))
     (etc / "mitte.wingfield-token").rename(etc / "mitte.other-token")
     ((level, words),) = told(run, named)
-    assert (level, f"no such file in its credentials nor in {etc}" in words) == ("warning", True)
+    assert (level, f"no such file in its credentials nor in {etc}" in words) == ("problem", True)
 
 
-def test_what_only_the_caller_has_is_a_warning(run: Run, etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_only_the_caller_has_is_a_problem(run: Run, etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     named = write(etc, "courtbridge.service")
     monkeypatch.setenv("CLUB_PASSWORD", "pw")
     text = Path(named).read_text().replace('_file = "launch27-password"', '_env = "CLUB_PASSWORD"')
     Path(named).write_text(f'{text}[sync]\nstate = "/srv/state.db"\n')
     ((level, words),) = told(run, named)
-    assert (level, "$CLUB_PASSWORD is not set" in words) == ("warning", True)
+    assert (level, "$CLUB_PASSWORD is not set" in words) == ("problem", True)
     Path(named).write_text(text.replace('_env = "CLUB_PASSWORD"', ' = "pw"') + '[sync]\nstate = "/srv/state.db"\n')
     assert "may not write /srv/state.db" in told(run, named)[0][1]
 
