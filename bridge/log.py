@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import shutil
 import sys
 from collections import deque
 from collections.abc import MutableMapping
@@ -118,10 +120,29 @@ def _processors(out: TextIO, form: str) -> list[Processor]:
         lines: list[Processor] = [add_log_level, TimeStamper(fmt="%H:%M:%S", utc=False), _without_controls]
         colors = is_terminal and form != "plain"
         lines.append(structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback))
+        lines += [_wrapped] * is_terminal
     else:
         json = JSONRenderer(ensure_ascii=False)
         lines = [add_log_level, TimeStamper("iso"), format_exc_info, _with_the_event_first, json]
     return [*lines, _with_priority] if _is_journal(out) else lines
+
+
+def _wrapped(_: object, __: str, text: Any) -> str:  # noqa: ANN401 (structlog's own type)
+    """Wrap each line that is wider than the terminal between its words; colours take no room."""
+    width, rows = shutil.get_terminal_size().columns, list[str]()
+    for line in text.splitlines():
+        row, *words = (_width(line) > width and line.split()) or [line]
+        for word in words:
+            if _width(longer := f"{row} {word}") > width:
+                rows.append(row)
+                longer = f"  {word}"
+            row = longer
+        rows.append(row)
+    return "\n".join(rows)
+
+
+def _width(text: str) -> int:
+    return len(re.sub("\x1b\\[[0-9;]*m", "", text))
 
 
 def _is_journal(out: TextIO) -> bool:

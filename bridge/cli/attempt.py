@@ -37,7 +37,9 @@ def failed(options: Options, error: Exception) -> int:
         show_failure(options, str(error))
         return error.exit_status
     if isinstance(error, Usage):
-        sys.stderr.write(f"courtbridge: error: {error}\n")
+        from bridge.cli.output import complain
+
+        complain(f"courtbridge: error: {error}")
         show_failure(options, str(error))
         return ExitStatus.USAGE
     # A bug needs a person; 75 would promise that time mends it.
@@ -69,11 +71,11 @@ def _tell(options: Options, error: BridgeError) -> None:
         return
     problems = error.problems if isinstance(error, ConfigError) else (Problem("", str(error)),)
     if options.log_form != "json" and (options.log_form != "auto" or sys.stderr.isatty()):
-        from bridge.cli.output import visible, wrapped
+        from bridge.cli.output import complain
 
-        fit = wrapped if sys.stderr.isatty() else str
-        who = f"courtbridge: {options.club}: " if options.club else "courtbridge: "
-        sys.stderr.write("".join(f"{fit(who + visible(str(problem)))}\n" for problem in problems))
+        who = f"courtbridge: {options.club}" if options.club else "courtbridge"
+        for problem in problems:
+            complain(f"{who}: {problem}")
         return
     log = options.set_up_log()
     for problem in problems:

@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 from collections.abc import Coroutine, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,13 +17,13 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from bridge import __version__
-from bridge.cli import output
+from bridge.cli import output, unit
 from bridge.cli.arguments import Options
 from bridge.cli.findings import Findings
 from bridge.cli.rehearse import rehearse
 from bridge.config.paths import is_there
 from bridge.config.schema import Config
-from bridge.errors import ConfigError, CredentialsRefused, ExitStatus, NotFound, Rejected, worst
+from bridge.errors import ConfigError, CredentialsRefused, ExitStatus, NotFound, Problem, Rejected, worst
 from bridge.launch27.client import Session
 from bridge.launch27.expiry import expires, warnings
 from bridge.launch27.wire import Settings
@@ -46,7 +46,7 @@ def run(options: Options) -> ExitStatus | Coroutine[Any, Any, ExitStatus]:
 
 async def _check(options: Options) -> ExitStatus:
     """Check everything, list what was found, and return the status of the worst problem."""
-    findings = Findings()
+    findings, own = Findings(), tuple[Problem, ...]()
     try:
         config = options.load_config()
         findings.note("ok", "configuration", f"{config.path}: {output.several(len(config.courts), 'court rule')}")
@@ -60,12 +60,14 @@ async def _check(options: Options) -> ExitStatus:
                     path = path.with_name(f"{options.club}-{path.name}")
                 _write_report(path, shapes, findings)
     except ConfigError as error:
-        for problem in error.problems:
+        own = error.problems
+        for problem in own:
             findings.note("problem", problem.place or "configuration", problem.message, error.exit_status)
         if any(is_there(path) and not os.access(path, os.R_OK) for path in error.files):
-            findings.note(
-                "warning", "check", "this user may not read a file that the service can perhaps read: use sudo"
-            )
+            findings.note("warning", "check", "this user may not read every file that is needed: use sudo")
+    with suppress(ConfigError, PermissionError):  # said above; what may not be looked at is not known
+        for level, about, detail in unit.findings(options, own):
+            findings.note(level, about, detail, ExitStatus.CONFIG if level == "problem" else ExitStatus.OK)
     findings.show(as_json=options.json)
     return worst(findings.statuses)
 
@@ -151,7 +153,7 @@ class _Look:
         login, ends = session.login_type, session.expires_at
         known_as = f"logged in as {login}" if login else "logged in"
         if session.account.token:
-            known_as = "its token is taken" + (f" ({expires(ends, datetime.now(UTC))})" if ends else "")
+            known_as = "its token is accepted" + (f" ({expires(ends, datetime.now(UTC))})" if ends else "")
         fits = not login or _ROLES[login] == self.config.launch27.role
         remedy = "" if fits else f'; launch27.role = "{_ROLES[login]}" would fit this login'
         words = f"account {session.account.number}: {known_as}, {may}{remedy}"
@@ -163,7 +165,9 @@ class _Look:
         ruled = frozenset[int]().union(*(rule.location_ids for rule in rules))
         catalogue = await inspection.catalogue(self.services.launch27, session, bookings, ruled)
         if catalogue is None:
-            findings.note("warning", "launch27", "it shows no catalogue: the services of the rules are unproved")
+            findings.note(
+                "warning", "launch27", "it shows no catalogue: the service_ids of the rules could not be checked"
+            )
             return
         self.seen.services = {number: service.name for number, service in catalogue.items()}
         booked = frozenset[int]().union(*(each.service_ids for each in bookings))
@@ -208,7 +212,7 @@ class _Look:
                 court = await self.services.wingfield.court(court_id)
             except CredentialsRefused:
                 # The listing was allowed; looking courts up takes another scope, which passes do not need.
-                words = "the token may not look courts up (scope organization): court_ids are unproved"
+                words = "the token may not look courts up (scope organization): the court_ids could not be checked"
                 findings.note("warning", "wingfield", words)
             except Rejected as error:
                 status = ExitStatus.CONFIG if isinstance(error, NotFound) else error.exit_status

@@ -71,16 +71,17 @@ async def _demo(path: Path) -> ExitStatus:
                     club.now += timedelta(minutes=1)
                     step.happens(club)
                     services.new_pass()
-                    _tell(club, f"{number}. {step.title}", step.told, await sync.run_pass())
+                    result = await sync.run_pass()
+                    _tell(club, f"{number}. {step.title}", step.told, result, Places.of(config, ledger))
     return verdict(club)
 
 
-def _tell(club: Club, title: str, told: str, result: PassResult) -> None:
+def _tell(club: Club, title: str, told: str, result: PassResult, places: Places) -> None:
     output.line()
     output.line(title, "bold")
     for line in textwrap.wrap(told, min(80, shutil.get_terminal_size().columns)):
         output.line(line)
-    report(result, Places(), club.now, dry_run=False)
+    report(result, places, club.now, dry_run=False)
     if result.planned:
         _print_writes(club, result.planned)
         output.table("Wingfield now", ("from", *(f"Court {number}" for number in COURTS)), club.day())

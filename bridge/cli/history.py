@@ -25,7 +25,10 @@ def run(options: Options) -> ExitStatus:
     rows = [
         (moment(each.at_ms, places.zone), each.action, each.id, *places.cells(each.slot), each.why) for each in events
     ]
-    output.table(f"The last {output.several(len(rows), 'event')}", columns, rows)
+    if rows:
+        output.table(f"The last {output.several(len(rows), 'event')}", columns, rows)
+    else:
+        output.line(f"Nothing is known of booking {options.id}." if options.id else "Nothing has been written yet.")
     return ExitStatus.OK
 
 

@@ -50,6 +50,16 @@ def wrapped(text: str) -> str:
     return "\n".join(f"{indent}{each}" for each in lines)
 
 
+def complain(text: str) -> None:
+    """Write a line about what went wrong to standard error, where there is one."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"{_fitted_to(sys.stderr, visible(text))}\n")
+
+
+def _fitted_to(stream: TextIO, text: str) -> str:
+    return wrapped(text) if stream.isatty() else text
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], most: int | None = None) -> None:
     """Print a table of at most ``most`` rows; each has a cell for each of ``columns``, None for an empty one.
 
@@ -171,7 +181,7 @@ def is_confirmed(question: str) -> bool:
     """Ask the person at the terminal; nobody there says no."""
     if sys.stdin is None or not sys.stdin.isatty() or sys.stderr is None:
         return False
-    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.write(f"{_fitted_to(sys.stderr, question)} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
@@ -196,7 +206,13 @@ def print_held(held: Iterable[Held], places: Places, now: datetime) -> None:
     columns = ("booking", "court", "when", "service", "since", "detail")
     for reason, group in sorted(groups.items(), key=lambda item: -len(item[1])):
         rows = [
-            (each.id or "(no id)", *places.cells(each.slot), each.service_id, since(each.since_ms, now), each.detail)
+            (
+                each.id or "(no id)",
+                *places.cells(each.slot),
+                each.service_id,
+                since(each.since_ms, now),
+                places.told(each.detail),
+            )
             for each in group
         ]
         table(f"Held: {len(group)} × {reason}", columns, rows, SHOWN)
@@ -205,7 +221,7 @@ def print_held(held: Iterable[Held], places: Places, now: datetime) -> None:
 def print_drift(title: str, found: Collection[Finding], places: Places) -> None:
     """Print the table of what differs in Wingfield; nothing where nothing does."""
     if found:
-        rows = [(each.kind, each.id, each.in_words(places.name)) for each in found]
+        rows = [(each.kind, each.id, places.told(each.in_words())) for each in found]
         table(f"{title} ({len(rows)})", ("what", "booking", "how"), rows, SHOWN)
 
 

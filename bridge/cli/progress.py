@@ -26,8 +26,8 @@ class Bar(LogNarrator):
         columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
         self._progress = Progress(*columns, console=console, transient=True)
         self._writes = writes
-        self._looked_up = self._progress.add_task("looking up bookings in Launch27", total=None, visible=False)
-        self._written = self._progress.add_task("writing to Wingfield", visible=False)
+        self._looked_up = self._progress.add_task("looking up bookings", total=None, visible=False)
+        self._written = self._progress.add_task("writing", visible=False)
 
     def asking(self, answered: int) -> None:
         """Show how many bookings are looked up, once there are many."""

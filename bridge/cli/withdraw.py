@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from bridge.cli import output
-from bridge.cli.arguments import Options
+from bridge.cli.arguments import Options, Usage
 from bridge.cli.once import narrator_of
 from bridge.cli.stopping import ended_well, until_stopped
 from bridge.config.schema import Config
@@ -29,12 +29,18 @@ AGAIN = "The next pass creates them again: leave the service stopped, or first r
 
 
 def run(options: Options) -> ExitStatus:
-    """Show what would be deleted and, once that is confirmed, delete it; return 1 where the answer was no."""
+    """Show what would be deleted and, once that is confirmed, delete it; return 1 where the answer was no.
+
+    Raises Usage for a court that neither a rule nor the ledger knows.
+    """
     options.set_up_log()
     config, this = options.load_config(), None
     with lock(config.sync.state), Ledger.open(config.sync.state, config.identity) as ledger, ExitStack() as stack:
         if not ledger.is_adopted:
             run_loop(_adopt(config, ledger))
+        courts = {slot.court_id for known in ledger.known.values() for slot in known.places}
+        if options.court and options.court.lower() not in courts | {rule.court_id for rule in config.courts}:
+            raise Usage(f'nothing was ever brought to a court {options.court}; "courtbridge courts" lists the ids')
         found, places = withdrawable(ledger.known, options.court, to_ms(datetime.now(UTC))), Places.of(config, ledger)
         if found and not options.json:
             rows = [(each.id, *places.cells(each.places[0])) for each in found]
@@ -59,7 +65,7 @@ def run(options: Options) -> ExitStatus:
 def _report(deleted: int, left: int, this: Pass | None) -> None:
     output.line(f"{output.several(deleted, 'court booking')} deleted; what is over stays.{f' {AGAIN}' * (deleted > 0)}")
     if left:
-        output.line(f"{output.several(left, 'court booking')} left; the same call goes on with them.", "red")
+        output.line(f"{output.several(left, 'court booking')} left; run the same command again.", "red")
     for words in dict.fromkeys(map(str, this.troubles() if this else ())):
         output.line(words, "red")
 

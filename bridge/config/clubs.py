@@ -49,7 +49,7 @@ def load_club(path: Path, environ: Mapping[str, str], process: ProcessTables, **
 def check_unlike(config: Config, others: Mapping[str, Config]) -> None:
     """Raise ConfigError where another club has the same state, or writes the same bookings."""
     found, accounts = [], {account.key for account in config.launch27.accounts}
-    for other in others.values():
+    for other in (each for each in others.values() if each.path != config.path):
         both = f"{config.path.stem} and {other.path.stem}"
         if os.path.realpath(config.sync.state) == os.path.realpath(other.sync.state):
             found.append(Problem("sync.state", f"{both} have the same state; give each its own"))

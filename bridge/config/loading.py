@@ -89,14 +89,15 @@ _TOML_WORDS = {
     ("Cannot declare", "Cannot redefine"): "this table is there already",
     ("Cannot mutate",): "this table cannot be added to",
     ("Unescaped",): r"a backslash in a text is written \\",
-    ("Unclosed array",): "a list lacks its closing bracket",
+    ("Unclosed array",): "a list lacks its closing bracket, or a comma between two values",
 }
 _MISTAKES = {
     r"""[^=#]*=\s*(?:"[^"]*|'[^']*)$""": "the quote at the end of the text is missing",
     r"[^=#\"']*=\s*[+-]?(?:\d+,|\.)\d+\s*(?:#|$)": "a number has a point, and a digit before it, like 0.2",
+    r"(?i)[^=#]*=\s*(?:true|false|yes|no|on|off)\s*(?:#|$)": "write true or false, in small letters",
     r".*[“”„‘’]": 'quotes are straight ones, as in "text"',
     r"""[^=#]*=\s*(?!["'\[{])""": "not a valid TOML value; text goes in quotes",
-    r"""\s*[^=#"'\[\s][^=#"']*$""": "write key = value",
+    r"""\s*(?:[\w-]+\s*:|[^=#"'\[\s][^=#"']*$)""": "write key = value",
 }
 """What people get wrong, by how the line looks: the parser only says where it gave up."""
 _RULE = re.compile(r"^[ \t]*\[\[[ \t]*courts[ \t]*\]\]", re.MULTILINE)

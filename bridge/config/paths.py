@@ -50,11 +50,12 @@ def state_path(config: Path, environ: Mapping[str, str], *, is_one_of_many: bool
     see it so.
     """
     directory = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    written = Path(os.path.normpath(config.absolute()))
     if is_one_of_many:
-        return Path(directory or config.absolute().parent, f"{config.stem}.db")
+        is_of_the_unit = written.parent == SYSTEM_CONFIG.with_name("clubs")
+        return Path(directory or (SYSTEM_STATE if is_of_the_unit else written.parent), f"{config.stem}.db")
     if directory:
         return Path(directory, STATE_NAME)
-    written = Path(os.path.normpath(config.absolute()))
     if written == SYSTEM_CONFIG:
         return SYSTEM_STATE / STATE_NAME
     if written.parent == SYSTEM_CONFIG.parent and written.suffix == ".toml":
@@ -90,7 +91,7 @@ def text_and_mode(path: Path, most_bytes: int, *, pipes: bool) -> tuple[str, int
     except IsADirectoryError:
         problem = "is a directory; name the file in it"
     except PermissionError:
-        problem = f"may not be read by this user ({os.geteuid()}); change its owner or its mode"
+        problem = f"may not be read by this user ({os.geteuid()}); use sudo, or change its owner or its mode"
     except OSError as error:
         problem = f"cannot be read: {error.strerror or 'no reason given'}"
     except UnicodeDecodeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, tzinfo
@@ -11,6 +12,8 @@ from bridge.config.schema import Config
 from bridge.ledger.store import Ledger
 from bridge.model import Slot, from_ms, to_ms
 from bridge.planning.memory import Memory
+
+_MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 
 def moment(ms: int | None, zone: tzinfo | None = None) -> str:
@@ -68,6 +71,13 @@ class Places:
     def name(self, court_id: str) -> str:
         """Return a court's name; its id where it has none."""
         return self.courts.get(court_id) or court_id
+
+    def told(self, sentence: str) -> str:
+        """Return a sentence with courts by their names, and moments as the account's clocks show them."""
+        for court_id, name in self.courts.items():
+            for written, shown in ((f" ({court_id})", ""), (f"court {court_id}", name), (court_id, name)):
+                sentence = sentence.replace(written, shown) if name else sentence
+        return _MOMENT.sub(lambda found: moment(to_ms(datetime.fromisoformat(found[0])), self.zone), sentence)
 
     def cells(self, slot: Slot | None) -> tuple[str, str]:
         """Return a slot as two cells of a table, court and when; what is not known is left out."""

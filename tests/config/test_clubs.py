@@ -93,7 +93,7 @@ def test_the_file_of_the_process_says_who_is_told_of_every_club(tmp_path: Path) 
     file.write_text('[web]\n[notify]\nwebhook_url_file = "url"\n')
     process = process_of(tmp_path, {})
     assert process.web is not None
-    assert process.files == (file, tmp_path / "url")
+    assert process.files == (file, tmp_path / "courtbridge.url", tmp_path / "url")
     told = load_club(club(tmp_path, "east"), {}, process).notify
     assert told is not None
     assert told.webhook_url is not None
