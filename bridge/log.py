@@ -59,7 +59,7 @@ def configure(
     With ``aside``, the clients' own lines go there, unless the level is debug.
     """
     out = stream or sys.stderr
-    lines = _Lines(out)
+    lines = _Lines(stream)
     first: list[Processor] = [aside] if aside is not None and level != "debug" else []
     structlog.configure(
         processors=[merge_contextvars, *first, *_processors(out, form)],
@@ -81,12 +81,17 @@ def origin(error: BaseException) -> dict[str, Any]:
     return {"exception_type": type(error).__name__, "at": at}
 
 
-class _Lines(structlog.PrintLogger):
-    """Loses lines rather than raising: a closed terminal must not end a pass."""
+class _Lines:
+    """Writes lines to the stream, or to what stderr is then: a progress bar takes it over for a while."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
 
     def msg(self, message: str) -> None:
-        with suppress(OSError, ValueError):
-            super().msg(message)
+        out = self._stream or sys.stderr
+        with suppress(OSError, ValueError):  # a closed terminal must not end a pass
+            out.write(f"{message}\n")
+            out.flush()
 
     debug = info = warning = error = critical = msg
 

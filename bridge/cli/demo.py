@@ -21,7 +21,6 @@ from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.cli.once import report
-from bridge.cli.places import Places
 from bridge.config.loading import load_config
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
@@ -37,6 +36,7 @@ from bridge.sync.clients import connected
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
+from bridge.sync.words import Places
 
 _SYNC = """\
 [sync]

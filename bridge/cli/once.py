@@ -14,7 +14,6 @@ from typing import Any
 from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.cli.places import Places
 from bridge.config.paths import is_there
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
@@ -29,7 +28,8 @@ from bridge.sync.clients import Clients, connected
 from bridge.sync.narrator import LogNarrator, withheld_advice
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
-from bridge.sync.status import held_json, record_json
+from bridge.sync.status import held_json, record_json, slot_json
+from bridge.sync.words import Places
 
 
 def run(options: Options) -> ExitStatus:
@@ -69,7 +69,7 @@ def narrator_of(options: Options, stack: ExitStack) -> LogNarrator:
 
     from bridge.cli.progress import Bar
 
-    bar = Bar(log, Console(stderr=True), options.set_up_log, writes=not options.dry_run)
+    bar = Bar(log, Console(stderr=True), writes=not options.dry_run)
     stack.callback(bar.stop)
     return bar
 
@@ -128,7 +128,7 @@ def pass_json(result: PassResult, *, dry_run: bool) -> dict[str, Any]:
 
 
 def _action_json(write: Write) -> dict[str, str | None]:
-    return {"action": write.verb.value, "id": write.id, **output.slot_json(write.slot), "why": write.why}
+    return {"action": write.verb.value, "id": write.id, **slot_json(write.slot), "why": write.why}
 
 
 def report(result: PassResult, places: Places, now: datetime, *, dry_run: bool) -> None:
@@ -147,9 +147,7 @@ def report(result: PassResult, places: Places, now: datetime, *, dry_run: bool) 
     if dry_run and result.planned:
         rows = [(write.verb, write.id, *places.cells(write.slot), write.why) for write in result.planned]
         output.table("A pass would", ("do", "booking", "court", "when", "why"), rows, output.SHOWN)
-    found = result.drift or ()
-    drift = [(each.kind, each.id, each.in_words(lambda court: places.courts.get(court, court))) for each in found]
-    output.print_drift("Changed in Wingfield by somebody else", drift)
+    output.print_drift("Changed in Wingfield by somebody else", result.drift or (), places)
     output.print_held(result.held, places, now)
     output.print_withheld("Deletes withheld", record.withheld, withheld_advice(result))
     if result.errors:

@@ -10,19 +10,17 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from io import StringIO
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from bridge.errors import BridgeError
-from bridge.model import Held, Slot, isoformat
-from bridge.sync.words import since
-
-if TYPE_CHECKING:
-    from bridge.cli.places import Places
+from bridge.model import Held
+from bridge.planning.drift import Finding
+from bridge.sync.words import Places, since
 
 _gathered: ContextVar[list[Mapping[str, Any] | Sequence[Any]] | None] = ContextVar("gathered", default=None)
 SHOWN = 50
@@ -70,18 +68,16 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], 
     cells = [["" if cell is None else visible(str(cell)) for cell in row] for row in rows]
     shown = cells[:most]
     line()
+    line(title, "bold")
     if not _is_drawn():
-        line(title)
         widths = [max(map(len, column)) for column in zip(columns, *shown, strict=True)]
         for row in ([*columns], *shown):
             line(f"  {'  '.join(map(str.ljust, row, widths))}".rstrip())
+    elif widths := _widths([columns, *shown], shutil.get_terminal_size().columns - 3 * len(columns) + 1):
+        _draw_table(columns, widths, shown)
     else:
-        line(title, "bold")
-        if widths := _widths([columns, *shown], shutil.get_terminal_size().columns - 3 * len(columns) + 1):
-            _draw_table(columns, widths, shown)
-        else:
-            for row in shown:
-                line(f"- {', '.join(f'{name}: {cell}' for name, cell in zip(columns, row, strict=True) if cell)}")
+        for row in shown:
+            line(f"- {', '.join(f'{name}: {cell}' for name, cell in zip(columns, row, strict=True) if cell)}")
     if most is not None and len(cells) > most:
         line(f"  … and {len(cells) - most} more; --json lists all")
 
@@ -194,13 +190,6 @@ def several(count: int, thing: str) -> str:
     return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
-def slot_json(slot: Slot | None) -> dict[str, str | None]:
-    """Return a slot as the interface shows it."""
-    if slot is None:
-        return {"court": None, "start": None, "end": None}
-    return {"court": slot.court_id, "start": isoformat(slot.start), "end": isoformat(slot.end)}
-
-
 def print_held(held: Iterable[Held], places: Places, now: datetime) -> None:
     """Print a table for each reason why bookings are held, the most frequent first; in each, the next comes first."""
     groups: dict[str, list[Held]] = {}
@@ -221,9 +210,10 @@ def print_held(held: Iterable[Held], places: Places, now: datetime) -> None:
         table(f"Held: {len(group)} × {reason}", columns, rows, SHOWN)
 
 
-def print_drift(title: str, rows: Sequence[tuple[str, str, str]]) -> None:
-    """Print the table of what differs in Wingfield: kind, booking, and how; nothing where nothing does."""
-    if rows:
+def print_drift(title: str, found: Collection[Finding], places: Places) -> None:
+    """Print the table of what differs in Wingfield; nothing where nothing does."""
+    if found:
+        rows = [(each.kind, each.id, each.in_words(places.name)) for each in found]
         table(f"{title} ({len(rows)})", ("what", "booking", "how"), rows, SHOWN)
 
 

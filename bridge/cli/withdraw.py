@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from bridge.cli import output
 from bridge.cli.arguments import Options, Usage
 from bridge.cli.once import narrator_of, on_signals
-from bridge.cli.places import Places
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.http.loop import run as run_loop
@@ -23,6 +22,7 @@ from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import Pass
 from bridge.sync.run import Synchronizer
 from bridge.sync.withdraw import withdraw
+from bridge.sync.words import Places
 
 AGAIN = "The next pass creates them again: leave the service stopped, or first remove the rules that bring them there."
 

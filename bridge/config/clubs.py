@@ -47,18 +47,13 @@ def load_club(path: Path, environ: Mapping[str, str], process: ProcessTables, **
 
 def check_unlike(config: Config, others: Mapping[str, Config]) -> None:
     """Raise ConfigError where another club has the same state, or writes the same bookings."""
-    found = [Problem(*each) for other in others.values() if (each := _shared(config, other))]
+    found, accounts = [], {account.key for account in config.launch27.accounts}
+    for other in others.values():
+        both = f"{config.path.stem} and {other.path.stem}"
+        if os.path.realpath(config.sync.state) == os.path.realpath(other.sync.state):
+            found.append(Problem("sync.state", f"{both} have the same state; give each its own"))
+        elif config.identity == other.identity and accounts & {account.key for account in other.launch27.accounts}:
+            words = f"{both} bridge the same account with the same external service and prefix; remove one of them"
+            found.append(Problem("launch27.accounts", words))
     if found:
         raise ConfigError(found, files=config.files)
-
-
-def _shared(config: Config, other: Config) -> tuple[str, str] | None:
-    """Return the place of what two clubs must not share, and what to do; None where they share nothing."""
-    one, two = config.path.stem, other.path.stem
-    if os.path.realpath(config.sync.state) == os.path.realpath(other.sync.state):
-        return "sync.state", f"{one} and {two} have the same state; give each its own"
-    accounts = {account.key for account in config.launch27.accounts}
-    if config.identity == other.identity and accounts & {account.key for account in other.launch27.accounts}:
-        words = f"{one} and {two} bridge the same account with the same external service and prefix; remove one of them"
-        return "launch27.accounts", words
-    return None

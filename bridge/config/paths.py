@@ -21,19 +21,13 @@ def find_config(explicit: str | Path | None, environ: Mapping[str, str]) -> Path
     The first two are wishes: where one is given, nothing else is tried. Raises ConfigError with every place
     that was looked at.
     """
-    if explicit is not None:
-        places, remedy = [Path(explicit)], "copy config.example.toml there, or give --config another path"
-    elif named := environ.get("COURTBRIDGE_CONFIG"):
-        places, remedy = [Path(named)], "copy config.example.toml there, or set $COURTBRIDGE_CONFIG to another path"
-    else:
-        places = [Path("config.toml"), SYSTEM_CONFIG]
-        remedy = "copy config.example.toml to one of them, or say where it is with --config or $COURTBRIDGE_CONFIG"
-    for place in places:
-        if is_there(place):
-            return place
+    named = explicit or environ.get("COURTBRIDGE_CONFIG")
+    places = [Path(named)] if named else [Path("config.toml"), SYSTEM_CONFIG]
+    if found := next(filter(is_there, places), None):
+        return found
     looked = ", ".join("./config.toml" if place == Path("config.toml") else quoted_path(place) for place in places)
-    problem = Problem("", f"no configuration found (looked at {looked}); {remedy}")
-    raise ConfigError([problem], files=places)
+    remedy = "copy config.example.toml there, or say where it is with --config or $COURTBRIDGE_CONFIG"
+    raise ConfigError([Problem("", f"no configuration found (looked at {looked}); {remedy}")], files=places)
 
 
 def is_there(path: Path) -> bool:

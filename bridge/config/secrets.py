@@ -99,7 +99,7 @@ def _from_file(name: str, location: Location, reading: Reading) -> tuple[str, st
     originals = _originals(given, reading.path)
     beside = reading.path.parent / given
     candidates = list(dict.fromkeys([Path(credentials) / given, beside] if credentials else originals))
-    reading.files += candidates
+    reading.files += [path for path in candidates if path not in reading.files]
     for path in filter(is_there, candidates):
         is_copy = bool(credentials) and path.resolve().is_relative_to(Path(credentials or "").resolve())
         original = next(filter(is_there, originals), None) if is_copy else None

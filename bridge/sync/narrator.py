@@ -11,12 +11,12 @@ import structlog
 
 from bridge.errors import ClockWrong, ServiceError
 from bridge.log import Aside
-from bridge.model import DAY_MS, HOUR_MS, Held, Verb, Write, isoformat
+from bridge.model import DAY_MS, HOUR_MS, Held, Verb, Write
 from bridge.planning.deletes import FROZEN
 from bridge.planning.drift import Finding
 from bridge.sync.figures import Figures
 from bridge.sync.result import PassResult
-from bridge.sync.status import record_json
+from bridge.sync.status import record_json, slot_json
 
 _EVENTS = {Verb.CREATE: "booking_created", Verb.UPDATE: "booking_updated", Verb.DELETE: "booking_deleted"}
 MOST_IDS = 20
@@ -75,9 +75,7 @@ class LogNarrator:
         if write.is_temporary:
             self.log.debug("booking_temporarily_deleted", id=write.id, why=write.why)
             return
-        where = {}
-        if (slot := write.slot) is not None:
-            where = {"court": slot.court_id, "start": isoformat(slot.start), "end": isoformat(slot.end)}
+        where = slot_json(write.slot) if write.slot else {}
         self.created += write.verb is Verb.CREATE
         is_one_of_many = write.verb is Verb.CREATE and self.created > MOST_CREATED
         log = self.log.debug if is_one_of_many else self.log.info

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from bridge.cli import once
-from bridge.cli.places import Places
 from bridge.config.loading import load_config
 from bridge.errors import ExitStatus, Unavailable
 from bridge.ledger.lock import lock
@@ -23,6 +22,7 @@ from bridge.ledger.store import Ledger
 from bridge.model import PassRecord
 from bridge.sandbox import Sandbox
 from bridge.sync.result import PassResult
+from bridge.sync.words import Places
 from tests.cli import calls
 from tests.cli.calls import COURT_2, SLOT, Run, WriteConfig, book, process, start, writes
 from tests.support.builders import EMAIL, PASSWORD, delete

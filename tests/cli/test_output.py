@@ -14,11 +14,10 @@ import pytest
 
 from bridge.cli import output
 from bridge.cli.main import main
-from bridge.cli.places import Places
 from bridge.errors import BridgeError
 from bridge.model import Held, Slot, to_ms
 from bridge.sync.status import held_json
-from bridge.sync.words import age
+from bridge.sync.words import Places, age
 from bridge.sync.words import since as told_since
 from tests.support.builders import slot
 
