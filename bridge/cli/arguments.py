@@ -63,6 +63,8 @@ class Options(argparse.Namespace):
     club: str | None = None
     process: ProcessTables | None = None
     """What holds for all clubs, where this is about one of many."""
+    others: dict[str, Config]
+    """The configurations of the clubs that came before, where this is about all of them."""
     json: bool = False
     log_level: str = "info"
     once: bool
@@ -108,11 +110,14 @@ class Options(argparse.Namespace):
 
     def load_config(self, environ: Mapping[str, str] = os.environ, **require: bool) -> Config:
         """Return the configuration; ``require_courts=False`` and the like as for ``bridge.config``."""
-        from bridge.config.clubs import load_club
+        from bridge.config.clubs import check_unlike, load_club
         from bridge.config.loading import load_config
 
         if self.process is not None:
-            return load_club(self.find_config(), environ, self.process, **require)
+            config = load_club(self.find_config(), environ, self.process, **require)
+            check_unlike(config, self.others)
+            self.others[config.path.stem] = config
+            return config
         return load_config(self.find_config(), environ, **require)
 
 

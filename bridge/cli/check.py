@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from bridge import __version__
@@ -37,11 +38,14 @@ _ROLES = {"Tenant::Customer": "customer", "Tenant::Staff": "staff", "Tenant::Adm
 """By what a login is called, the role that fits it. Source: Launch27, ``POST /login``."""
 
 
-def run(options: Options) -> ExitStatus:
-    """Check everything, list what was found, and return the status of the worst problem."""
+def run(options: Options) -> ExitStatus | Coroutine[Any, Any, ExitStatus]:
+    """Check, or rehearse."""
     options.set_up_log()
-    if options.rehearse is not None:
-        return rehearse(options, options.rehearse)
+    return _check(options) if options.rehearse is None else rehearse(options, options.rehearse)
+
+
+async def _check(options: Options) -> ExitStatus:
+    """Check everything, list what was found, and return the status of the worst problem."""
     findings, own = Findings(), tuple[Problem, ...]()
     try:
         config = options.load_config()
@@ -49,9 +53,12 @@ def run(options: Options) -> ExitStatus:
         for place, _, message in (warning.partition(": ") for warning in config.warnings):
             findings.note("warning", place, message)
         if not options.offline:
-            shapes = asyncio.run(_look(config, findings))
+            shapes = await _look(config, findings)
             if options.report is not None:
-                _write_report(Path(options.report), shapes, findings)
+                path = Path(options.report)
+                if output.is_gathering():  # each of many clubs has a file of its own
+                    path = path.with_name(f"{options.club}-{path.name}")
+                _write_report(path, shapes, findings)
     except ConfigError as error:
         own = error.problems
         for problem in own:

@@ -22,7 +22,7 @@ from bridge.model import Held
 from bridge.planning.drift import Finding
 from bridge.sync.words import Places, since
 
-_gathered: ContextVar[list[Mapping[str, Any] | Sequence[Any]] | None] = ContextVar("gathered", default=None)
+_gathered: ContextVar[list[Any] | None] = ContextVar("gathered", default=None)
 SHOWN = 50
 """Rows of a table that people read; ``--json`` has all."""
 
@@ -135,10 +135,15 @@ def show_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
         gathered.append(value)
 
 
+def is_gathering() -> bool:
+    """Whether what is said here is kept, and printed later."""
+    return _gathered.get() is not None
+
+
 @contextmanager
-def gathering() -> Iterator[list[Mapping[str, Any] | Sequence[Any]]]:
-    """Keep what would be printed as JSON inside in the list that is yielded."""
-    gathered: list[Mapping[str, Any] | Sequence[Any]] = []
+def gathering() -> Iterator[list[Any]]:
+    """Keep what would be printed inside in the list that is yielded: JSON as it is, and pieces of text."""
+    gathered: list[Any] = []
     token = _gathered.set(gathered)
     try:
         yield gathered
@@ -157,6 +162,9 @@ def say(text: str) -> None:
     A reader that has gone (``| head``) changes nothing about what was done. Raises BridgeError when the
     result cannot be written for another reason.
     """
+    if (gathered := _gathered.get()) is not None:
+        gathered.append(text)
+        return
     if sys.stdout is None:
         return
     try:
@@ -213,7 +221,7 @@ def print_held(held: Iterable[Held], places: Places, now: datetime) -> None:
 def print_drift(title: str, found: Collection[Finding], places: Places) -> None:
     """Print the table of what differs in Wingfield; nothing where nothing does."""
     if found:
-        rows = [(each.kind, each.id, each.in_words(places.name)) for each in found]
+        rows = [(each.kind, each.id, places.told(each.in_words())) for each in found]
         table(f"{title} ({len(rows)})", ("what", "booking", "how"), rows, SHOWN)
 
 

@@ -14,7 +14,7 @@ from bridge.config.loading import find_state
 from bridge.config.paths import is_there
 from bridge.errors import ConfigError, ExitStatus
 from bridge.ledger.store import Ledger
-from bridge.model import PassRecord, Watermark
+from bridge.records import PassRecord, Watermark
 from bridge.sync.status import SHOWN, Status, read, running, status_json
 from bridge.sync.words import age, moment, since, to_no_court
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 
 from bridge.cli import output
@@ -11,18 +10,19 @@ from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
 from bridge.model import Known, to_ms
-from bridge.planning.drift import Kind, Look
+from bridge.planning.drift import Kind
 from bridge.sync.clients import connected
 from bridge.sync.drift import read
 from bridge.sync.words import Places
 
 
-def run(options: Options) -> ExitStatus:
+async def run(options: Options) -> ExitStatus:
     """Show every difference; return 1 when there is one. Raises ServiceError where Wingfield does not answer."""
     options.set_up_log()
     config = options.load_config()
     before, _ = _ledger(config)
-    look = asyncio.run(_read(config, before))
+    async with connected(config) as services:
+        look = await read(services.wingfield, before)
     known, places = _ledger(config)
     first_day = (datetime.now(places.zone) - config.sync.past).date()
     # What a daemon wrote meanwhile is no difference: neither moment is that of the list.
@@ -43,8 +43,3 @@ def _ledger(config: Config) -> tuple[dict[str, Known], Places]:
     """Return what the ledger says now."""
     with Ledger.snapshot(config.sync.state, config.identity) as ledger:
         return dict(ledger.known), Places.of(config, ledger)
-
-
-async def _read(config: Config, known: dict[str, Known]) -> Look:
-    async with connected(config) as services:
-        return await read(services.wingfield, known)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from bridge.cli import output
 from bridge.cli.arguments import Options, Usage
-from bridge.cli.once import narrator_of, on_signals
+from bridge.cli.once import narrator_of
+from bridge.cli.stopping import ended_well, until_stopped
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.http.loop import run as run_loop
@@ -48,7 +49,7 @@ def run(options: Options) -> ExitStatus:
         is_sure = not found or options.yes or output.is_confirmed(question)
         ids = [each.id for each in found]
         if is_sure:
-            this = run_loop(_withdraw(config, ledger, ids, narrator_of(options, stack)))
+            this = until_stopped(_withdraw(config, ledger, ids, narrator_of(options, stack)))
         left = [id_ for id_ in ids if ledger.known[id_].is_bridged]
     if options.json:
         output.show_json({"withdrawn": [id_ for id_ in ids if id_ not in left], "left": left})
@@ -80,8 +81,4 @@ async def _withdraw(config: Config, ledger: Ledger, ids: list[str], narrator: Lo
     stop = asyncio.Event()
     async with connected(config) as services:
         bridge = Synchronizer(config, services, ledger, narrator, clock=lambda: datetime.now(UTC), stop=stop)
-        task = asyncio.create_task(withdraw(bridge, ids))
-        on_signals(stop, services, task)
-        with suppress(asyncio.CancelledError):
-            return await task
-        return None
+        return await ended_well(withdraw(bridge, ids), stop, services)

@@ -20,10 +20,11 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 def club_files(directory: Path) -> dict[str, Path]:
     """Return the clubs' files by the clubs' names, in the order of these. Raises OSError.
 
-    What begins with a dot is an editor's, or the way in which Kubernetes changes all files at once.
+    What begins with a dot is an editor's, or the way in which Kubernetes changes all files at once. A name that is no
+    text, which no club can have, is shown by its bytes.
     """
     return {
-        path.stem: path
+        os.fsencode(path.stem).decode(errors="backslashreplace"): path
         for path in sorted(directory.iterdir())
         if path.suffix == ".toml" and path.name[0] != "." and path.stem != PROCESS
     }
@@ -48,7 +49,7 @@ def load_club(path: Path, environ: Mapping[str, str], process: ProcessTables, **
 def check_unlike(config: Config, others: Mapping[str, Config]) -> None:
     """Raise ConfigError where another club has the same state, or writes the same bookings."""
     found, accounts = [], {account.key for account in config.launch27.accounts}
-    for other in others.values():
+    for other in (each for each in others.values() if each.path != config.path):
         both = f"{config.path.stem} and {other.path.stem}"
         if os.path.realpath(config.sync.state) == os.path.realpath(other.sync.state):
             found.append(Problem("sync.state", f"{both} have the same state; give each its own"))

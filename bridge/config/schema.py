@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 from bridge.config import values
 from bridge.config.problems import Wrong
 from bridge.config.secrets import Secret
-from bridge.model import Identity
+from bridge.records import Identity
 
 
 class Table(BaseModel):

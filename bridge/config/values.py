@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
+from bridge.addresses import usable_address
 from bridge.config.paths import file_named
 from bridge.config.problems import Reading, Wrong, has_control_character, shown
 from bridge.config.secrets import Secret
-from bridge.model import usable_address
 
 _OF_THE_EXAMPLE = frozenset({"acme.launch27.com", "acme-sandbox.l27.co"})
 

@@ -27,7 +27,7 @@ class Messenger:
         self._club = club
         self._ledger = ledger
         self._channels = channels(config)
-        self._troubles = Troubles.loads(ledger.recall("troubles"))
+        self._troubles = ledger.recall(Troubles)
         self._sending: asyncio.Task[None] | None = None
         self._failing: set[str] = set()
         self._pending_beyond = 0
@@ -86,7 +86,7 @@ class Messenger:
         if troubles != self._troubles:
             self._troubles = troubles
             with suppress(StateError):  # the next pass says so; and what is forgotten by a restart is told once more
-                self._ledger.remember("troubles", troubles.dumps())
+                self._ledger.remember(troubles)
 
 
 @asynccontextmanager

@@ -17,9 +17,10 @@ from bridge.launch27.expiry import warnings
 from bridge.ledger.history import Event
 from bridge.ledger.lock import lock_path
 from bridge.ledger.store import PASSES_KEPT, Ledger
-from bridge.model import Held, Known, PassRecord, Slot, Watermark, from_ms, isoformat
+from bridge.model import Held, Known, Slot, from_ms, isoformat
 from bridge.planning.drift import Mark
 from bridge.planning.memory import Memory, Unmapped
+from bridge.records import PassRecord, Watermark
 from bridge.sync.figures import Figures
 from bridge.sync.words import Places, since
 
@@ -169,7 +170,7 @@ class Status:
 
 def read(ledger: Ledger, state: Path, config: Config | None) -> Status:
     """Return what the ledger says, with what ``config`` adds to it. Raises StateError."""
-    memory = Memory.loads(ledger.recall("memory"))
+    memory = ledger.recall(Memory)
     return Status(
         state,
         ledger.known,
@@ -180,7 +181,7 @@ def read(ledger: Ledger, state: Path, config: Config | None) -> Status:
         full_interval=config.sync.full_interval if config else timedelta(),
         last_success_ms=ledger.last_success_ms,
         last_error=ledger.error,
-        verified_ms=Mark.loads(ledger.recall("mark")).verified_ms or None,
+        verified_ms=ledger.recall(Mark).verified_ms or None,
         expiring=warnings(memory.token_ends_ms, datetime.now(UTC)),
         places=Places.of(config, ledger),
         changes=ledger.history(2 * SHOWN),

@@ -11,8 +11,9 @@ from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from bridge.config.schema import Config
+from bridge.launch27.fields import has_field
 from bridge.launch27.wire import SourceBooking
-from bridge.mapping import Mapper, Names, has_field
+from bridge.mapping import Mapper, Names
 from bridge.model import Held, Reason
 from bridge.planning.memory import Memory
 from bridge.sync.words import to_no_court

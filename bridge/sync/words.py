@@ -65,19 +65,12 @@ class Places:
         courts = dict[str, str]()
         for rule in config.courts if config else ():
             courts[rule.court_id] = courts.get(rule.court_id) or rule.name
-        zone = (config and config.launch27.timezone) or Memory.loads(ledger.recall("memory")).zone
+        zone = (config and config.launch27.timezone) or ledger.recall(Memory).zone
         return cls(courts, named_zone(zone))
 
     def name(self, court_id: str) -> str:
         """Return a court's name; its id where it has none."""
         return self.courts.get(court_id) or court_id
-
-    def cells(self, slot: Slot | None) -> tuple[str, str]:
-        """Return a slot as two cells of a table, court and when; what is not known is left out."""
-        if slot is None:
-            return "", ""
-        end = f"{slot.end.astimezone(self.zone):%H:%M}" if slot.end > slot.start else ""
-        return self.name(slot.court_id), f"{moment(to_ms(slot.start), self.zone)}–{end}"
 
     def told(self, sentence: str) -> str:
         """Return a sentence with courts by their names, and moments as the account's clocks show them."""
@@ -85,6 +78,13 @@ class Places:
             for written, shown in ((f" ({court_id})", ""), (f"court {court_id}", name), (court_id, name)):
                 sentence = sentence.replace(written, shown) if name else sentence
         return _MOMENT.sub(lambda found: moment(to_ms(datetime.fromisoformat(found[0])), self.zone), sentence)
+
+    def cells(self, slot: Slot | None) -> tuple[str, str]:
+        """Return a slot as two cells of a table, court and when; what is not known is left out."""
+        if slot is None:
+            return "", ""
+        end = f"{slot.end.astimezone(self.zone):%H:%M}" if slot.end > slot.start else ""
+        return self.name(slot.court_id), f"{moment(to_ms(slot.start), self.zone)}–{end}"
 
     def opening(self, day: date, hour: int = 0) -> datetime:
         """Return the moment, in UTC, at which an hour of a day begins there."""

@@ -106,7 +106,9 @@ def test_an_interruption_or_a_broken_pipe_leaves_no_traceback(
         raise BrokenPipeError
 
     monkeypatch.setattr("bridge.config.paths.find_config", interrupted)
-    assert run(*arguments.split()) == Ran(code, "", "")
+    ran = run(*arguments.split())
+    assert (ran.code, ran.out) == (code, "")
+    assert "Traceback" not in ran.err
 
 
 @pytest.mark.parametrize("gone", ["stdout", "stderr"])

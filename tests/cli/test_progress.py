@@ -10,7 +10,8 @@ from structlog.testing import CapturingLogger
 
 from bridge.cli.progress import MANY, Bar
 from bridge.errors import ExitStatus
-from bridge.model import PassRecord, Verb
+from bridge.model import Verb
+from bridge.records import PassRecord
 from bridge.sync.result import PassResult
 from tests.support.builders import put
 

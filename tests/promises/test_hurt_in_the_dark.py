@@ -20,7 +20,7 @@ from bridge.cli.main import main
 from bridge.errors import ClockWrong, ExitStatus, StateBusy
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
-from bridge.model import PassRecord
+from bridge.records import PassRecord
 from bridge.sandbox import Sandbox
 from bridge.service import club as clubs
 from bridge.sync.narrator import LogNarrator

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
-from bridge.model import Held, Known, PassRecord, to_ms
+from bridge.model import Held, Known, to_ms
+from bridge.records import PassRecord
 from bridge.sync.status import Running, Status
 from bridge.sync.words import Places
 from bridge.web.app import Clubs, make_app
