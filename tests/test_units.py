@@ -95,9 +95,10 @@ def test_starting_one_way_of_running_it_stops_every_other(one: str) -> None:
 
 @pytest.mark.parametrize("name", DAEMONS)
 def test_a_reload_looks_at_the_configuration_first(name: str) -> None:
-    """As root (+), who may read the secrets themselves: systemd 252 names credentials to a reload that it may not see."""
+    """As root (+), who may read the secrets themselves: systemd 252 names closed credentials to a reload."""
     (start,), (check, reload) = settings(name)["ExecStart"], settings(name)["ExecReload"]
-    assert check == "+/usr/bin/env --unset=CREDENTIALS_DIRECTORY " + start.replace("--config", "check --offline --config")
+    as_by_hand = start.replace("--config", "check --offline --config")
+    assert check == f"+/usr/bin/env --unset=CREDENTIALS_DIRECTORY {as_by_hand}"
     assert reload == "/bin/kill -HUP $MAINPID"
 
 
