@@ -89,7 +89,7 @@ def _command(options: Options) -> int:
         )
     if options.command == "once":
         # A pass makes many objects and hardly a cycle of them: looking for cycles less often saves a tenth.
-        gc.set_threshold(50_000, 20, 20)
+        gc.set_threshold(10_000, 20, 20)
         gc.disable()  # while it imports, which makes more objects than the pass
         # Looking for plugins of pydantic, which nobody has here, would read the metadata of every package.
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -367,13 +368,12 @@ class Ledger:
     def _store(self, entries: Iterable[Known], happened: Sequence[Event] = ()) -> None:
         """Write the rows of entries, of what belongs to them where that has changed, and of what happened."""
         history.store(self._connection, happened)
-        before = self.known
-        many = self._connection.executemany
+        before, many = self.known, self._connection.executemany
         latest = {known.id: known for known in entries}
-        many(_INSERT_BOOKING, [known[:_BOOKING_COLUMNS] for known in latest.values()])
-        pairs = [(before.get(id_) or _NOTHING, known) for id_, known in latest.items()]
+        many(_INSERT_BOOKING, (known[:_BOOKING_COLUMNS] for known in latest.values()))
         for table, _, field, details in _DETAILS:
-            changed = [known for old, known in pairs if getattr(old, field) != getattr(known, field)]
+            of = attrgetter(field)
+            changed = [known for id_, known in latest.items() if of(before.get(id_, _NOTHING)) != of(known)]
             many(f"DELETE FROM {table} WHERE booking_id = ?", [(known.id,) for known in changed])  # noqa: S608
             many(_INSERTS[table], [(known.id, *row) for known in changed for row in details(known)])
 

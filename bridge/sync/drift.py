@@ -28,13 +28,15 @@ LOOK_SIZE = 20
 """A look is mostly at nothing new: to read and compare a whole page would cost 3 ms."""
 
 
-async def read(wingfield: Wingfield, known: Mapping[str, Known], mark: Mark | None = None) -> Look:
-    """Return Wingfield's list: all of it, or what is newer than ``mark``. Raises ServiceError.
+async def read(wingfield: Wingfield, known: Mapping[str, Known], mark: Mark | None = None, news: int = 0) -> Look:
+    """Return Wingfield's list: all of it, or what is newer than ``mark``, at least ``news``. Raises ServiceError.
 
     A list is read in pages while it changes: what seems to be missing is asked for by its id.
     """
     look = Look(is_whole=mark is None)
-    async with aclosing(wingfield.list_bookings() if mark is None else wingfield.list_bookings(LOOK_SIZE)) as pages:
+    async with aclosing(
+        wingfield.list_bookings() if mark is None else wingfield.list_bookings(LOOK_SIZE, news)
+    ) as pages:
         async for page, look.total in pages:
             for key, stored in page:
                 look.take(key, stored, known)
@@ -58,8 +60,9 @@ async def look(this: Pass, wingfield: Wingfield, *, whole: bool) -> Look | None:
     """
     if this.kind == "near":
         return None
+    written = len(this.tally.created) + len(this.tally.updated)
     try:
-        found = await read(wingfield, this.known, None if whole else this.mark)
+        found = await read(wingfield, this.known, None if whole else this.mark, written)
     except ServiceError as error:
         this.note(error)
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -100,8 +101,10 @@ class DyingWingfield(WingfieldClient):
         with self.fuse.around():
             return await super().read(*args, **more)
 
-    async def list_bookings(self, first: int = 100) -> AsyncGenerator[tuple[list[Listed], int], None]:
-        async with aclosing(super().list_bookings(first)) as pages:
+    async def list_bookings(
+        self, first: int = 100, ahead: float = math.inf
+    ) -> AsyncGenerator[tuple[list[Listed], int], None]:
+        async with aclosing(super().list_bookings(first, ahead)) as pages:
             async for page in pages:
                 self.fuse.step()
                 yield page
