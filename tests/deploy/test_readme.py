@@ -47,7 +47,7 @@ def blocks() -> list[str]:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
-    machine = Machine(Podman(tmp_path), tmp_path)
+    machine = Machine.without_systemd(Podman(tmp_path), tmp_path)
     for name, script in PERSON.items():
         machine.write(f"/usr/local/sbin/{name}", f"#!/bin/sh\n{script}\n")
     yield machine
