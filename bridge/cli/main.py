@@ -24,6 +24,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a name must not fail where the locale is poor
     try:
         return _run(parse(argv))
+    except SystemExit as ended:
+        if ended.code == ExitStatus.USAGE and "--json" in (sys.argv if argv is None else argv):
+            from bridge.cli.output import show_failure
+
+            show_failure("wrong usage; standard error says what is wrong")
+        raise
     finally:
         _flush()
         gc.unfreeze()
@@ -48,7 +54,7 @@ def _attempt(options: Options, command: Callable[[Options], int]) -> int:
         return command(options)
     except BridgeError as error:
         _tell(options, error)
-        _show_failure(options, str(error))
+        _show_failure(options, str(error), "refused" if error.exit_status == ExitStatus.CREDENTIALS else "failed")
         return error.exit_status
     except Usage as error:
         sys.stderr.write(f"courtbridge: error: {error}\n")
@@ -70,13 +76,13 @@ def _for_clubs(options: Options) -> int:
     return clubs.run(options, options.directory, _command, _attempt)
 
 
-def _show_failure(options: Options, error: str) -> None:
+def _show_failure(options: Options, error: str, outcome: str = "failed") -> None:
     """Print the object that every call with ``--json`` prints."""
     if options.json:
         from bridge.cli.output import show_failure
 
         with suppress(BridgeError):  # that very object could not be written
-            show_failure(error)
+            show_failure(error, outcome)
 
 
 def _command(options: Options) -> int:

@@ -49,7 +49,7 @@ def run(options: Options) -> ExitStatus:
     if result is None:
         logs.get_logger().warning("pass_interrupted")
         if options.json:
-            output.show_failure("the pass was interrupted; the next one goes on")
+            output.show_failure("the pass was interrupted; the next one goes on", "incomplete")
         return ExitStatus.TRY_LATER
     if options.json:
         output.show_json(pass_json(result, dry_run=options.dry_run))
