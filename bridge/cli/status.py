@@ -44,7 +44,17 @@ def _read(options: Options) -> tuple[Status, Places]:
             raise
     with Ledger.snapshot(state, identity) as ledger:
         status = replace(read(ledger, state, config), running=running(state), problems=problems)
-        return replace(status, max_age=options.max_age), Places.of(config, ledger)
+        unreached = [] if config is None or status.running else _unreached(options)
+        return replace(status, max_age=options.max_age, unreached=unreached), Places.of(config, ledger)
+
+
+def _unreached(options: Options) -> list[str]:
+    """Return what is wrong with the secrets: the next pass would not begin, unless it is run as somebody else."""
+    try:
+        options.load_config()
+    except ConfigError as error:
+        return list(map(str, error.problems))
+    return []
 
 
 def report(status: Status, places: Places) -> None:
@@ -81,6 +91,8 @@ def report(status: Status, places: Places) -> None:
 def _print_troubles(status: Status) -> None:
     for problem in status.problems:
         output.line(f"The configuration is wrong: {problem}", "red")
+    for unreached in status.unreached:
+        output.line(f"A secret is out of reach here: {unreached}", "yellow")
     if status.is_stale:
         output.line(f"Nothing has run since {since(status.passes[0].started_ms, status.now)}.", "red")
     if status.is_older(status.max_age):

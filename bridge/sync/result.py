@@ -240,9 +240,6 @@ class PassResult:
     @property
     def error(self) -> str:
         """What kept it from being complete, in a sentence; "" where nothing did."""
-        if not self.errors and self.record.outcome == "incomplete":
-            waits = f"{len(self.waiting)} bookings wait for a minute, in case their new places are an odd answer"
-            return waits if self.waiting else "the pass did not come to its end; the next one goes on"
         return "; ".join(dict.fromkeys(map(str, self.errors)))
 
     @property

@@ -23,8 +23,8 @@ from bridge.planning.memory import Memory, Unmapped
 from bridge.sync.figures import Figures
 from bridge.sync.words import named_zone, since
 
-LEAST_STALE = timedelta(minutes=15)
-"""A daemon that waits for a service that is away runs a pass at least so often."""
+LONG_PASS = timedelta(minutes=15)
+"""So long a pass may be under way before that counts as nothing having run."""
 SHOWN = 20
 """How many of the last passes are shown: with near ones, there is nearly always a full one among them."""
 
@@ -51,7 +51,7 @@ class Status:
     """What the state says at one moment, ``now``.
 
     ``running`` is the process that has the lock. ``passes`` are all that are kept, newest first. ``problems`` are
-    those of the configuration, ``expiring`` has a sentence for each token near its end, ``error`` is what kept the
+    those of the configuration, ``unreached`` of its secrets where no daemon has them, ``expiring`` has a sentence for each token near its end, ``error`` is what kept the
     last pass from its end. ``max_age`` is how old the last complete full pass may be, for one who asked. ``known``
     is the ledger's, and may change with it; ``courts`` are names by id, ``zone`` is the account's, ``changes`` are
     the last ones, newest first, ``unmapped`` the services of bookings that go to no court. ``figures`` is what the
@@ -71,6 +71,7 @@ class Status:
     verified_ms: int | None = None
     expiring: Sequence[str] = ()
     problems: Sequence[str] = ()
+    unreached: Sequence[str] = ()
     max_age: timedelta | None = None
     courts: Mapping[str, str] = field(default_factory=dict)
     zone: tzinfo = UTC
@@ -102,8 +103,10 @@ class Status:
 
     @property
     def is_stale(self) -> bool:
-        """Whether the last pass ended three full intervals ago, and at least a quarter of an hour."""
-        return bool(self.passes) and self.now - _end(self.passes[0]) > max(3 * self.full_interval, LEAST_STALE)
+        """Whether the last pass ended three full intervals ago, and none has been under way since."""
+        is_under_way = self.running is not None and bool(self.running.doing)
+        least = LONG_PASS if is_under_way or not self.full_interval else timedelta()
+        return bool(self.passes) and self.now - _end(self.passes[0]) > max(3 * self.full_interval, least)
 
     @property
     def last_pass_ms(self) -> int | None:
@@ -145,6 +148,7 @@ class Status:
             wrong.append(f"no pass since {since(self.passes[0].started_ms, self.now)}")
         if self.is_older(self.max_age):
             wrong.append(f"the last complete full pass is older than {self.max_age}")
+        wrong += [f"a secret is out of reach here: {each}" for each in self.unreached]
         trouble = self.running.trouble if self.running else ""
         return "; ".join([*wrong, *filter(None, (self.last_error, trouble))]) or None
 
