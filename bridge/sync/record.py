@@ -15,6 +15,8 @@ from bridge.sync.result import FAILURES, Pass, PassResult
 
 def finish(ledger: Ledger, this: Pass, narrator: LogNarrator, *, is_stopping: bool) -> PassResult:
     """Store the end of the pass, say what is held from now on, and return how it went."""
+    if not ledger.is_adopted:  # nobody knows what Wingfield has
+        this.undecided = set(this.reading.desired)
     held = this.held()
     lasting = this.still_held(held)
     troubles = this.troubles()

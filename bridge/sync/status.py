@@ -51,11 +51,11 @@ class Status:
     """What the state says at one moment, ``now``.
 
     ``running`` is the process that has the lock. ``passes`` are all that are kept, newest first. ``problems`` are
-    those of the configuration, ``unreached`` of its secrets where no daemon has them, ``expiring`` has a sentence for each token near its end, ``error`` is what kept the
-    last pass from its end. ``max_age`` is how old the last complete full pass may be, for one who asked. ``known``
-    is the ledger's, and may change with it; ``courts`` are names by id, ``zone`` is the account's, ``changes`` are
-    the last ones, newest first, ``unmapped`` the services of bookings that go to no court. ``figures`` is what the
-    process has counted.
+    those of the configuration, ``unreached`` of its secrets where no daemon has them, ``expiring`` has a sentence
+    for each token near its end, ``error`` is what kept the last pass from its end. ``max_age`` is how old the last
+    complete full pass may be, for one who asked. ``known`` is the ledger's, and may change with it; ``courts`` are
+    names by id, ``zone`` is the account's, ``changes`` are the last ones, newest first, ``unmapped`` the services of
+    bookings that go to no court. ``figures`` is what the process has counted.
     """
 
     state: Path
