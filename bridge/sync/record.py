@@ -20,7 +20,7 @@ def finish(ledger: Ledger, this: Pass, narrator: LogNarrator, *, is_stopping: bo
     held = this.held()
     lasting = this.still_held(held)
     troubles = this.troubles()
-    status = this.status(held, is_stopping=is_stopping)
+    status = this.status([*held, *lasting], is_stopping=is_stopping)
     record = this.counts(held, status)
     ledger.finish(
         record,
