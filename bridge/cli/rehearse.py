@@ -20,8 +20,9 @@ def rehearse(options: Options, court_id: str) -> ExitStatus:
     config = options.load_config(require_courts=False)
     what = f"Write a few bookings to court {court_id}, {DAYS_AHEAD} days ahead, and delete them again?"
     if not (options.yes or output.is_confirmed(what)):
-        output.line('Nothing was tried; confirm with "y" on a terminal, or with --yes.')
-        return ExitStatus.ATTENTION
+        report = _Report(options.json)
+        report.failed('nothing was tried; confirm with "y" on a terminal, or with --yes', ExitStatus.ATTENTION)
+        return report.end()
     return run_loop(_rehearse(config, court_id, as_json=options.json))
 
 
