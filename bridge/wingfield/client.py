@@ -206,7 +206,7 @@ class Wingfield:
             _expect_success(response)
             return read(response.body)
 
-        offset = 0
+        offset, before = 0, list[T]()
         for _ in range(MOST_PAGES):
             paging = {"limit": PAGE_SIZE if offset else first, "offset": offset}
             call = self._get(path or self._service + route, route, {**params, **paging})
@@ -215,6 +215,9 @@ class Wingfield:
             offset += len(page)
             if not page or offset >= total:
                 return
+            if page == before:
+                break
+            before = page
         raise Unavailable(SERVICE, f"the list {route} never ends")
 
     def _booking(self, method: str, key: str) -> Call:
