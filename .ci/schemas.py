@@ -73,7 +73,7 @@ class Event(Place):
 class Failed(Shape):
     """The answer of every command that something kept from its work."""
 
-    outcome: Literal["failed"]
+    outcome: Literal["failed", "refused", "incomplete"]
     error: str
 
 
