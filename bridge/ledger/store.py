@@ -73,7 +73,7 @@ class Ledger:
         except OSError as error:
             raise StateError(f"{source}: {error.strerror}; check the owner and mode of the state") from None
         with translated(source):
-            connection = sqlite3.connect(path, patience_seconds, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(path, timeout=patience_seconds, isolation_level=None, check_same_thread=False)
         return cls._prepared(connection, source, identity, "journal_mode = WAL", "synchronous = FULL")
 
     @classmethod
