@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 CHECKOUT = Path(__file__).parents[1]
 sys.path.insert(0, str(CHECKOUT))
 
-from bridge.model import PassRecord, Verb  # noqa: E402 (the checkout's modules are found only now)
+from bridge.model import Verb  # noqa: E402 (the checkout's modules are found only now)
 from bridge.planning.drift import Kind  # noqa: E402
+from bridge.records import PassRecord  # noqa: E402
 from bridge.sync.status import record_json  # noqa: E402
 
 FOLDER = CHECKOUT / "docs" / "schemas" / "1"
@@ -72,7 +73,7 @@ class Event(Place):
 class Failed(Shape):
     """The answer of every command that something kept from its work."""
 
-    outcome: Literal["failed"]
+    outcome: Literal["failed", "refused", "incomplete"]
     error: str
 
 
@@ -174,6 +175,57 @@ class Approve(Shape):
     approved: list[Id]
 
 
+class Withdraw(Shape):
+    """What `withdraw` prints: the ids of what was deleted, and of what is still there."""
+
+    withdrawn: list[Id]
+    left: list[Id]
+
+
+class Court(Shape):
+    """A court of Wingfield's; `service_ids` are those whose names say this court."""
+
+    id: str
+    name: str
+    facility_id: str
+    facility: str
+    system_installed: bool | None = Field(description="whether it has a camera")
+    external_court_id: str | None
+    external_court_name: str | None
+    service_ids: list[int]
+
+
+class Service(Shape):
+    """A service of Launch27's; `to_no_court` is how many bookings of it no rule gives a court."""
+
+    id: int
+    name: str
+    minutes: int | None
+    to_no_court: Count
+
+
+class Courts(Shape):
+    """What `courts` prints; `config` has the `[[courts]]` blocks to paste."""
+
+    courts: list[Court]
+    services: list[Service]
+    config: str
+    errors: list[str] = Field(description="what kept a service from answering")
+
+
+class Connect(Shape):
+    """What `connect` prints: the club, and the name it has for Launch27's account."""
+
+    organization_id: str
+    external_organization_id: str
+
+
+class Notify(Shape):
+    """What `notify` prints: by channel, what went wrong; null where it took the message."""
+
+    channels: dict[str, str | None]
+
+
 class Webhook(Shape):
     """What `[notify]` posts to `webhook_url`."""
 
@@ -199,6 +251,10 @@ SCHEMAS: dict[str, Any] = {
     "verify": clubs(Verify),
     "approve": Approve | Failed,
     "history": list[Event] | Failed,
+    "withdraw": Withdraw | Failed,
+    "courts": Courts | Failed,
+    "connect": Connect | Failed,
+    "notify": Notify | Failed,
     "webhook": Webhook,
 }
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
 from bridge.config.schema import WingfieldConfig
 from bridge.errors import Rejected, ServiceError, Unavailable
 from bridge.ledger.store import Ledger
@@ -15,7 +13,7 @@ from bridge.mapping import Names
 from bridge.model import MINUTE_MS
 from bridge.planning.refusals import SCOPE_MISSING
 from bridge.wingfield.client import Wingfield
-from bridge.wingfield.hourly import Hourly, Mappings, Relations
+from bridge.wingfield.hourly import Mappings, Relations
 
 L = TypeVar("L", Relations, Mappings)
 
@@ -43,30 +41,21 @@ class Directory:
     def deny(self, bookings: Collection[frozenset[str]], now_ms: int) -> None:
         """Take note of the users, by booking, whom Wingfield denied; the relations are read again."""
         if bookings:
-            before = self._recalled(Relations)
+            before = self._ledger.recall(Relations)
             denied = (*before.denied, *((now_ms, users) for users in bookings))
-            self._keep(before.model_copy(update={"again_ms": now_ms, "denied": denied}))
+            self._ledger.remember(before.model_copy(update={"again_ms": now_ms, "denied": denied}))
 
     async def _look(self, kind: type[L], ask: Callable[[], Awaitable[list[Any]]], now_ms: int, since_ms: int) -> L:
         """Return a list as it is believed now; one that cannot be read stays as it is, which is said once."""
-        before = self._recalled(kind)
+        before = self._ledger.recall(kind)
         if not before.is_due(now_ms, since_ms):
             return before
         try:
             after = before.heard(await ask(), now_ms)
         except ServiceError as error:
             after = _unread(before, error, now_ms)
-        self._keep(after)
+        self._ledger.remember(after)
         return after
-
-    def _recalled(self, kind: type[L]) -> L:
-        try:
-            return kind.model_validate_json(self._ledger.recall(kind.__name__))
-        except ValidationError:
-            return kind()
-
-    def _keep(self, found: Hourly) -> None:
-        self._ledger.remember(type(found).__name__, found.model_dump_json())
 
 
 def _unread(before: L, error: ServiceError, now_ms: int) -> L:

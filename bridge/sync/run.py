@@ -105,8 +105,8 @@ class Synchronizer:
         only_hinted, kind = only_hinted and ledger.is_adopted, kind if ledger.is_adopted else "full"
         watermarks = {mark.account: mark for mark in ledger.watermarks()}
         accounts = tuple(account.key for account in self.config.launch27.accounts)
-        reading = Reading(accounts, memory=Memory.loads(ledger.recall("memory")))
-        mark, held = Mark.loads(ledger.recall("mark")), ledger.held()
+        reading = Reading(accounts, memory=ledger.recall(Memory))
+        mark, held = ledger.recall(Mark), ledger.held()
         read = *began, ledger.known, held, ledger.withheld, watermarks, reading
         return Pass(*read, kind, hinted, only_hinted, since or Since.by_hand(began[0]), mark=mark)
 

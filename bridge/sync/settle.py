@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bridge.errors import ServiceError
+from bridge.ledger.entry import Ending, Outcome
 from bridge.ledger.store import Ledger
-from bridge.model import Ending, Outcome
 from bridge.sync.executor import Executor, is_there, nothing
 from bridge.sync.result import Pass
 from bridge.wingfield.client import Wingfield

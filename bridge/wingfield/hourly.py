@@ -11,7 +11,8 @@ from hashlib import blake2b
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bridge.model import DAY_MS, MINUTE_MS, usable_address
+from bridge.addresses import usable_address
+from bridge.model import DAY_MS, MINUTE_MS
 from bridge.wingfield.wire import USER, CourtMapping, UserRelation
 
 

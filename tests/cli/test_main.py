@@ -63,13 +63,21 @@ def test_help_is_wrapped_between_words(run: Run, monkeypatch: pytest.MonkeyPatch
         ("stats", "invalid choice"),
         ("--log-level loud", "invalid choice"),
         ("status --facility x", "unrecognized"),
+        ("courts --facility nope", '"nope" is not a valid UUID'),
+        ("check --rehearse 79ae2927", '"79ae2927" is not a valid UUID'),
+        ("history --limit -3", '"-3" is not a number of at least 1'),
+        ("day 99", "write it like 2026-11-20"),
         ("--conf=x", "unrecognized"),
     ],
 )
 def test_wrong_usage_is_said_in_a_sentence_with_status_2(run: Run, arguments: str, sentence: str) -> None:
     ran = run(*arguments.split())
-    assert (ran.code, ran.out) == (2, "")
+    assert ran.code == 2
     assert sentence in ran.err
+    if "--json" in arguments:
+        assert (ran.json["outcome"], "wrong usage" in ran.json["error"]) == ("failed", True)
+    else:
+        assert ran.out == ""
 
 
 def test_options_stand_before_or_after_the_command(run: Run, config_file: Path) -> None:
@@ -102,7 +110,9 @@ def test_an_interruption_or_a_broken_pipe_leaves_no_traceback(
         raise BrokenPipeError
 
     monkeypatch.setattr("bridge.config.paths.find_config", interrupted)
-    assert run(*arguments.split()) == Ran(code, "", "")
+    ran = run(*arguments.split())
+    assert (ran.code, ran.out) == (code, "")
+    assert "Traceback" not in ran.err
 
 
 @pytest.mark.parametrize("gone", ["stdout", "stderr"])

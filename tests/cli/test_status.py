@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bridge.cli import status
-from bridge.cli.places import Places
 from bridge.config.loading import load_config
 from bridge.errors import StateError
 from bridge.ledger.lock import lock
@@ -30,10 +29,13 @@ def test_status_needs_no_secret_and_no_pass_and_asks_nobody(
     config = write_config({f'password = "{PASSWORD}"': 'password_file = "nowhere"'})
     ran = run("status", "--config", config)
     assert ran.code == 1
-    assert ran.out.startswith("No pass has finished yet")
-    assert run("status", "--json", "--config", config).json == {
+    words = "out of reach here: launch27.accounts[0].password_file: no such file"
+    assert ran.out.startswith(f"A secret is {words}")
+    assert "\nNo pass has finished yet" in ran.out
+    shown = run("status", "--json", "--config", config).json
+    assert words in shown.pop("error")
+    assert shown == {
         "outcome": "incomplete",
-        "error": "no pass has finished yet",
         "bookings": 0,
         "pending": 0,
         "held": [],
@@ -114,7 +116,7 @@ def test_a_state_out_of_reach_is_said_in_a_sentence(config_file: Path, monkeypat
 
 
 def test_the_status_tells_all_the_ledger_knows(capsys: pytest.CaptureFixture[str]) -> None:
-    status.report(STATUS, Places())
+    status.report(STATUS)
     text = capsys.readouterr().out
     wrong = "1 delete withheld (courtbridge approve), 1 held, 3 pending"
     assert text.startswith(f"Last pass 1 min ago: needs a person: {wrong}; 39 bookings in sync.")

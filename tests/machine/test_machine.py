@@ -396,7 +396,7 @@ class Bridge(RuleBasedStateMachine):
         """Return the pass that ends it: another one for a mass change, and two where another zone is believed."""
         result = self.run_a_minute_later()
         for _ in range(3):
-            if not result.record.pending and Memory.loads(self.club.ledger.recall("memory")).zone == ZONE:
+            if not result.record.pending and self.club.ledger.recall(Memory).zone == ZONE:
                 break
             result = self.run_a_minute_later()
         return result

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bridge.cli.once import pass_json
 from bridge.errors import ExitStatus, StateError
 from tests.support.club import Club, Matcher, at, of, reasons
 
@@ -109,7 +110,8 @@ async def test_everything_an_hour_later_for_one_pass_moved_every_court(club: Clu
     numbers = await spread(club, 21)
     later(club, numbers, 1)
     new = club.book(3, 90)
-    await club.expect(pending=21, created=1)
+    result = await club.expect(pending=21, created=1)
+    assert pass_json(result, dry_run=False)["error"].startswith("21 bookings wait for a minute")
     later(club, numbers, 0)
     club.tick(minutes=1)
     await club.expect(unchanged=22)
@@ -278,8 +280,8 @@ async def test_going_live_under_the_state_of_the_trial_wrote_nothing(club: Club)
 
 async def test_a_state_of_0_1_belongs_to_the_first_wingfield_it_sees(club: Club) -> None:
     await club.one()
-    with club.ledger._transaction() as execute:
-        execute("DELETE FROM meta WHERE name = 'wingfield_host'")
+    with club.ledger._transaction() as db:
+        db.execute("DELETE FROM meta WHERE name = 'wingfield_host'")
     await club.close()
     await club.expect(unchanged=1)
     await club.close()

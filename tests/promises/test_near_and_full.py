@@ -57,7 +57,7 @@ async def test_a_quiet_near_pass_asks_for_two_pages(club: Club) -> None:
 
 async def test_services_that_go_to_no_court_are_counted_by_complete_full_passes(club: Club) -> None:
     def unmapped() -> dict[int, int]:
-        return {id_: each.bookings for id_, each in Memory.loads(club.ledger.recall("memory")).unmapped.items()}
+        return {id_: each.bookings for id_, each in club.ledger.recall(Memory).unmapped.items()}
 
     await club.one()
     for hour, services in ((NEAR, [9]), (FAR, [9]), (FAR, [8, 9]), (NEAR, [1, 9])):
@@ -178,6 +178,15 @@ async def test_held_bookings_watermarks_and_withheld_deletes_outside_outlast_a_n
     result = await club.run(kind="near")
     assert (club.ledger.watermarks(), club.ledger.held()) == (marks, held)
     assert (result.record.withheld, len(club.narrator.ended)) == ((str(near + 1), str(near + 2)), ended)
+
+
+async def test_a_near_pass_said_all_was_well_while_a_booking_of_a_later_day_was_held(club: Club) -> None:
+    await club.bridged((1, NEAR))
+    club.book(1, FAR, email=None)
+    await club.run()
+    near = await club.run(kind="near")
+    assert (near.status, near.record.outcome, near.held) == (ExitStatus.ATTENTION, "attention", ())
+    assert near.record.in_words() == "needs a person: a booking of other days is held; 1 booking in sync"
 
 
 async def test_an_approved_delete_outside_is_sent_by_the_full_pass_that_follows_at_once(club: Club) -> None:

@@ -15,7 +15,8 @@ import time_machine
 
 from bridge.config.schema import SyncConfig
 from bridge.errors import ExitStatus
-from bridge.model import Kind, PassRecord
+from bridge.model import Kind
+from bridge.records import PassRecord
 from bridge.service.process import Scheduler
 from bridge.service.schedule import Backoff, Schedule, every, place_of
 from bridge.sync.result import PassResult, Since

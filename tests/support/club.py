@@ -19,8 +19,9 @@ from bridge.http.ratelimit import RateLimiter
 from bridge.launch27.client import Launch27 as Launch27Client
 from bridge.launch27.client import Session
 from bridge.launch27.wire import Parser
+from bridge.ledger.entry import Outcome
 from bridge.ledger.store import Ledger
-from bridge.model import Held, Kind, Outcome, Stored, Verb, Write, isoformat
+from bridge.model import Held, Kind, Stored, Verb, Write, isoformat
 from bridge.planning.drift import Finding
 from bridge.sandbox import Entry, Launch27, Sandbox, Wingfield
 from bridge.sync.clients import Clients
