@@ -20,10 +20,11 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 def club_files(directory: Path) -> dict[str, Path]:
     """Return the clubs' files by the clubs' names, in the order of these. Raises OSError.
 
-    What begins with a dot is an editor's, or the way in which Kubernetes changes all files at once.
+    What begins with a dot is an editor's, or the way in which Kubernetes changes all files at once. A name that is no
+    text, which no club can have, is shown by its bytes.
     """
     return {
-        path.stem: path
+        os.fsencode(path.stem).decode(errors="backslashreplace"): path
         for path in sorted(directory.iterdir())
         if path.suffix == ".toml" and path.name[0] != "." and path.stem != PROCESS
     }
@@ -47,18 +48,13 @@ def load_club(path: Path, environ: Mapping[str, str], process: ProcessTables, **
 
 def check_unlike(config: Config, others: Mapping[str, Config]) -> None:
     """Raise ConfigError where another club has the same state, or writes the same bookings."""
-    found = [Problem(*each) for other in others.values() if (each := _shared(config, other))]
+    found, accounts = [], {account.key for account in config.launch27.accounts}
+    for other in (each for each in others.values() if each.path != config.path):
+        both = f"{config.path.stem} and {other.path.stem}"
+        if os.path.realpath(config.sync.state) == os.path.realpath(other.sync.state):
+            found.append(Problem("sync.state", f"{both} have the same state; give each its own"))
+        elif config.identity == other.identity and accounts & {account.key for account in other.launch27.accounts}:
+            words = f"{both} bridge the same account with the same external service and prefix; remove one of them"
+            found.append(Problem("launch27.accounts", words))
     if found:
         raise ConfigError(found, files=config.files)
-
-
-def _shared(config: Config, other: Config) -> tuple[str, str] | None:
-    """Return the place of what two clubs must not share, and what to do; None where they share nothing."""
-    one, two = config.path.stem, other.path.stem
-    if os.path.realpath(config.sync.state) == os.path.realpath(other.sync.state):
-        return "sync.state", f"{one} and {two} have the same state; give each its own"
-    accounts = {account.key for account in config.launch27.accounts}
-    if config.identity == other.identity and accounts & {account.key for account in other.launch27.accounts}:
-        words = f"{one} and {two} bridge the same account with the same external service and prefix; remove one of them"
-        return "launch27.accounts", words
-    return None

@@ -42,6 +42,9 @@ FIRST_SECONDS = 0.05
 AGAIN_SECONDS = 1.0
 LONGEST_SECONDS = 300.0
 """A club that fails begins again after the first of these, then twice as late each time, up to the second."""
+PATIENCE_SECONDS = 0.25
+"""So long a club waits for another program that has its state. All clubs wait with it: a pass ends rather, and the next
+one tries again."""
 _GROUPS = 2
 """With every beat one of so many groups of clubs has its files looked at."""
 
@@ -131,6 +134,8 @@ class Member:
     async def _begin(self) -> None:
         """Run the club until there is a stop. Raises what keeps it from running."""
         home = self._home
+        if home.leaving:  # one of them may be this club, under another name
+            await asyncio.wait(home.leaving)
         self.config = config = home.load(self)
         self._watch.take(config.files)
         try:
@@ -139,7 +144,8 @@ class Member:
             self._delay_seconds = 0.0
             if self._is_over:
                 return
-            with lock(config.sync.state) as held, Ledger.open(config.sync.state, config.identity) as ledger:
+            state = config.sync.state
+            with lock(state) as held, Ledger.open(state, config.identity, PATIENCE_SECONDS) as ledger:
                 narrator = LogNarrator(lasting=True, aside=home.aside)
                 place = place_of(self.name)
                 club = Club(config, home.environ, ledger, home.scheduler, Notifier(), narrator, held, place)
@@ -180,7 +186,8 @@ class Clubs:
         self._notifier = notifier
         self._told = ""
         self._members: dict[str, Member] = {}
-        self._leaving: set[asyncio.Task[None]] = set()
+        self.leaving: set[asyncio.Task[None]] = set()
+        """Clubs that are ending, since their files have gone."""
         self._changed_at: dict[str, float] = {}
         """When a file that has appeared or gone was first missed, in seconds of the monotonic clock."""
         self._process: ProcessTables | None = None
@@ -240,9 +247,9 @@ class Clubs:
         try:
             await self._over.wait()
             self.stop()
-            await asyncio.gather(*self._leaving, *(member.task for member in self._members.values()))
+            await asyncio.gather(*self.leaving, *(member.task for member in self._members.values()))
         finally:
-            left = [*self._leaving, *(member.task for member in self._members.values())]
+            left = [*self.leaving, *(member.task for member in self._members.values())]
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
@@ -264,7 +271,7 @@ class Clubs:
         for number, member in enumerate(self._members.values()):
             if asked or number % _GROUPS == turn:
                 member.look(asked=asked)
-        if files is not None and not self._leaving and all(member.problems for member in self._members.values()):
+        if files is not None and not self.leaving and all(member.problems for member in self._members.values()):
             self._give_up()
 
     def _files(self) -> dict[str, Path] | None:
@@ -299,8 +306,8 @@ class Clubs:
         member = self._members.pop(name)
         del self.looks[name]
         task = asyncio.create_task(self._see_off(member))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        self.leaving.add(task)
+        task.add_done_callback(self.leaving.discard)
 
     async def _see_off(self, member: Member) -> None:
         member.stop()

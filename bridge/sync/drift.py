@@ -71,14 +71,11 @@ async def look(this: Pass, wingfield: Wingfield, *, whole: bool) -> Look | None:
 
 
 async def look_after_writes(
-    this: Pass, wingfield: Wingfield, ledger: Ledger, limits: SyncConfig, narrator: LogNarrator, since_ms: int
+    this: Pass, wingfield: Wingfield, ledger: Ledger, limits: SyncConfig, narrator: LogNarrator
 ) -> bool:
-    """Look past what the pass has written, or at all of the list where that is due; return whether there is drift.
-
-    A verification from before ``since_ms`` (since 1970) is not enough.
-    """
+    """Look past what the pass has written, or at all of the list where that is due; return whether there is drift."""
     interval_ms = limits.verify_interval // timedelta(milliseconds=1)
-    is_due = this.mark.is_due(this.now_ms, interval_ms, since_ms, fits=this.does_list_fit)
+    is_due = this.mark.is_due(this.now_ms, interval_ms, this.since.list_ms, fits=this.does_list_fit)
     can_tell = this.kind == "full" and this.has_wingfield_answered and this.reading.first_ms
     if not can_tell or not (is_due or this.tally.planned):
         return False
