@@ -25,14 +25,14 @@ from bridge.sync.words import to_no_court
 from bridge.wingfield.client import Court
 
 
-def run(options: Options) -> ExitStatus:
+async def run(options: Options) -> ExitStatus:
     """Show both services' side of ``[[courts]]``, with blocks ready to paste."""
     options.set_up_log()
     try:
         config = options.load_config()
     except ConfigError:
         config = options.load_config(require_courts=False)
-    sides = asyncio.run(_look(config, options.facility))
+    sides = await _look(config, options.facility)
     if options.json:
         output.show_json(sides_json(sides))
     else:

@@ -66,8 +66,9 @@ def test_a_broken_file_is_told_by_name_and_begins_once_it_is_right(directory: Di
         directory.until_bridged("east", 1)
         directory.file("west").write_text(directory.text("west"))
         assert directory.until_bridged("west", 1) < 5
+        systemd.hear("STATUS=not running: Old_Town, m\\xfcnchen, zoo; 2 in sync")
         directory.file("west").write_text("[launch27")
-        systemd.hear("STATUS=configuration rejected: west; not running: ")
+        systemd.hear("STATUS=configuration rejected: west; not running: Old_Town, m\\xfcnchen, zoo; 2 in sync")
         daemon.popen.terminate()
         assert daemon.ended() == 0
     told = {line["club"]: line["problems"] for line in daemon.log.of("config_rejected")}
