@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,11 +53,11 @@ def check_unlike(config: Config, others: Mapping[str, Config]) -> None:
 
 def _shared(config: Config, other: Config) -> tuple[str, str] | None:
     """Return the place of what two clubs must not share, and what to do; None where they share nothing."""
+    shared = config.claims & other.claims
+    if not shared:
+        return None
     one, two = config.path.stem, other.path.stem
-    if os.path.realpath(config.sync.state) == os.path.realpath(other.sync.state):
+    if min(map(len, shared)) == 1:
         return "sync.state", f"{one} and {two} have the same state; give each its own"
-    accounts = {account.key for account in config.launch27.accounts}
-    if config.identity == other.identity and accounts & {account.key for account in other.launch27.accounts}:
-        words = f"{one} and {two} bridge the same account with the same external service and prefix; remove one of them"
-        return "launch27.accounts", words
-    return None
+    words = f"{one} and {two} bridge the same account with the same external service and prefix; remove one of them"
+    return "launch27.accounts", words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from bridge.model import Slot, from_ms, to_ms
@@ -11,6 +12,12 @@ def insert(table: str, columns: str) -> str:
     """Return the statement that stores a row with these columns, named side by side."""
     marks = ", ".join("?" * (columns.count(",") + 1))
     return f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 (our own names)
+
+
+def shared(found: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows with equal values as one object: accounts, courts and fingerprints come again and again."""
+    values: dict[Any, Any] = {}
+    return (tuple(values.setdefault(each, each) for each in row) for row in found)
 
 
 def of_record(record: Any) -> tuple[Any, ...]:  # noqa: ANN401 (any of the slotted dataclasses of the model)

@@ -23,7 +23,7 @@ from bridge.launch27.events import Push
 from bridge.ledger.lock import Lock
 from bridge.ledger.store import Ledger
 from bridge.model import isoformat
-from bridge.notify.notifier import messenger
+from bridge.notify.notifier import Messenger, messenger
 from bridge.service.schedule import Backoff, Schedule
 from bridge.service.systemd import Notifier
 from bridge.service.watch import Watch
@@ -92,6 +92,8 @@ class Club:
         self._began_at = datetime.now(UTC)
         self._has_news = True
         self._stop = asyncio.Event()
+        self.is_begun = asyncio.Event()
+        """Set with the end of the first pass."""
         self._over = asyncio.Event()
         """Set when the configuration in force is over: there is a stop, or another one."""
         self._pass: asyncio.Task[PassResult] | None = None
@@ -215,14 +217,8 @@ class Club:
                 bridge = Synchronizer(config, clients, self._ledger, self._narrator, clock=clock, stop=self._over)
                 while await self._is_wanted():
                     clients.new_pass()
-                    result = await self._run_pass(bridge)
+                    self._settle(await self._run_pass(bridge), clients, messages)
                     await clients.rest()
-                    if result is None:
-                        self.schedule.broken_off()
-                    elif not self._stop.is_set():
-                        self._settle(result, clients)
-                        if messages is not None:
-                            messages.pass_finished(result, list(map(str, self._rejected)))
             sessions = clients.sessions
 
     async def _run_pass(self, bridge: Synchronizer) -> PassResult | None:
@@ -247,6 +243,7 @@ class Club:
             return None
         finally:
             self._pass = None
+            self.is_begun.set()
             self.tell()
         if self._is_state_busy:
             log.info("trouble_over", service="state")
@@ -272,14 +269,20 @@ class Club:
         self.schedule.wake.clear()
         return not self._is_interrupted
 
-    def _settle(self, result: PassResult, clients: Clients) -> None:
+    def _settle(self, result: PassResult | None, clients: Clients, messages: Messenger | None) -> None:
         """Plan the next passes by what this one says of the services, and say how things stand."""
+        if result is None:
+            self.schedule.broken_off()
+        if result is None or self._stop.is_set():
+            return
         self._let_accounts_rest(clients, result.listed)
         is_refused = result.is_refused_login and (not result.listed or result.is_refused_by_wingfield)
         is_away = not result.listed or not self._ledger.is_adopted or clients.is_away
         fails = self.schedule.after(result, is_refused=is_refused, is_away=is_away)
         self.standing = in_words(result, datetime.now(UTC), self.schedule.next_pass_at if fails else None)
         self.tell()
+        if messages is not None:
+            messages.pass_finished(result, list(map(str, self._rejected)))
 
     def _let_accounts_rest(self, clients: Clients, listed: frozenset[str]) -> None:
         """Where some accounts were read and others not, those wait longer and longer, and nobody else does."""

@@ -34,11 +34,10 @@ from bridge.service import watch
 from bridge.service.club import Club
 from bridge.service.schedule import place_of
 from bridge.service.systemd import Notifier
+from bridge.service.turns import Turns
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.status import Status
 
-FIRST_SECONDS = 0.05
-"""First passes begin so far apart, on average, within half an interval."""
 AGAIN_SECONDS = 1.0
 LONGEST_SECONDS = 300.0
 """A club that fails begins again after the first of these, then twice as late each time, up to the second."""
@@ -51,14 +50,13 @@ log = structlog.get_logger()
 class Member:
     """One club of many: the task that runs it, and begins it again where it fails."""
 
-    def __init__(self, name: str, home: Clubs, delay_seconds: float) -> None:
+    def __init__(self, name: str, home: Clubs) -> None:
         self.name = name
         self.club: Club | None = None
         self.config: Config | None = None
         self.problems: tuple[Problem, ...] = ()
         """What is wrong with a configuration that keeps it from beginning."""
         self._home = home
-        self._delay_seconds = delay_seconds
         self._watch = watch.Watch()
         self._is_told = False
         self._rejected: tuple[Problem, ...] = ()
@@ -97,6 +95,8 @@ class Member:
         self.begin_again()
         if self.club is not None:
             self.club.stop()
+        elif self._run is not None:
+            self._run.cancel()  # it waits for its turn, or has just ended
 
     async def _keep(self) -> None:
         bind_contextvars(club=self.name)
@@ -114,6 +114,8 @@ class Member:
             except asyncio.CancelledError:
                 if (task := asyncio.current_task()) is not None and task.cancelling():
                     raise
+                if self._is_over:
+                    return
                 words = {"error": "it hung, or crashed"}
             except BridgeError as error:
                 words = {"error": str(error)}
@@ -130,20 +132,16 @@ class Member:
 
     async def _begin(self) -> None:
         """Run the club until there is a stop. Raises what keeps it from running."""
-        home = self._home
-        self.config = config = home.load(self)
-        self._watch.take(config.files)
+        home, is_begun = self._home, asyncio.Event()
+        await home.turns.take(is_begun)
         try:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._again.wait(), self._delay_seconds)
-            self._delay_seconds = 0.0
-            if self._is_over:
-                return
+            self.config = config = home.load(self)
+            self._watch.take(config.files)
             with lock(config.sync.state) as held, Ledger.open(config.sync.state, config.identity) as ledger:
                 narrator = LogNarrator(lasting=True, aside=home.aside)
                 place = place_of(self.name)
                 club = Club(config, home.environ, ledger, home.scheduler, Notifier(), narrator, held, place)
-                club.load = partial(home.load, self)
+                club.load, club.is_begun = partial(home.load, self), is_begun
                 self.club, home.looks[self.name] = club, club.look
                 if not self._is_told:
                     log.info("club_added")
@@ -153,6 +151,7 @@ class Member:
                 finally:
                     club.schedule.end()
         finally:
+            is_begun.set()
             self.club = self.config = None
             home.gone(self)
 
@@ -190,6 +189,7 @@ class Clubs:
         self._turns = itertools.count()
         self._failure: ConfigError | None = None
         self._over = asyncio.Event()
+        self.turns = Turns()
 
     # --- what the process asks for ---
 
@@ -289,8 +289,7 @@ class Clubs:
         for name in [name for name, since in self._changed_at.items() if now - since >= settled]:
             if name in files:
                 self.looks[name] = None
-                delay = place_of(name) * FIRST_SECONDS * min(len(files), 200) if is_first else 0.0
-                self._members[name] = Member(name, self, delay)
+                self._members[name] = Member(name, self)
             else:
                 self._remove(name)
 

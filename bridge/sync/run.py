@@ -83,6 +83,7 @@ class Synchronizer:
                 await self._write(this, is_allowed=allow_mass_delete, dry_run=dry_run)
         keep_withheld(this)
         self.plans.end(this)
+        self.reader.end()
         result = record.finish(self.ledger, this, self.narrator, is_stopping=self.stop.is_set())
         self.narrator.pass_finished(result)
         return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import multiprocessing
 import os
 import resource
@@ -34,8 +35,9 @@ def daemons_core() -> set[int]:
 def _serve(pipe: Connection, clubs: int, bookings: int, rates: bool) -> None:
     """Serve both services for each club, all in one event loop, until the other side closes.
 
-    A message is a club's number: it books another hour; None asks only. The answer is the count of 429s, how long each
-    such booking took, or has taken so far, to come to its court, and the CPU seconds spent.
+    A message is a club's number: it books another hour of tomorrow or of the days after; None asks only. The answer is
+    the count of 429s, how long each such booking took, or has taken so far, to come to its court, and the CPU seconds
+    spent.
     """
     os.sched_setaffinity(0, os.sched_getaffinity(0) - daemons_core() or daemons_core())
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -48,7 +50,7 @@ async def _answer(pipe: Connection, worlds: list[Sandbox]) -> None:
         world.launch27.reads, world.launch27.writes = worlds[0].launch27.reads, worlds[0].launch27.writes
     waiting: dict[tuple[int, str], float] = {}
     delays: list[float] = []
-    refused = 0
+    refused, free_hours = 0, [itertools.count(1, 2) for _ in worlds]
     async with AsyncExitStack() as stack:
         for world in worlds:
             await stack.enter_async_context(world)
@@ -64,8 +66,7 @@ async def _answer(pipe: Connection, worlds: list[Sandbox]) -> None:
             except EOFError:
                 return
             if asked is not None:
-                count = len(worlds[asked].launch27.bookings)
-                waiting[asked, str(_book(worlds[asked].launch27, 2 * count))] = time.monotonic()
+                waiting[asked, str(_book(worlds[asked].launch27, next(free_hours[asked])))] = time.monotonic()
             for world in worlds:
                 refused += sum(entry.status == 429 for entry in world.launch27.log)
                 world.launch27.log.clear()
