@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-import os
 from functools import cached_property
 from hashlib import blake2b
 from ipaddress import ip_address

@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from bridge.errors import StateError
-from bridge.ledger import entry, history, rows
+from bridge.ledger import entry, held, history, rows
 from bridge.ledger.failures import REBUILT, translated
 from bridge.ledger.history import Event
 from bridge.ledger.rows import insert
@@ -46,7 +46,6 @@ _STATEMENTS = 16
 """So many are kept prepared: each takes 3 KiB, and making it 10 µs."""
 
 _COMPLETE = "kind = 'full' AND outcome IN ('in_sync', 'attention')"
-_HELD = "booking_id, reason, detail, since_ms, service_id, court_id, start_ms, end_ms"
 # The columns of the others are named as the fields of their records. What stands behind a booking's own is in details.
 _BOOKING_COLUMNS = Known._fields.index("unsettled")
 _BOOKING = ", ".join(Known._fields[:_BOOKING_COLUMNS])
@@ -167,15 +166,18 @@ class Ledger:
             return self._connection.execute(sql, parameters).fetchall()
 
     @contextmanager
-    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+    def _transaction(self, *, is_quiet: bool = False) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        """Store what is executed inside, all or nothing; the disk is not waited for where it ``is_quiet``."""
+        execute = self._connection.execute
         with translated(self._source):
-            self._connection.execute("BEGIN IMMEDIATE")
+            execute(f"PRAGMA synchronous = {'NORMAL' if is_quiet else 'FULL'}")
+            execute("BEGIN IMMEDIATE")
             try:
-                yield self._connection.execute
-                self._connection.execute("COMMIT")
+                yield execute
+                execute("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):
-                    self._connection.execute("ROLLBACK")
+                    execute("ROLLBACK")
                 raise
 
     # --- reading ---
@@ -206,11 +208,8 @@ class Ledger:
                 known[id_] = known[id_]._replace(cycle=CyclePlace(cycle, slot, bool(is_deleted)))
 
     def held(self) -> list[Held]:
-        found = self._rows(f"SELECT {_HELD} FROM held ORDER BY booking_id, nth")  # noqa: S608
-        return [
-            Held(id_, reason, detail, since_ms, rows.slot(*place), service_id)
-            for id_, reason, detail, since_ms, service_id, *place in found
-        ]
+        with translated(self._source):
+            return held.read(self._connection)
 
     def watermarks(self) -> list[Watermark]:
         """Return the watermark of every account ever read, in the order of their numbers."""
@@ -344,7 +343,7 @@ class Ledger:
     def finish(
         self,
         record: PassRecord,
-        held: Sequence[Held],
+        held_now: Sequence[Held],
         watermarks: Iterable[Watermark],
         *,
         remembered: Mapping[str, str] = MappingProxyType({}),
@@ -352,14 +351,17 @@ class Ledger:
         forgotten: Collection[str] = (),
         happened: Sequence[Event] = (),
     ) -> None:
-        """Store the end of a pass in one transaction; ``remembered`` are texts, by the names they are kept under."""
-        with self._transaction() as execute:
+        """Store the end of a pass in one transaction; ``remembered`` are texts, by the names they are kept under.
+
+        A pass in which nothing happened may be lost with the machine's power: to wait for the disk would hold up all.
+        """
+        with self._transaction(is_quiet=not (entries or forgotten or happened)) as execute:
             many = self._connection.executemany
             self._store(entries, happened)
             many("DELETE FROM bookings WHERE id = ?", [(id_,) for id_ in forgotten])
             for table, *_ in _DETAILS:
                 many(f"DELETE FROM {table} WHERE booking_id = ?", [(id_,) for id_ in forgotten])  # noqa: S608
-            self._store_held(held, record.started_ms)
+            held.store(self._connection, held_now, record.started_ms)
             many("INSERT OR REPLACE INTO meta VALUES (?, ?)", remembered.items())
             execute("DELETE FROM accounts")
             many(insert("accounts", _WATERMARK), map(rows.of_record, watermarks))
@@ -388,18 +390,6 @@ class Ledger:
             self._known.update((known.id, known) for known in entries)
             for id_ in forgotten:
                 self._known.pop(id_, None)
-
-    def _store_held(self, held: Sequence[Held], now_ms: int) -> None:
-        before = {(entry.id, entry.reason): entry.since_ms for entry in self.held()}
-        stored, nth = [], dict[str, int]()
-        for each in held:
-            nth[each.id] = nth.get(each.id, -1) + 1
-            since_ms = before.get((each.id, each.reason), now_ms)
-            place = rows.of_slot(each.slot)
-            stored.append((nth[each.id], each.id, each.reason, each.detail, since_ms, each.service_id, *place))
-        if stored or before:
-            self._connection.execute("DELETE FROM held")
-            self._connection.executemany(insert("held", f"nth, {_HELD}"), stored)
 
 
 _NOTHING = Known("", "", None, b"", None, None, None, None, b"", b"", 0)

@@ -24,6 +24,7 @@ from bridge.ledger.lock import Lock
 from bridge.ledger.store import Ledger
 from bridge.model import isoformat
 from bridge.notify.notifier import Messenger, messenger
+from bridge.service.edits import credentials, moved
 from bridge.service.schedule import Backoff, Schedule
 from bridge.service.systemd import Notifier
 from bridge.service.watch import Watch
@@ -42,18 +43,6 @@ RELOAD_SECONDS = 3.5
 """From the moment that an edit is noticed, at most a beat after it, to the end of what is being written then."""
 LONG_SECONDS = 2.0
 """A pass that takes longer is shown while it is under way."""
-
-_OTHER_STATE = (
-    "would make this another bridge, with another state; to have that, set sync.state to another file as well, "
-    "and restart"
-)
-_IDENTITY = {
-    "launch27.base_url": _OTHER_STATE,
-    "wingfield.base_url": _OTHER_STATE,
-    "wingfield.external_service_id": _OTHER_STATE,
-    "mapping.id_prefix": _OTHER_STATE,
-    "sync.state": "is taken into account at the start only; restart to use another state",
-}
 
 log = structlog.get_logger()
 
@@ -308,8 +297,8 @@ class Club:
             return
         try:
             config = self.load()
-            if moved := _moved(self._config, config):
-                raise ConfigError(moved, files=config.files)
+            if problems := moved(self._config, config):
+                raise ConfigError(problems, files=config.files)
         except ConfigError as error:
             self._watch.take(error.files)
             if asked or error.problems != self._rejected:
@@ -341,7 +330,7 @@ class Club:
         if old.warnings != new.warnings:
             _warn(new)
         self._config, self._has_news = new, True
-        self.schedule.change(new.sync, forgive=_credentials(old) != _credentials(new))
+        self.schedule.change(new.sync, forgive=credentials(old) != credentials(new))
         self._notifier.ready(self.status)
 
 
@@ -349,19 +338,6 @@ def in_words(result: PassResult, ended: datetime, next_pass: datetime | None) ->
     """Return how things stand after a pass, for ``systemctl status``; the times are the machine's."""
     words = f"{result.record.in_words(result.error)}, last pass {ended.astimezone():%H:%M:%S}"
     return words if next_pass is None else f"{words}, next {next_pass.astimezone():%H:%M:%S}"
-
-
-def _moved(old: Config, new: Config) -> list[Problem]:
-    """Return what makes ``new`` the configuration of another state, which nobody can change in mid-run."""
-    moved = [place for place in changed_keys(old, new) if place in _IDENTITY]
-    if old.launch27.host == new.launch27.host:
-        moved = [place for place in moved if place != "launch27.base_url"]
-    return [Problem(place, _IDENTITY[place]) for place in moved]
-
-
-def _credentials(config: Config) -> tuple[object, ...]:
-    """Return all that a service may have refused."""
-    return config.launch27.role, config.launch27.accounts, config.wingfield.token
 
 
 def _warn(config: Config) -> None:

@@ -26,8 +26,8 @@ from bridge.config.clubs import PROCESS, check_unlike, club_files, load_club, pr
 from bridge.config.problems import quoted_path
 from bridge.config.schema import Config, ProcessTables, WebConfig
 from bridge.errors import BridgeError, ConfigError, Problem
-from bridge.http.loop import LAST_ANSWER_SECONDS
-from bridge.ledger.lock import lock
+from bridge.http.loop import LAST_ANSWER_SECONDS, in_daemon_thread
+from bridge.ledger.lock import Lock, lock
 from bridge.ledger.store import Ledger
 from bridge.log import Aside, origin
 from bridge.service import watch
@@ -137,23 +137,31 @@ class Member:
         try:
             self.config = config = home.load(self)
             self._watch.take(config.files)
-            with lock(config.sync.state) as held, Ledger.open(config.sync.state, config.identity) as ledger:
-                narrator = LogNarrator(lasting=True, aside=home.aside)
-                place = place_of(self.name)
-                club = Club(config, home.environ, ledger, home.scheduler, Notifier(), narrator, held, place)
-                club.load, club.is_begun = partial(home.load, self), is_begun
-                self.club, home.looks[self.name] = club, club.look
-                if not self._is_told:
-                    log.info("club_added")
-                self._is_told = True
+            with lock(config.sync.state) as held:
+                ledger = Ledger.open(config.sync.state, config.identity)
                 try:
-                    await club.run()
+                    await self._run_club(config, ledger, held, is_begun)
                 finally:
-                    club.schedule.end()
+                    self.club = None
+                    home.gone(self)
+                    await in_daemon_thread(ledger.close)  # the disk is waited for, by many at once as long as by one
         finally:
             is_begun.set()
-            self.club = self.config = None
-            home.gone(self)
+            self.config = None
+
+    async def _run_club(self, config: Config, ledger: Ledger, held: Lock, is_begun: asyncio.Event) -> None:
+        home = self._home
+        narrator = LogNarrator(lasting=True, aside=home.aside)
+        club = Club(config, home.environ, ledger, home.scheduler, Notifier(), narrator, held, place_of(self.name))
+        club.load, club.is_begun = partial(home.load, self), is_begun
+        self.club, home.looks[self.name] = club, club.look
+        if not self._is_told:
+            log.info("club_added")
+        self._is_told = True
+        try:
+            await club.run()
+        finally:
+            club.schedule.end()
 
     def _reject(self, error: ConfigError) -> None:
         self.problems = error.problems

@@ -50,18 +50,15 @@ def many(clubs: int, bookings: int, seconds: float) -> Iterator[Figure]:
 def thousand(clubs: int, bookings: int, seconds: float) -> Iterator[Figure]:
     """Show how late passes begin with so many clubs, near ones and full ones."""
     name = f"{clubs} clubs of {bookings}"
-    with services(clubs, bookings) as world:
-        with Daemon(world.directory) as daemon:
-            wall, cpu = daemon.first_passes(clubs)
-            tell(f"{name}, all written: {wall:.1f} s (CPU {cpu:.1f} s), {daemon.mib():.0f} MiB")
-        with Daemon(world.directory) as daemon:
-            wall, cpu = daemon.first_passes(clubs)
-            before, served, count = daemon.cpu_seconds, world.ask()[2], len(daemon.passes)
-            tell(f"  begun again: {wall:.1f} s (CPU {cpu:.1f} s), {daemon.mib():.0f} MiB")
-            time.sleep(seconds)
-            busy, served = (daemon.cpu_seconds - before) / seconds, (world.ask()[2] - served) / seconds
-            tell(f"  then busy {busy:.0%}, services {served:.0%}, {daemon.mib():.0f} MiB; {_in_words(daemon, count)}")
-            worst = max(each.late for each in daemon.passes[count:])
+    with services(clubs, bookings) as world, Daemon(world.directory) as daemon:
+        wall, cpu = daemon.first_passes(clubs)
+        tell(f"{name}, all written: {wall:.1f} s (CPU {cpu:.1f} s), {daemon.mib():.0f} MiB")
+        before, served, count = daemon.cpu_seconds, world.ask()[2], len(daemon.passes)
+        daemon.held_up = 0.0
+        time.sleep(seconds)
+        busy, served = (daemon.cpu_seconds - before) / seconds, (world.ask()[2] - served) / seconds
+        tell(f"  then busy {busy:.0%}, services {served:.0%}, {daemon.mib():.0f} MiB; {_in_words(daemon, count)}")
+        worst = max(each.late for each in daemon.passes[count:])
     yield Figure(f"{name}: longest delay of a pass that is due", worst, "s", 2)
 
 

@@ -49,7 +49,7 @@ class Daemon:
         self.held_up = 0.0
         """The longest time that the event loop was held up, in seconds."""
         self._log = directory / "stderr"
-        command = [sys.executable, "-m", "tests.bench.observed", directory]
+        command = [sys.executable, "-m", "tests.bench.observed", str(directory)]
         with self._log.open("wb") as log:
             self._popen = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
         self._listener = threading.Thread(target=self._listen, daemon=True)
@@ -125,7 +125,7 @@ def _observe() -> None:
         await run(self)
         watching.cancel()
 
-    Schedule.begin, Synchronizer.run_pass, Clubs.run = observed_begin, observed_pass, observed_run  # type: ignore[assignment,method-assign]
+    Schedule.begin, Synchronizer.run_pass, Clubs.run = observed_begin, observed_pass, observed_run  # type: ignore[method-assign]
 
 
 async def _watch_loop() -> None:
