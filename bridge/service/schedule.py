@@ -151,7 +151,7 @@ class Schedule:
 
     def end(self) -> None:
         """Have no turn any more: the club has gone."""
-        for job in (self.near, self.full):
+        for job in (self.near, self.full, self.verify):
             with suppress(JobLookupError):  # the scheduler has ended before
                 job.remove()
 

@@ -115,6 +115,11 @@ async def test_the_first_pass_is_full_until_one_succeeds_and_near_ones_follow(sc
     ]
 
 
+async def test_a_club_that_has_gone_leaves_no_job(scheduler: Scheduler) -> None:
+    Schedule(scheduler, sync()).end()
+    assert scheduler.get_jobs() == []
+
+
 async def test_a_full_pass_that_is_due_takes_the_place_of_a_near_one(scheduler: Scheduler) -> None:
     schedule = Schedule(scheduler, sync())
     run(schedule)
