@@ -16,7 +16,7 @@ from tests.bench.figures import Figure, table
 from tests.bench.observed import Daemon
 from tests.bench.services import services
 
-STAGES = {"many": (200, 250, 60.0), "thousand": (1000, 50, 360.0), "limited": (20, 50, 600.0)}
+STAGES = {"many": (200, 250, 60.0), "thousand": (1000, 50, 300.0), "limited": (20, 50, 600.0)}
 """How many clubs, how many bookings each, and for how many seconds they are watched."""
 
 
@@ -34,7 +34,8 @@ def many(clubs: int, bookings: int, seconds: float) -> Iterator[Figure]:
             tell(f"{name}, all written: {wall:.1f} s (CPU {cpu:.1f} s, services {served:.1f} s), {peak:.0f} MiB")
         with Daemon(world.directory) as daemon:
             wall, cpu = daemon.first_passes(clubs)
-            tell(f"  begun again: {wall:.1f} s (CPU {cpu:.1f} s), {daemon.mib():.0f} MiB")
+            waited = daemon.waited_seconds
+            tell(f"  begun again: {wall:.1f} s (CPU {cpu:.1f} s, {waited:.0f} s behind others), {daemon.mib():.0f} MiB")
             time.sleep(5)
             before, count = daemon.cpu_seconds, len(daemon.passes)
             time.sleep(seconds)
@@ -50,14 +51,19 @@ def many(clubs: int, bookings: int, seconds: float) -> Iterator[Figure]:
 def thousand(clubs: int, bookings: int, seconds: float) -> Iterator[Figure]:
     """Show how late passes begin with so many clubs, near ones and full ones."""
     name = f"{clubs} clubs of {bookings}"
-    with services(clubs, bookings) as world, Daemon(world.directory) as daemon:
+    with services(clubs, bookings, are_written=True) as world, Daemon(world.directory) as daemon:
         wall, cpu = daemon.first_passes(clubs)
-        tell(f"{name}, all written: {wall:.1f} s (CPU {cpu:.1f} s), {daemon.mib():.0f} MiB")
+        tell(f"{name}, all adopted: {wall:.1f} s (CPU {cpu:.1f} s), {daemon.mib():.0f} MiB")
         before, served, count = daemon.cpu_seconds, world.ask()[2], len(daemon.passes)
-        daemon.held_up = 0.0
+        daemon.held_up, waited = 0.0, daemon.waited_seconds
         time.sleep(seconds)
+        waited = (daemon.waited_seconds - waited) / seconds
         busy, served = (daemon.cpu_seconds - before) / seconds, (world.ask()[2] - served) / seconds
-        tell(f"  then busy {busy:.0%}, services {served:.0%}, {daemon.mib():.0f} MiB; {_in_words(daemon, count)}")
+        each = 1000 * busy * seconds / max(len(daemon.passes) - count, 1)
+        tell(
+            f"  then busy {busy:.0%} ({each:.1f} ms a pass), {waited:.0%} behind others, services {served:.0%}; {daemon.mib():.0f} MiB"
+        )
+        tell(f"  {_in_words(daemon, count)}")
         worst = max(each.late for each in daemon.passes[count:])
     yield Figure(f"{name}: longest delay of a pass that is due", worst, "s", 2)
 

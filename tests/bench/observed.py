@@ -77,6 +77,11 @@ class Daemon:
         stat = Path(f"/proc/{self._popen.pid}/stat").read_text().rpartition(") ")[2].split()
         return (int(stat[11]) + int(stat[12])) / TICKS
 
+    @property
+    def waited_seconds(self) -> float:
+        """How long its main thread was ready to run so far, and had to wait for the core: for others' work."""
+        return int(Path(f"/proc/{self._popen.pid}/schedstat").read_text().split()[1]) / 1e9
+
     def mib(self, name: str = "VmHWM") -> float:
         """Return its resident memory: the most there was, or what there is (``VmRSS``)."""
         lines = Path(f"/proc/{self._popen.pid}/status").read_text().splitlines()
@@ -92,8 +97,10 @@ class Daemon:
         return self
 
     def __exit__(self, *_: object) -> None:
+        began = time.monotonic()
         self._popen.send_signal(signal.SIGTERM)
-        self._popen.wait(10)
+        self._popen.wait(60)
+        print(f"  ended {time.monotonic() - began:.1f} s after SIGTERM", file=sys.stderr)
         self._listener.join(10)
         for line in self.complaints[:5]:
             print(line, file=sys.stderr)

@@ -21,6 +21,8 @@ from bridge.sandbox import Launch27, Sandbox, Wingfield
 from tests.support.builders import EMAIL, PASSWORD
 from tests.support.configuration import configuration, introduction, write_config
 
+PLAYER = "player@example.com"
+
 
 def name_of(number: int) -> str:
     """Return a club's name."""
@@ -32,7 +34,7 @@ def daemons_core() -> set[int]:
     return {max(os.sched_getaffinity(0))}
 
 
-def _serve(pipe: Connection, clubs: int, bookings: int, rates: bool) -> None:
+def _serve(pipe: Connection, clubs: int, *how: Any) -> None:
     """Serve both services for each club, all in one event loop, until the other side closes.
 
     A message is a club's number: it books another hour of tomorrow or of the days after; None asks only. The answer is
@@ -42,7 +44,7 @@ def _serve(pipe: Connection, clubs: int, bookings: int, rates: bool) -> None:
     os.sched_setaffinity(0, os.sched_getaffinity(0) - daemons_core() or daemons_core())
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    asyncio.run(_answer(pipe, [_world(number, bookings, rates) for number in range(clubs)]))
+    asyncio.run(_answer(pipe, [_world(number, *how) for number in range(clubs)]))
 
 
 async def _answer(pipe: Connection, worlds: list[Sandbox]) -> None:
@@ -75,20 +77,28 @@ async def _answer(pipe: Connection, worlds: list[Sandbox]) -> None:
             pipe.send((refused, [*delays, *so_far], time.process_time()))
 
 
-def _world(number: int, bookings: int, rates: bool) -> Sandbox:
+def _world(number: int, bookings: int, rates: bool, are_written: bool) -> Sandbox:
     launch27 = Launch27(rates=rates)
     launch27.add_account(EMAIL, PASSWORD)
     launch27.add_service(1, "Court")
-    for index in range(bookings):
-        _book(launch27, 2 * index)
-    return Sandbox(launch27, Wingfield(courts={str(uuid5(NAMESPACE_URL, f"court/{number}")): "Court"}))
+    court_id = str(uuid5(NAMESPACE_URL, f"court/{number}"))
+    wingfield = Wingfield(courts={court_id: "Court"})
+    for hour in range(0, 2 * bookings, 2):
+        key, start = str(_book(launch27, hour)), _start(hour)
+        if are_written:
+            end, now = start + timedelta(hours=1), datetime.now(UTC)
+            wingfield.store(key, court_id=court_id, start=start, end=end, updated_at=now, emails=[PLAYER])
+    return Sandbox(launch27, wingfield)
 
 
 def _book(launch27: Launch27, hour: int) -> int:
-    """Book an hour: every second one, of those from tomorrow on."""
-    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1, hours=hour)
-    place: dict[str, Any] = {"service_date": start, "services": [1], "minutes": 60}
-    return launch27.add_booking(owner=EMAIL, email="player@example.com", **place)
+    """Book one of the hours from tomorrow on."""
+    place: dict[str, Any] = {"service_date": _start(hour), "services": [1], "minutes": 60}
+    return launch27.add_booking(owner=EMAIL, email=PLAYER, **place)
+
+
+def _start(hour: int) -> datetime:
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1, hours=hour)
 
 
 class Services:
@@ -106,10 +116,14 @@ class Services:
 
 
 @contextmanager
-def services(clubs: int, bookings: int, *, rates: bool = False) -> Iterator[Services]:
-    """Run the services of so many clubs; with ``rates`` behind one rate limit."""
+def services(clubs: int, bookings: int, *, rates: bool = False, are_written: bool = False) -> Iterator[Services]:
+    """Run the services of so many clubs; with ``rates`` behind one rate limit.
+
+    With ``are_written`` all bookings are in Wingfield, as a daemon without states finds them.
+    """
     ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, clubs, bookings, rates))
+    how = theirs, clubs, bookings, rates, are_written
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=how)
     process.start()
     theirs.close()
     with TemporaryDirectory(prefix="courtbridge-bench-") as folder:
