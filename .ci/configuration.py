@@ -71,7 +71,8 @@ The state is one SQLite file. Without `sync.state` it is here:
 | the configuration is `/etc/courtbridge/config.toml` | `/var/lib/courtbridge/courtbridge.db` |
 | the configuration is `/etc/courtbridge/NAME.toml` | `/var/lib/courtbridge/NAME/courtbridge.db` |
 | otherwise | `courtbridge.db` beside the configuration |
-| `--config` names a directory of clubs | `NAME.db` in `$STATE_DIRECTORY`, else beside `NAME.toml` |
+| `--config` is `/etc/courtbridge/clubs` | `NAME.db` in `$STATE_DIRECTORY`, else in `/var/lib/courtbridge` |
+| `--config` is another directory of clubs | `NAME.db` in `$STATE_DIRECTORY`, else beside `NAME.toml` |
 
 The state belongs to one Launch27 host, one Wingfield host, one external service and one `mapping.id_prefix`. Decide on
 these before the first pass: with a different one, Courtbridge refuses to use the state.

@@ -174,6 +174,57 @@ class Approve(Shape):
     approved: list[Id]
 
 
+class Withdraw(Shape):
+    """What `withdraw` prints: the ids of what was deleted, and of what is still there."""
+
+    withdrawn: list[Id]
+    left: list[Id]
+
+
+class Court(Shape):
+    """A court of Wingfield's; `service_ids` are those whose names say this court."""
+
+    id: str
+    name: str
+    facility_id: str
+    facility: str
+    system_installed: bool | None = Field(description="whether it has a camera")
+    external_court_id: str | None
+    external_court_name: str | None
+    service_ids: list[int]
+
+
+class Service(Shape):
+    """A service of Launch27's; `to_no_court` is how many bookings of it no rule gives a court."""
+
+    id: int
+    name: str
+    minutes: int | None
+    to_no_court: Count
+
+
+class Courts(Shape):
+    """What `courts` prints; `config` has the `[[courts]]` blocks to paste."""
+
+    courts: list[Court]
+    services: list[Service]
+    config: str
+    errors: list[str] = Field(description="what kept a service from answering")
+
+
+class Connect(Shape):
+    """What `connect` prints: the club, and the name it has for Launch27's account."""
+
+    organization_id: str
+    external_organization_id: str
+
+
+class Notify(Shape):
+    """What `notify` prints: by channel, what went wrong; null where it took the message."""
+
+    channels: dict[str, str | None]
+
+
 class Webhook(Shape):
     """What `[notify]` posts to `webhook_url`."""
 
@@ -199,6 +250,10 @@ SCHEMAS: dict[str, Any] = {
     "verify": clubs(Verify),
     "approve": Approve | Failed,
     "history": list[Event] | Failed,
+    "withdraw": Withdraw | Failed,
+    "courts": Courts | Failed,
+    "connect": Connect | Failed,
+    "notify": Notify | Failed,
     "webhook": Webhook,
 }
 

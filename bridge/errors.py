@@ -4,7 +4,7 @@
     ├── ConfigError              78  the configuration is wrong
     ├── StateError               74  the state database cannot be used
     │   └── StateBusy        75  another program has locked it for too long
-    ├── AlreadyRunning           75  another instance holds the state
+    ├── AlreadyRunning           75  another process has the lock
     └── ServiceError                 something about one of the two services
         ├── CredentialsRefused   77  password, token or role refused
         ├── ClockWrong           75  this machine's clock is wrong
@@ -13,7 +13,7 @@
             ├── NotFound             the thing asked for is not there
             └── AccessDenied         it is there, and not for us
 
-Messages say place, value and remedy, and never hold a secret, an e-mail address or a sentence of a
+Messages say place, value and remedy, and never contain a secret, an e-mail address or a sentence of a
 service's own (it could name people).
 """
 
@@ -47,7 +47,7 @@ _FIRST_COUNTS = (
 
 
 def worst(statuses: Iterable[int]) -> ExitStatus:
-    """Return the status that counts where several hold: 78, 74, 77, 75, 1, then 0."""
+    """Return the status that counts where several are true: 78, 74, 77, 75, 1, then 0."""
     found = set(statuses)
     return next((status for status in _FIRST_COUNTS if status in found), ExitStatus.OK)
 
@@ -96,7 +96,7 @@ class StateBusy(StateError):
 
 
 class AlreadyRunning(BridgeError):
-    """Another process holds the state; the message says which."""
+    """Another process has the lock; the message says which."""
 
     exit_status = ExitStatus.TRY_LATER
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import shutil
 import sys
 from collections import deque
 from collections.abc import MutableMapping
@@ -57,7 +59,7 @@ def configure(
     With ``aside``, the clients' own lines go there, unless the level is debug.
     """
     out = stream or sys.stderr
-    lines = _Lines(out)
+    lines = _Lines(stream)
     first: list[Processor] = [aside] if aside is not None and level != "debug" else []
     structlog.configure(
         processors=[merge_contextvars, *first, *_processors(out, form)],
@@ -79,12 +81,17 @@ def origin(error: BaseException) -> dict[str, Any]:
     return {"exception_type": type(error).__name__, "at": at}
 
 
-class _Lines(structlog.PrintLogger):
-    """Loses lines rather than raising: a closed terminal must not end a pass."""
+class _Lines:
+    """Writes lines to the stream, or to what stderr is then: a progress bar takes it over for a while."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
 
     def msg(self, message: str) -> None:
-        with suppress(OSError, ValueError):
-            super().msg(message)
+        out = self._stream or sys.stderr
+        with suppress(OSError, ValueError):  # a closed terminal must not end a pass
+            out.write(f"{message}\n")
+            out.flush()
 
     debug = info = warning = error = critical = msg
 
@@ -113,10 +120,29 @@ def _processors(out: TextIO, form: str) -> list[Processor]:
         lines: list[Processor] = [add_log_level, TimeStamper(fmt="%H:%M:%S", utc=False), _without_controls]
         colors = is_terminal and form != "plain"
         lines.append(structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback))
+        lines += [_wrapped] * is_terminal
     else:
         json = JSONRenderer(ensure_ascii=False)
         lines = [add_log_level, TimeStamper("iso"), format_exc_info, _with_the_event_first, json]
     return [*lines, _with_priority] if _is_journal(out) else lines
+
+
+def _wrapped(_: object, __: str, text: Any) -> str:  # noqa: ANN401 (structlog's own type)
+    """Wrap each line that is wider than the terminal between its words; colours take no room."""
+    width, rows = shutil.get_terminal_size().columns, list[str]()
+    for line in text.splitlines():
+        row, *words = (_width(line) > width and line.split()) or [line]
+        for word in words:
+            if _width(longer := f"{row} {word}") > width:
+                rows.append(row)
+                longer = f"  {word}"
+            row = longer
+        rows.append(row)
+    return "\n".join(rows)
+
+
+def _width(text: str) -> int:
+    return len(re.sub("\x1b\\[[0-9;]*m", "", text))
 
 
 def _is_journal(out: TextIO) -> bool:

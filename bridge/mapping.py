@@ -6,26 +6,25 @@ decides what becomes of the booking.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from bridge.addresses import usable_address
+from bridge.launch27.fields import contents, folded, texts, words
 from bridge.launch27.wire import Service, SourceBooking, Unreadable
-from bridge.model import CourtBooking, Held, Reason, Slot, fingerprint, usable_address
+from bridge.model import CourtBooking, Held, Reason, Slot, fingerprint
 from bridge.planning.memory import DEFAULT_LOCATION, NO_LENGTHS
 from bridge.wingfield.hourly import Relations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
     from bridge.config.schema import CourtRule, MappingConfig
     from bridge.planning.memory import Memory
 
 _MOST_PARTICIPANTS: Final = 4
-_SEPARATORS: Final = re.compile(r"[,;\s]+")
 _EARLIEST_YEAR: Final = 1990
 _LATEST_YEAR: Final = 2200
 
@@ -33,95 +32,6 @@ _LATEST_YEAR: Final = 2200
 @lru_cache(maxsize=256)
 def _length(minutes: int) -> timedelta:
     return timedelta(minutes=minutes)  # slower than all the arithmetic with it, and mostly the same few
-
-
-def _folded(text: str) -> str:
-    return text.strip().casefold()
-
-
-def _as_text(value: object) -> str | None:
-    """Return a text, number or boolean as people write it in a configuration; None for all else."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value) if isinstance(value, int | float) else None
-
-
-def _texts(values: Iterable[object]) -> set[str]:
-    return {_folded(text) for value in values if (text := _as_text(value)) is not None}
-
-
-def _keys(field: Mapping[str, Any]) -> set[str]:
-    """Return everything a custom field goes by. Source: Launch27, a booking's ``custom_fields``."""
-    return _texts((field.get("code"), field.get("label"), field.get("id")))
-
-
-def has_field(booking: SourceBooking, name: str) -> bool:
-    """Whether the booking lists a custom field that goes by ``name``."""
-    return any(_folded(name) in _keys(field) for field in booking.custom_fields)
-
-
-def _items(field: Mapping[str, Any]) -> Iterator[object]:
-    """Yield what was filled in, ``value`` or ``values``: plain values, and objects for choices."""
-    for key in ("value", "values"):
-        value = field.get(key)
-        if isinstance(value, list):
-            yield from value
-        else:
-            yield value
-
-
-def _choices(field: Mapping[str, Any]) -> set[str]:
-    """Return every text the field's content goes by, folded: a choice by id, label, value or other."""
-    found: set[str] = set()
-    for item in _items(field):
-        parts = [item.get(key) for key in ("id", "label", "value", "other")] if isinstance(item, dict) else [item]
-        found |= _texts(parts)
-    return found
-
-
-def _words(field: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the words people typed into a field, and of a choice's label only what looks like an address."""
-    for item in _items(field):
-        if not isinstance(item, dict):
-            yield from _split(item)
-            continue
-        yield from (word for word in _split(item.get("label")) if "@" in word)
-        yield from _split(item.get("value"))
-        yield from _split(item.get("other"))
-
-
-def _split(value: object) -> list[str]:
-    return [word for word in _SEPARATORS.split(value) if word] if isinstance(value, str) else []
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """One ``[[courts]]`` block, its texts folded for comparison."""
-
-    court_id: str
-    service_ids: frozenset[int]
-    location_ids: frozenset[int]
-    team_ids: frozenset[int]
-    field: str | None
-    values: frozenset[str]
-
-    @classmethod
-    def of(cls, rule: CourtRule) -> _Rule:
-        field = None if rule.custom_field is None else _folded(rule.custom_field)
-        values = frozenset(map(_folded, rule.custom_values))
-        return cls(rule.court_id, rule.service_ids, rule.location_ids, rule.team_ids, field, values)
-
-    def holds(self, booking: SourceBooking, fields: Mapping[str, set[str]]) -> bool:
-        """Whether every condition but the services holds; ``fields`` are the contents by field."""
-        if self.location_ids and booking.location_id not in self.location_ids:
-            return False
-        if self.team_ids and self.team_ids.isdisjoint(booking.team_ids):
-            return False
-        return self.field is None or not self.values.isdisjoint(fields.get(self.field, ()))
 
 
 class Names(NamedTuple):
@@ -150,25 +60,25 @@ class Mapper:
         zone: ZoneInfo,
         names: Names = NO_NAMES,
     ) -> None:
-        rules = [_Rule.of(court) for court in courts]
-        self._anywhere = [rule for rule in rules if not rule.service_ids]
-        self._named = frozenset[int]().union(*(rule.service_ids for rule in rules))
-        self._by_service = {number: [rule for rule in rules if number in rule.service_ids] for number in self._named}
+        self._anywhere = [rule for rule in courts if not rule.service_ids]
+        self._named = frozenset[int]().union(*(rule.service_ids for rule in courts))
+        self._by_service = {number: [rule for rule in courts if number in rule.service_ids] for number in self._named}
         self._relations = names.relations
-        self._mapped = {_folded(external_id): court_id for external_id, court_id in names.courts.items()}
+        self._mapped = {folded(external_id): court_id for external_id, court_id in names.courts.items()}
         self._by, _, field = names.by.partition(":")
-        self._by_field = _folded(field) or None
-        self._fields = frozenset(filter(None, (self._by_field, *(rule.field for rule in rules))))
+        self._by_field = folded(field) or None
+        named = [rule.custom_field for rule in courts if rule.custom_field is not None]
+        self._fields = frozenset([*map(folded, named), *filter(None, [self._by_field])])
         self._plain = {
             number: {rule.court_id: set(rule.service_ids)}
             for number, (rule, *more) in self._by_service.items()
-            if not (more or self._anywhere or rule.location_ids or rule.team_ids or rule.field)
+            if not (more or self._anywhere or rule.location_ids or rule.team_ids or rule.custom_field)
         }
         self._titles = _titles(courts)
         self._configured = mapping.service_minutes
         self._memory = memory
         self._default = mapping.default_minutes
-        self._participant_fields = tuple(dict.fromkeys(map(_folded, mapping.participant_fields)))
+        self._participant_fields = tuple(dict.fromkeys(map(folded, mapping.participant_fields)))
         self._fallback = usable_address((mapping.fallback_email or "").strip())
         self._zone = zone
 
@@ -203,14 +113,14 @@ class Mapper:
         if len(booking.services) == 1 and (plain := self._plain.get(booking.services[0].id)):
             return plain  # nearly always
         candidates = list(self._anywhere)
-        for number in {service.id for service in booking.services}:
+        for number in booking.service_ids:
             candidates += self._by_service.get(number, ())
         if not candidates and not self._by:
             return {}
-        fields = self._contents(booking) if self._fields else {}
+        fields = contents(booking, self._fields) if self._fields else {}
         courts: dict[str, set[int]] = {}
         for rule in candidates:
-            if rule.holds(booking, fields):
+            if _holds(rule, booking, fields):
                 courts.setdefault(rule.court_id, set()).update(rule.service_ids)
         return courts or self._mapped_courts(booking, fields)
 
@@ -219,23 +129,15 @@ class Mapper:
         by_service = {str(service.id): {service.id} for service in booking.services if self._by == "service"}
         ids: Iterable[object] = {"location": (booking.location_id,), "team": booking.team_ids}.get(self._by, by_service)
         courts: dict[str, set[int]] = {}
-        external_ids = fields.get(self._by_field, set()) if self._by_field else _texts(ids)
+        external_ids = fields.get(self._by_field, set()) if self._by_field else texts(ids)
         for each in external_ids & self._mapped.keys():
             courts.setdefault(self._mapped[each], set()).update(by_service.get(each, ()))
         return courts
 
-    def _contents(self, booking: SourceBooking) -> dict[str, set[str]]:
-        """Return the contents of the custom fields that rules ask for, by the name a rule uses."""
-        found: dict[str, set[str]] = {}
-        for field in booking.custom_fields:
-            for key in _keys(field) & self._fields:
-                found.setdefault(key, set()).update(_choices(field))
-        return found
-
     def _not_one_court(self, booking: SourceBooking, courts: Mapping[str, set[int]], start: datetime) -> Held:
         if not courts:
             return Held(booking.id, Reason.NO_COURT, "no court booking any more")
-        numbers = {service.id for service in booking.services}
+        numbers = set(booking.service_ids)
         ruled = numbers & set[int]().union(*courts.values()) or numbers
         titles = ", ".join(sorted(self._titles.get(court_id, court_id) for court_id in courts))
         which = f"services {_listing(ruled)}" if ruled else "no services"
@@ -280,12 +182,8 @@ class Mapper:
         email = booking.email
         if email is not None and not self._participant_fields and (alone := usable_address(email)) is not None:
             return (alone,), 0  # nearly always
-        words = [] if email is None else [email]
-        # In the order of the configuration, then of the booking.
-        keyed = [(_keys(field), field) for field in booking.custom_fields] if self._participant_fields else []
-        for name in self._participant_fields:
-            words += [word for keys, field in keyed if name in keys for word in _words(field)]
-        usable = [usable_address(word) for word in words]
+        given = () if email is None else (email,)
+        usable = [usable_address(word) for word in (*given, *words(booking, self._participant_fields))]
         skipped = usable.count(None)
         found = tuple(dict.fromkeys(filter(None, usable)))
         if not found and self._fallback is not None:
@@ -322,9 +220,21 @@ class Mapper:
         return written.astimezone(UTC)
 
 
+def _holds(rule: CourtRule, booking: SourceBooking, fields: Mapping[str, set[str]]) -> bool:
+    """Whether every condition but the services holds; ``fields`` are the contents by field."""
+    if rule.location_ids and booking.location_id not in rule.location_ids:
+        return False
+    if rule.team_ids and rule.team_ids.isdisjoint(booking.team_ids):
+        return False
+    if rule.custom_field is None:
+        return True
+    found = fields.get(folded(rule.custom_field), ())
+    return any(folded(value) in found for value in rule.custom_values)
+
+
 def _held(booking: SourceBooking, reason: Reason, detail: str, slot: Slot, ruled: set[int]) -> Held:
     """Return why a booking that wants ``slot`` is held, with the first of its services, of those the rules name."""
-    numbers = {service.id for service in booking.services}
+    numbers = booking.service_ids
     return Held(booking.id, reason, detail, 0, slot, min(numbers & ruled or numbers, default=None))
 
 

@@ -7,8 +7,7 @@ whole milliseconds since 1970 (``…_ms``), because the rule about versions is c
 from __future__ import annotations
 
 import enum
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -16,12 +15,6 @@ from typing import Literal, NamedTuple
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 Kind = Literal["full", "near"]  # a pass reads the whole window, or only the next days of it
-
-# Narrower than RFC 5321: an address that Wingfield might refuse would have the whole booking held.
-_ADDRESS = re.compile(
-    r"(?=.{1,64}@)[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
-    r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?:[a-z]{2,63}|xn--[a-z0-9-]{0,58}[a-z0-9])"
-)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -45,15 +38,6 @@ def isoformat(instant: datetime) -> str:
     """Return e.g. ``2026-11-20T09:00:00Z``; milliseconds only where there are any."""
     text = instant.astimezone(UTC).replace(tzinfo=None)
     return text.isoformat(timespec="milliseconds" if text.microsecond else "seconds") + "Z"
-
-
-def usable_address(text: str) -> str | None:
-    """Return the e-mail address in lower case, or None for what Wingfield may not take as one."""
-    # Before lower(): the Kelvin sign, for one, would become a plain k.
-    if not text.isascii() or len(text) > 254:
-        return None
-    address = text.lower()
-    return address if _ADDRESS.fullmatch(address) else None
 
 
 class Reason(enum.StrEnum):
@@ -87,11 +71,22 @@ class Slot:
         """
         return self.court_id == other.court_id and self.start < other.end and other.start < self.end
 
+    @classmethod
+    def of_row(cls, court_id: str | None, start_ms: int | None, end_ms: int | None) -> Slot | None:
+        """Return the slot of the three columns it is stored in; None unless all are known."""
+        if court_id is None or start_ms is None or end_ms is None:
+            return None
+        return cls(court_id, from_ms(start_ms), from_ms(end_ms))
+
+    @property
+    def row(self) -> tuple[str, int, int]:
+        """The three columns it is stored in: the court's id, and milliseconds since 1970."""
+        return self.court_id, to_ms(self.start), to_ms(self.end)
+
 
 def fingerprint(slot: Slot, participants: Iterable[str]) -> bytes:
     """Return 16 bytes that differ when what Wingfield is sent differs (the version left out)."""
-    start, end = to_ms(slot.start), to_ms(slot.end)
-    text = "\n".join((slot.court_id, str(start), str(end), *participants))
+    text = "\n".join((*map(str, slot.row), *participants))
     return blake2b(text.encode(), digest_size=16).digest()
 
 
@@ -225,9 +220,7 @@ class Known(NamedTuple):
     @property
     def last_slot(self) -> Slot | None:
         """The last slot that Wingfield acknowledged, also when it was deleted since."""
-        if self.court_id is None or self.start_ms is None or self.end_ms is None:
-            return None
-        return Slot(self.court_id, from_ms(self.start_ms), from_ms(self.end_ms))
+        return Slot.of_row(self.court_id, self.start_ms, self.end_ms)
 
     @property
     def places(self) -> tuple[Slot, ...]:
@@ -272,15 +265,6 @@ class Verb(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Deletion:
-    """A booking that is to leave Wingfield: why, and the moment it was found gone."""
-
-    id: str
-    why: str
-    found_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class Write:
     """One request to Wingfield, planned.
 
@@ -309,92 +293,3 @@ class Write:
         """The state this write leads to, if it is applied."""
         slot = None if self.verb is Verb.DELETE else self.slot
         return Stored(self.id, self.version_ms, self.fingerprint, slot, why=self.why)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one pass would write, in which order, and what is ``blocked`` by which booking: "" for one not of ours."""
-
-    writes: tuple[Write, ...] = ()
-    held: tuple[Held, ...] = ()
-    blocked: Mapping[str, str] = field(default_factory=dict)
-
-
-class Ending(enum.Enum):
-    """How one write ended."""
-
-    ACKNOWLEDGED = enum.auto()
-    REJECTED = enum.auto()
-    UNANSWERED = enum.auto()
-    NOT_SENT = enum.auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a write ended, to be stored; ``reason`` is Wingfield's error type, when it was rejected."""
-
-    write: Write
-    ending: Ending
-    reason: str = ""
-    config: str = ""
-    at_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Watermark:
-    """How far one account was read: when its listing was last complete, since when it fails, the newest source time."""
-
-    account: str
-    number: int
-    listed_ms: int | None
-    listed_count: int | None
-    source_updated_ms: int | None
-    failing_since_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PassRecord:
-    """One finished pass, as ``status`` shows it; ``withheld`` are ids of withheld deletes."""
-
-    started_ms: int
-    duration_ms: int
-    outcome: str
-    seen: int
-    created: int
-    updated: int
-    deleted: int
-    unchanged: int
-    ignored: int
-    held: int
-    pending: int = 0
-    withheld: tuple[str, ...] = ()
-    kind: Kind = "full"
-
-    @property
-    def is_complete(self) -> bool:
-        return self.outcome in {"in_sync", "attention"}
-
-    def in_words(self, error: str = "") -> str:
-        """Return how things stand after it, what is wrong first; ``error`` says what kept it from its end."""
-        deletes, good = len(self.withheld), self.created + self.updated + self.unchanged
-        withheld = f"delete{'s' * (deletes > 1)} withheld (courtbridge approve)"
-        counts = ((deletes, withheld), (self.held, "held"), (self.pending, "pending"))
-        wrong = ", ".join([error] * bool(error) + [f"{count} {what}" for count, what in counts if count])
-        bookings = f"{good} booking{'s' * (good != 1)}"
-        if not self.is_complete or error:
-            return f"not in sync: {wrong or 'the last pass was not complete'}; {bookings} in sync"
-        return f"needs a person: {wrong}; {bookings} in sync" if wrong else f"in sync: {bookings}"
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Whose bookings a state holds: of one Launch27 host, at one Wingfield host, in one external service."""
-
-    launch27_host: str
-    wingfield_host: str
-    external_service_id: str
-    id_prefix: str
-
-    def __str__(self) -> str:
-        prefix = f' with id_prefix "{self.id_prefix}"' if self.id_prefix else ""
-        return f"{self.launch27_host} → {self.wingfield_host}, external service {self.external_service_id}{prefix}"

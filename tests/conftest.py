@@ -14,6 +14,7 @@ from tests.support.builders import EMAIL, PASSWORD
 from tests.support.club import Club
 from tests.support.configuration import configuration, introduction
 from tests.support.configuration import write_config as write_config_file
+from tests.support.directory import Directory
 
 unclosed.install()
 
@@ -53,6 +54,12 @@ def sandbox() -> Iterator[Sandbox]:
         for number, name in ((1, "Court 1"), (2, "Court 2"), (9, "Racket hire")):
             sandbox.launch27.add_service(number, name)
         yield sandbox
+
+
+@pytest.fixture
+def directory(tmp_path: Path, sandbox: Sandbox) -> Directory:
+    """A directory for clubs, each with an account of its own."""
+    return Directory(tmp_path / "clubs", sandbox)
 
 
 @pytest.fixture

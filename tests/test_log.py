@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,20 @@ def test_a_terminal_gets_lines_for_people_and_nothing_steers_it() -> None:
     assert "booking_held" in text
     assert "\x1b[2J" not in text
     assert text.count("\n") == 1
+
+
+def test_a_line_is_wrapped_between_its_words_and_colours_take_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    out = Terminal()
+    logs.configure("info", out)
+    blank = " " * 50
+    structlog.get_logger().error(
+        "failed", detail="no usable address, and no other either", exception=f"at\n{blank}\nend"
+    )
+    lines = re.sub("\x1b.*?m", "", out.getvalue()).splitlines()
+    assert lines[-3:] == ["at", blank, "end"]
+    assert max(map(len, lines[:-3])) <= 40
+    assert " ".join(" ".join(lines[:-3]).split()).endswith("detail='no usable address, and no other either'")
 
 
 @pytest.mark.parametrize(

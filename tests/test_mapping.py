@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.addresses import usable_address
 from bridge.config.schema import CourtRule, MappingConfig
 from bridge.launch27.wire import Parser, SourceBooking, Unreadable
 from bridge.mapping import Mapper
-from bridge.model import CourtBooking, Held, Slot, fingerprint, from_ms, usable_address
+from bridge.model import CourtBooking, Held, Slot, fingerprint, from_ms
 from bridge.planning.memory import DEFAULT_LOCATION, Lengths, Memory, Part
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.model import ABSENT, CyclePlace, Identity, Slot, Stored, fingerprint, from_ms, isoformat, to_ms
+from bridge.model import ABSENT, CyclePlace, Slot, Stored, fingerprint, from_ms, isoformat, to_ms
+from bridge.records import Identity
 from tests.support.builders import NOON, PLAYER, booking, delete, known, never_sent, put, slot
 
 zones = st.sampled_from([UTC, timezone(timedelta(hours=5.75))])

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.cli.places import Places
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
 from bridge.model import Reason, to_ms
+from bridge.sync.words import Places
 
 
 def run(options: Options) -> ExitStatus:
@@ -19,13 +19,10 @@ def run(options: Options) -> ExitStatus:
         reported = (held.id for held in ledger.held() if held.reason == Reason.DRIFT)
         withheld, known, places = (*ledger.withheld, *reported), ledger.known, Places.of(config, ledger)
         rows = [(id_, *places.cells(known[id_].last_slot if id_ in known else None)) for id_ in withheld]
-    if not options.json:
-        _show(rows)
-    approved = (
-        withheld
-        if withheld and (options.yes or output.is_confirmed(f"Let {output.several(len(withheld), 'delete')} through?"))
-        else ()
-    )
+    if rows and not options.json:
+        output.table(f"Withheld deletes and repairs ({len(rows)})", ("booking", "court", "when"), rows)
+    question = f"Let {output.several(len(withheld), 'delete')} through?"
+    approved = withheld if withheld and (options.yes or output.is_confirmed(question)) else ()
     if approved:
         with Ledger.open(config.sync.state, config.identity) as ledger:
             ledger.approve(approved, to_ms(datetime.now(UTC)))
@@ -35,11 +32,6 @@ def run(options: Options) -> ExitStatus:
         output.line("Approved for 24 hours. The next pass asks Launch27 for each once more, and deletes what is gone.")
     elif withheld:
         output.line('Nothing was approved; confirm with "y" on a terminal, or with --yes.')
-    return ExitStatus.OK if approved else ExitStatus.ATTENTION
-
-
-def _show(rows: list[tuple[str, str, str]]) -> None:
-    if rows:
-        output.table(f"Withheld deletes and repairs ({len(rows)})", ("booking", "court", "when"), rows)
     else:
         output.line("No delete and no repair is withheld.")
+    return ExitStatus.OK if approved else ExitStatus.ATTENTION

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from bridge import __version__
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("auto", "text", "json")
 
-_COMMANDS = {
+COMMANDS = {
     "check": "check configuration, credentials, courts and what the services answer; list every problem",
     "status": "show what is in sync, what is held and why, the last passes",
     "verify": "read Wingfield's list and show every difference from the ledger; write nothing",
@@ -63,6 +63,8 @@ class Options(argparse.Namespace):
     club: str | None = None
     process: ProcessTables | None = None
     """What holds for all clubs, where this is about one of many."""
+    others: dict[str, Config]
+    """The configurations of the clubs that came before, where this is about all of them."""
     json: bool = False
     log_level: str = "info"
     once: bool
@@ -106,14 +108,17 @@ class Options(argparse.Namespace):
 
         return find_config(self.config, os.environ)
 
-    def load_config(self, **require: bool) -> Config:
+    def load_config(self, environ: Mapping[str, str] = os.environ, **require: bool) -> Config:
         """Return the configuration; ``require_courts=False`` and the like as for ``bridge.config``."""
-        from bridge.config.clubs import load_club
+        from bridge.config.clubs import check_unlike, load_club
         from bridge.config.loading import load_config
 
         if self.process is not None:
-            return load_club(self.find_config(), os.environ, self.process, **require)
-        return load_config(self.find_config(), os.environ, **require)
+            config = load_club(self.find_config(), environ, self.process, **require)
+            check_unlike(config, self.others)
+            self.others[config.path.stem] = config
+            return config
+        return load_config(self.find_config(), environ, **require)
 
 
 def parse(argv: Sequence[str] | None) -> Options:
@@ -138,8 +143,19 @@ def parse(argv: Sequence[str] | None) -> Options:
     return options
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in lines that fit the terminal; its own would be as long as the list of commands."""
+
+    def error(self, message: str) -> NoReturn:
+        from bridge.cli.output import complain
+
+        complain(f'{self.prog}: error: {message}; see "{self.prog} --help"')
+        self.exit(2)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("courtbridge", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
+    usage = "courtbridge [options] [COMMAND]"
+    parser = _Parser("courtbridge", usage=usage, description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--version", action="version", version=f"courtbridge {__version__}")
     _add_common(parser)
@@ -147,11 +163,18 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--once", action="store_true", help="run one pass, then exit")
     one.add_argument("--dry-run", action="store_true", help="print what a pass would write; write nothing")
     one.add_argument("--allow-mass-delete", action="store_true", help="let this one pass delete more than the limits")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for name, what in _COMMANDS.items():
-        command = commands.add_parser(name, help=what, description=what, allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", prog="courtbridge")
+    for name, what in COMMANDS.items():
+        arguments = _ARGUMENTS.get(name, {})
+        values = (
+            f"[{how['metavar']}]" if "nargs" in how else how["metavar"]
+            for argument, how in arguments.items()
+            if not argument.startswith("-")
+        )
+        usage = " ".join(("courtbridge", name, *values, "[--...]"))  # so short that it fits 40 columns
+        command = commands.add_parser(name, usage=usage, help=what, description=what, allow_abbrev=False)
         _add_common(command)
-        for argument, how in _ARGUMENTS.get(name, {}).items():
+        for argument, how in arguments.items():
             command.add_argument(argument, **how)
     return parser
 
@@ -172,6 +195,21 @@ def _day(text: str) -> date:
     raise argparse.ArgumentTypeError(f'"{text}" is not a day; write it like 2026-11-20')
 
 
+def _uuid(text: str) -> str:
+    from uuid import UUID
+
+    with suppress(ValueError):
+        if str(UUID(text)) == text.lower():
+            return text
+    raise argparse.ArgumentTypeError(f'"{text}" is not a valid UUID, like 79ae2927-a9bc-46ed-8f9e-079af32b7616')
+
+
+def _count(text: str) -> int:
+    if text.isdecimal() and int(text) >= 1:
+        return int(text)
+    raise argparse.ArgumentTypeError(f'"{text}" is not a number of at least 1')
+
+
 _YES: dict[str, Any] = {"action": "store_true", "help": "do not ask"}
 _ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
     "approve": {"--yes": _YES},
@@ -184,12 +222,13 @@ _ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "--rehearse": {
             "metavar": "COURT_ID",
+            "type": _uuid,
             "help": "try Wingfield's rules on this court, 400 days ahead, and remove everything again",
         },
     },
     "connect": {"token": {"metavar": "TOKEN", "help": "the connect token that the club gave you"}},
-    "courts": {"--facility": {"metavar": "ID", "help": "show all courts of this facility"}},
-    "day": {"day": {"nargs": "?", "type": _day, "metavar": "YYYY-MM-DD", "help": "another day than today"}},
+    "courts": {"--facility": {"metavar": "ID", "type": _uuid, "help": "show all courts of this facility"}},
+    "day": {"day": {"nargs": "?", "type": _day, "metavar": "DAY", "help": "another day than today, as in 2026-11-20"}},
     "demo": {
         "--serve": {
             "action": "store_true",
@@ -198,7 +237,7 @@ _ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "history": {
         "id": {"nargs": "?", "metavar": "ID", "help": "only this booking"},
-        "--limit": {"type": int, "metavar": "N", "default": 50, "help": "show so many (50)"},
+        "--limit": {"type": _count, "metavar": "N", "default": 50, "help": "show so many (50)"},
     },
     "status": {
         "--max-age": {

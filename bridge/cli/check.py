@@ -8,20 +8,22 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import Coroutine, Iterable
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from bridge import __version__
-from bridge.cli import output
+from bridge.cli import output, unit
 from bridge.cli.arguments import Options
+from bridge.cli.findings import Findings
 from bridge.cli.rehearse import rehearse
 from bridge.config.paths import is_there
 from bridge.config.schema import Config
-from bridge.errors import BridgeError, ConfigError, CredentialsRefused, ExitStatus, NotFound, Rejected, worst
+from bridge.errors import ConfigError, CredentialsRefused, ExitStatus, NotFound, Problem, Rejected, worst
 from bridge.launch27.client import Session
 from bridge.launch27.expiry import expires, warnings
 from bridge.launch27.wire import Settings
@@ -30,75 +32,44 @@ from bridge.model import to_ms
 from bridge.sync import inspection, survey
 from bridge.sync.clients import Clients, connected
 from bridge.sync.shapes import Shapes
-from bridge.sync.survey import Finding, Level, Seen
+from bridge.sync.survey import Seen
 
 _ROLES = {"Tenant::Customer": "customer", "Tenant::Staff": "staff", "Tenant::Admin": "staff"}
 """By what a login is called, the role that fits it. Source: Launch27, ``POST /login``."""
 
 
-def run(options: Options) -> ExitStatus:
-    """Check everything, list what was found, and return the status of the worst problem."""
+def run(options: Options) -> ExitStatus | Coroutine[Any, Any, ExitStatus]:
+    """Check, or rehearse."""
     options.set_up_log()
-    if options.rehearse is not None:
-        return rehearse(options, options.rehearse)
-    findings = Findings()
+    return _check(options) if options.rehearse is None else rehearse(options, options.rehearse)
+
+
+async def _check(options: Options) -> ExitStatus:
+    """Check everything, list what was found, and return the status of the worst problem."""
+    findings, own = Findings(), tuple[Problem, ...]()
     try:
         config = options.load_config()
         findings.note("ok", "configuration", f"{config.path}: {output.several(len(config.courts), 'court rule')}")
         for place, _, message in (warning.partition(": ") for warning in config.warnings):
             findings.note("warning", place, message)
         if not options.offline:
-            shapes = asyncio.run(_look(config, findings))
+            shapes = await _look(config, findings)
             if options.report is not None:
-                _write_report(Path(options.report), shapes, findings)
+                path = Path(options.report)
+                if output.is_gathering():  # each of many clubs has a file of its own
+                    path = path.with_name(f"{options.club}-{path.name}")
+                _write_report(path, shapes, findings)
     except ConfigError as error:
-        for problem in error.problems:
+        own = error.problems
+        for problem in own:
             findings.note("problem", problem.place or "configuration", problem.message, error.exit_status)
         if any(is_there(path) and not os.access(path, os.R_OK) for path in error.files):
-            findings.note(
-                "warning", "check", "this user may not read a file that the service can perhaps read: use sudo"
-            )
+            findings.note("warning", "check", "this user may not read every file that is needed: use sudo")
+    with suppress(ConfigError, PermissionError):  # said above; what may not be looked at is not known
+        for level, about, detail in unit.findings(options, own):
+            findings.note(level, about, detail, ExitStatus.CONFIG if level == "problem" else ExitStatus.OK)
     findings.show(as_json=options.json)
     return worst(findings.statuses)
-
-
-@dataclass(slots=True)
-class Findings:
-    """What a check found, and the exit statuses that its problems mean."""
-
-    found: list[Finding] = field(default_factory=list)
-    statuses: set[ExitStatus] = field(default_factory=set)
-
-    def note(self, level: Level, about: str, detail: str, status: ExitStatus = ExitStatus.OK) -> None:
-        """Note a finding, once; a problem with the exit status that it means."""
-        if (finding := Finding(level, about, detail)) not in self.found:
-            self.found.append(finding)
-        self.statuses.add(status)
-
-    @contextmanager
-    def noting(self, about: str) -> Iterator[None]:
-        """Note what is raised as a problem; what fails several requests (a service is down) is noted once."""
-        try:
-            yield
-        except BridgeError as error:
-            if all(each.detail != str(error) for each in self.found):
-                self.note("problem", about, str(error), error.exit_status)
-
-    def show(self, *, as_json: bool) -> None:
-        """Tell the problems, then what to think about, then what is well."""
-        styles: dict[Level, str] = {"problem": "red", "warning": "yellow", "ok": ""}
-        found = sorted(self.found, key=lambda each: [*styles].index(each.level))
-        problems, warned = (sum(each.level == level for each in found) for level in ("problem", "warning"))
-        if as_json:
-            listed = [each._asdict() for each in found]
-            output.show_json({"problems": problems, "warnings": warned, "findings": listed})
-            return
-        for level, about, detail in found:
-            output.line(f"{level:7}  {about}: {detail}", styles[level])
-        if problems:
-            output.line(f"{output.several(problems, 'problem')} found.", "red")
-        else:
-            output.line(f"No problem, {output.several(warned, 'warning')}." if warned else "All is well.", "green")
 
 
 async def _look(config: Config, findings: Findings) -> Shapes:
@@ -166,15 +137,14 @@ class _Look:
         ask = self.services.launch27, session, self.config.sync, zone
         with self.findings.noting(place):
             # What is new in between must not seem to be lost: the longer listing comes first.
-            whole = inspection.active(await inspection.window(*ask, with_forecasts=True)) if role == "staff" else None
-            pages = await inspection.window(*ask)
-            bookings = inspection.active(pages)
+            whole = await inspection.window(*ask, with_forecasts=True) if role == "staff" else None
+            listed = await inspection.window(*ask)
             if whole is not None:
-                self.seen.unmarked = (self.seen.unmarked or set()) | (whole.keys() - bookings.keys())
-            self.seen.pages.append([len(page) for page in pages])
-            self.seen.bookings.update(bookings)
-            self.seen.unreadable += inspection.unreadable(pages)
-            self._login(session, place, f"may read {role} bookings ({len(bookings)})")
+                self.seen.unmarked = (self.seen.unmarked or set()) | (whole.bookings.keys() - listed.bookings.keys())
+            self.seen.pages.append(listed.pages)
+            self.seen.bookings.update(listed.bookings)
+            self.seen.unreadable += listed.unreadable
+            self._login(session, place, f"may read {role} bookings ({len(listed.bookings)})")
             return True
         return False
 
@@ -183,7 +153,7 @@ class _Look:
         login, ends = session.login_type, session.expires_at
         known_as = f"logged in as {login}" if login else "logged in"
         if session.account.token:
-            known_as = "its token is taken" + (f" ({expires(ends, datetime.now(UTC))})" if ends else "")
+            known_as = "its token is accepted" + (f" ({expires(ends, datetime.now(UTC))})" if ends else "")
         fits = not login or _ROLES[login] == self.config.launch27.role
         remedy = "" if fits else f'; launch27.role = "{_ROLES[login]}" would fit this login'
         words = f"account {session.account.number}: {known_as}, {may}{remedy}"
@@ -195,7 +165,9 @@ class _Look:
         ruled = frozenset[int]().union(*(rule.location_ids for rule in rules))
         catalogue = await inspection.catalogue(self.services.launch27, session, bookings, ruled)
         if catalogue is None:
-            findings.note("warning", "launch27", "it shows no catalogue: the services of the rules are unproved")
+            findings.note(
+                "warning", "launch27", "it shows no catalogue: the service_ids of the rules could not be checked"
+            )
             return
         self.seen.services = {number: service.name for number, service in catalogue.items()}
         booked = frozenset[int]().union(*(each.service_ids for each in bookings))
@@ -216,7 +188,8 @@ class _Look:
         for index, rule in enumerate(self.config.courts):
             courts.setdefault(rule.court_id, []).append(f"courts[{index}].court_id")
         with findings.noting("wingfield"):
-            await _first(wingfield.list_bookings())
+            async with aclosing(wingfield.list_bookings()) as pages:
+                await anext(pages, None)  # the first is enough
             findings.note("ok", "wingfield", f"{config.base_url}: the token may read the court bookings")
         if config.connected_users:
             with findings.noting("wingfield.connected_users"):
@@ -239,7 +212,7 @@ class _Look:
                 court = await self.services.wingfield.court(court_id)
             except CredentialsRefused:
                 # The listing was allowed; looking courts up takes another scope, which passes do not need.
-                words = "the token may not look courts up (scope organization): court_ids are unproved"
+                words = "the token may not look courts up (scope organization): the court_ids could not be checked"
                 findings.note("warning", "wingfield", words)
             except Rejected as error:
                 status = ExitStatus.CONFIG if isinstance(error, NotFound) else error.exit_status
@@ -266,12 +239,6 @@ def _write_report(path: Path, shapes: Shapes, findings: Findings) -> None:
         findings.note("problem", "--report", f"{path} cannot be written: {error.strerror}", ExitStatus.ATTENTION)
     else:
         findings.note("ok", "--report", f"written to {path.absolute()}: shapes and counts, no names and no values")
-
-
-async def _first(listing: AsyncGenerator[object, None]) -> None:
-    """Read the first page of a listing."""
-    async with aclosing(listing) as pages:
-        await anext(pages, None)
 
 
 def _numbers(ids: Iterable[int]) -> str:

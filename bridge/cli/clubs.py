@@ -1,56 +1,88 @@
-"""Commands on a directory of clubs: one club, or one after the other, and what they say gathered."""
+"""Commands on a directory of clubs: for one club, or for all side by side, and what they say gathered."""
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import os
-import signal
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from structlog.contextvars import bound_contextvars
 
 from bridge.cli import output
 from bridge.cli.arguments import Options, Usage
+from bridge.cli.attempt import Command, attempt, failed, show_failure
+from bridge.cli.stopping import until_stopped
 from bridge.config.clubs import PROCESS, club_files, process_of
 from bridge.config.problems import quoted_path
 from bridge.config.schema import ProcessTables
 from bridge.errors import ConfigError, ExitStatus, Problem, worst
 
-FOR_ALL = frozenset({"once", "check", "status", "verify"})
-Command = Callable[[Options], int]
+FOR_ALL = frozenset({"once", "check", "status", "verify", "day"})
+AT_ONCE = 32
+"""Clubs that are at work side by side: many, so that some that hang hold up few others; with a dozen connections and
+files each they stay below the usual limit of 1,024."""
 
 
-def run(options: Options, directory: Path, command: Command, attempt: Callable[[Options, Command], int]) -> int:
+def run(options: Options, directory: Path, command: Command) -> int:
     """Run a command for the club that was named, the only one, or all; return the status that counts.
 
-    ``attempt`` runs it for one, tells what goes wrong, and returns the status; it is the same as for a single club.
     Raises Usage where a club must be named, and is not, or is none of the directory.
     """
     files = _files(directory)
     name = options.club or (next(iter(files)) if len(files) == 1 and not _is_for_all(options) else None)
     if name is not None and name not in files:
         raise Usage(f'there is no club "{name}" in {quoted_path(directory)}; there are {", ".join(files) or "none"}')
-    if name is None and not _is_for_all(options):
+    if name is None and not _is_for_all(options) and options.command != "notify":
         raise Usage(f"say for which club with --club; there are {', '.join(files)}")
     statuses: list[int] = []
-    process = _process(directory, options, attempt, statuses)
+    options.others = {}
+    options.process = process = _process(directory, options, statuses)
+    if options.command == "notify":  # the process tells for all of them
+        return worst([*statuses, attempt(options, command)])
     if name is not None:
-        return worst([*statuses, attempt(_for_club(options, files[name], process), command)])
+        return worst([*statuses, attempt(_for_club(options, name, files[name], process), command)])
+    each = {name: _for_club(options, name, path, process) for name, path in files.items()}
+    return worst([*statuses, *until_stopped(_side_by_side(each, command, as_json=options.json))])
+
+
+async def _side_by_side(clubs: Mapping[str, Options], command: Command, *, as_json: bool) -> list[int]:
+    """Run a command for all clubs, print what each said in the order of the clubs, and return their statuses."""
+    room = asyncio.Semaphore(AT_ONCE)
+    tasks = {name: asyncio.create_task(_beside(options, command, room)) for name, options in clubs.items()}
     found: dict[str, object] = {}
-    for each, path in files.items():
-        with bound_contextvars(club=each), output.gathering() as gathered:
-            if not options.json:
-                output.line(f"{each}:", "bold")
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
-            statuses.append(attempt(_for_club(options, path, process), command))
-            found[each] = gathered[-1] if gathered else None
-        if options.command == "once" and _is_stopped():
-            statuses.append(ExitStatus.TRY_LATER)
-            break
-    if options.json:
+    for name, task in tasks.items():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:  # a signal, which each of them ends by in its own way
+            for each in tasks.values():
+                each.cancel()
+            await asyncio.wait({task})
+        _, said = task.result()
+        if as_json:
+            found[name] = said[-1] if said else None
+        else:
+            output.line(f"{name}:", "bold")
+            output.say("".join(said))
+    if as_json:
         output.show_json({"clubs": found})
-    return worst(statuses)
+    return [task.result()[0] for task in tasks.values()]
+
+
+async def _beside(options: Options, command: Command, room: asyncio.Semaphore) -> tuple[int, list[Any]]:
+    """Run a command for a club as soon as there is room; return its status, and what it said."""
+    with bound_contextvars(club=options.club), output.gathering() as said:
+        try:
+            async with room:
+                done = command(options)
+                return done if isinstance(done, int) else await done, said
+        except asyncio.CancelledError:
+            show_failure(options, "interrupted")
+            return ExitStatus.TRY_LATER, said
+        except Exception as error:  # noqa: BLE001 (nobody else's trouble)
+            return failed(options, error), said
 
 
 def _files(directory: Path) -> dict[str, Path]:
@@ -65,9 +97,7 @@ def _files(directory: Path) -> dict[str, Path]:
     raise ConfigError([Problem(quoted_path(directory), problem)])
 
 
-def _process(
-    directory: Path, options: Options, attempt: Callable[[Options, Command], int], statuses: list[int]
-) -> ProcessTables:
+def _process(directory: Path, options: Options, statuses: list[int]) -> ProcessTables:
     """Return what holds for all clubs; where that is wrong it is told, counts, and keeps no club from its work."""
     found = [ProcessTables()]
 
@@ -84,14 +114,7 @@ def _is_for_all(options: Options) -> bool:
     return options.command in FOR_ALL and options.rehearse is None
 
 
-def _for_club(options: Options, path: Path, process: ProcessTables) -> Options:
+def _for_club(options: Options, name: str, path: Path, process: ProcessTables) -> Options:
     one = copy.copy(options)
-    one.config, one.club, one.process = str(path), path.stem, process
+    one.config, one.club, one.process = str(path), name, process
     return one
-
-
-def _is_stopped() -> bool:
-    """Whether a signal has told the pass that has just ended to stop."""
-    from bridge.cli.once import end_at_once
-
-    return signal.getsignal(signal.SIGTERM) is end_at_once

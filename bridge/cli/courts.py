@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 
 from bridge.cli import output
 from bridge.cli.arguments import Options
+from bridge.cli.findings import Findings
 from bridge.config.schema import Config
-from bridge.errors import ConfigError, ExitStatus, Rejected, ServiceError, worst
+from bridge.errors import ConfigError, ExitStatus, Rejected, worst
 from bridge.launch27.client import Session
 from bridge.launch27.wire import CatalogueService, SourceBooking
 from bridge.sync import inspection
@@ -36,7 +37,7 @@ def run(options: Options) -> ExitStatus:
         output.show_json(sides_json(sides))
     else:
         report(sides)
-    return worst(error.exit_status for error in sides.errors)
+    return worst(sides.problems.statuses)
 
 
 @dataclass(slots=True)
@@ -45,7 +46,7 @@ class Sides:
 
     courts: list[Court] = field(default_factory=list)
     services: dict[int, CatalogueService] = field(default_factory=dict)
-    errors: list[ServiceError] = field(default_factory=list)
+    problems: Findings = field(default_factory=Findings)
     to_no_court: Counter[int] = field(default_factory=Counter)
 
     @property
@@ -72,7 +73,7 @@ async def _look(config: Config, facility: str | None) -> Sides:
 
 
 async def _look_at_courts(sides: Sides, services: Clients, facility: str | None) -> None:
-    try:
+    with sides.problems.noting("wingfield"):
         if facility is not None:
             sides.courts = await services.wingfield.facility_courts(facility)
             return
@@ -81,8 +82,6 @@ async def _look_at_courts(sides: Sides, services: Clients, facility: str | None)
             ids.update(each.stored.slot.court_id for each in page if each.stored.slot)
         found = await asyncio.gather(*(_court(services, id_) for id_ in sorted(ids)))
         sides.courts = [court for court in found if court is not None]
-    except ServiceError as error:
-        sides.errors.append(error)
 
 
 async def _court(services: Clients, id_: str) -> Court | None:
@@ -97,17 +96,13 @@ async def _look_at_services(sides: Sides, services: Clients, config: Config) -> 
     bookings: dict[str, SourceBooking] = {}
     let_in = list[Session]()
     for session in services.sessions:
-        try:
-            pages = await inspection.window(services.launch27, session, config.sync, ZoneInfo("UTC"))
-            bookings.update(inspection.active(pages))
+        with sides.problems.noting("launch27"):
+            listed = await inspection.window(services.launch27, session, config.sync, ZoneInfo("UTC"))
+            bookings.update(listed.bookings)
             let_in.append(session)
-        except ServiceError as error:
-            sides.errors.append(error)
-    try:
+    with sides.problems.noting("launch27"):
         for session in let_in[:1]:
             sides.services = await inspection.catalogue(services.launch27, session, bookings.values()) or {}
-    except ServiceError as error:
-        sides.errors.append(error)
     return bookings.values()
 
 
@@ -145,7 +140,7 @@ def sides_json(sides: Sides) -> dict[str, Any]:
             for number, service in sorted(sides.services.items())
         ],
         "config": blocks(sides),
-        "errors": [str(error) for error in sides.errors],
+        "errors": [each.detail for each in sides.problems.found],
     }
 
 
@@ -165,11 +160,11 @@ def report(sides: Sides) -> None:
     for number, count in sorted(sides.to_no_court.items()):
         name = sides.services[number].name if number in sides.services else ""
         output.line(to_no_court(number, name, count), "yellow")
-    if not sides.courts and not sides.errors:
+    if not sides.courts and not sides.problems.found:
         output.line("No mapping and no booking names a court yet; try --facility ID.", "yellow")
     output.say(blocks(sides))  # as it is: lines to copy must stay lines, however narrow the terminal
-    for error in sides.errors:
-        output.line(str(error), "red")
+    for each in sides.problems.found:
+        output.line(each.detail, "red")
 
 
 def blocks(sides: Sides) -> str:

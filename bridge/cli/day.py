@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.cli.places import Places
 from bridge.errors import ExitStatus
 from bridge.ledger.day import Bar, bars
 from bridge.ledger.store import Ledger
+from bridge.sync.words import Places
 
 
 def run(options: Options) -> ExitStatus:
@@ -18,10 +18,10 @@ def run(options: Options) -> ExitStatus:
     with Ledger.snapshot(config.sync.state, config.identity) as ledger:
         places = Places.of(config, ledger)
         day = options.day or datetime.now(places.zone).date()
-        first, last = (datetime.combine(day + timedelta(n), time(), places.zone).astimezone(UTC) for n in (0, 1))
+        first, last = places.opening(day), places.opening(day + timedelta(days=1))
         found = bars(ledger.known.values(), ledger.held(), ledger.withheld, first, last)
-    courts = dict.fromkeys((*(rule.court_id for rule in config.courts), *found))
-    titles = [places.courts.get(court_id, court_id) or "no court" for court_id in courts]
+    courts = dict.fromkeys((*places.courts, *found))
+    titles = [places.name(court_id) or "no court" for court_id in courts]
     rows = [
         (
             f"{start.astimezone(places.zone):%H:%M}",

@@ -21,7 +21,6 @@ from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
 from bridge.cli.once import report
-from bridge.cli.places import Places
 from bridge.config.loading import load_config
 from bridge.errors import ExitStatus
 from bridge.ledger.store import Ledger
@@ -37,6 +36,7 @@ from bridge.sync.clients import connected
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
+from bridge.sync.words import Places
 
 _SYNC = """\
 [sync]
@@ -71,16 +71,17 @@ async def _demo(path: Path) -> ExitStatus:
                     club.now += timedelta(minutes=1)
                     step.happens(club)
                     services.new_pass()
-                    _tell(club, f"{number}. {step.title}", step.told, await sync.run_pass())
+                    result = await sync.run_pass()
+                    _tell(club, f"{number}. {step.title}", step.told, result, Places.of(config, ledger))
     return verdict(club)
 
 
-def _tell(club: Club, title: str, told: str, result: PassResult) -> None:
+def _tell(club: Club, title: str, told: str, result: PassResult, places: Places) -> None:
     output.line()
     output.line(title, "bold")
     for line in textwrap.wrap(told, min(80, shutil.get_terminal_size().columns)):
         output.line(line)
-    report(result, Places(), club.now, dry_run=False)
+    report(result, places, club.now, dry_run=False)
     if result.planned:
         _print_writes(club, result.planned)
         output.table("Wingfield now", ("from", *(f"Court {number}" for number in COURTS)), club.day())

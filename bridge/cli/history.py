@@ -6,11 +6,11 @@ from typing import Any
 
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.cli.places import Places
 from bridge.errors import ExitStatus
 from bridge.ledger.history import Event
 from bridge.ledger.store import Ledger
-from bridge.model import from_ms, isoformat
+from bridge.sync.status import instant, slot_json
+from bridge.sync.words import Places, moment
 
 
 def run(options: Options) -> ExitStatus:
@@ -22,13 +22,17 @@ def run(options: Options) -> ExitStatus:
         output.show_json([event_json(each) for each in events])
         return ExitStatus.OK
     columns = ("at", "did", "booking", "court", "when", "why")
-    rows = [(places.at(each.at_ms), each.action, each.id, *places.cells(each.slot), each.why) for each in events]
-    output.table(f"The last {output.several(len(rows), 'event')}", columns, rows)
+    rows = [
+        (moment(each.at_ms, places.zone), each.action, each.id, *places.cells(each.slot), each.why) for each in events
+    ]
+    if rows:
+        output.table(f"The last {output.several(len(rows), 'event')}", columns, rows)
+    else:
+        output.line(f"Nothing is known of booking {options.id}." if options.id else "Nothing has been written yet.")
     return ExitStatus.OK
 
 
 def event_json(event: Event) -> dict[str, Any]:
     """Return an event as ``history --json`` prints it."""
-    version = None if event.version_ms is None else isoformat(from_ms(event.version_ms))
-    moment = {"at": isoformat(from_ms(event.at_ms)), "id": event.id, "action": event.action}
-    return {**moment, **output.slot_json(event.slot), "version": version, "why": event.why}
+    what = {"at": instant(event.at_ms), "id": event.id, "action": event.action}
+    return {**what, **slot_json(event.slot), "version": instant(event.version_ms), "why": event.why}

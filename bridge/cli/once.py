@@ -1,11 +1,8 @@
-"""``courtbridge --once`` and ``--dry-run``: one pass, its summary, and what signals do to it."""
+"""``courtbridge --once`` and ``--dry-run``: one pass, and its summary."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import signal
 import sys
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -14,25 +11,24 @@ from typing import Any
 from bridge import log as logs
 from bridge.cli import output
 from bridge.cli.arguments import Options
-from bridge.cli.places import Places
+from bridge.cli.stopping import ended_well
 from bridge.config.paths import is_there
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
-from bridge.http.loop import LAST_ANSWER_SECONDS, STOP_SECONDS
-from bridge.http.loop import run as run_loop
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
 from bridge.model import Write
 from bridge.notify.notifier import messenger
 from bridge.planning.drift import counts
-from bridge.sync.clients import Clients, connected
+from bridge.sync.clients import connected
 from bridge.sync.narrator import LogNarrator, withheld_advice
 from bridge.sync.result import PassResult
 from bridge.sync.run import Synchronizer
-from bridge.sync.status import held_json, record_json
+from bridge.sync.status import held_json, record_json, slot_json
+from bridge.sync.words import Places
 
 
-def run(options: Options) -> ExitStatus:
+async def run(options: Options) -> ExitStatus:
     """Run one pass, or only say what it would do: a dry run writes nothing anywhere."""
     options.set_up_log()
     config = options.load_config()
@@ -44,7 +40,7 @@ def run(options: Options) -> ExitStatus:
         opened = Ledger.snapshot if options.dry_run else Ledger.open
         ledger = stack.enter_context(opened(config.sync.state, config.identity))
         narrator = narrator_of(options, stack)
-        result = run_loop(run_pass(options, config, ledger, narrator))
+        result = await _run_pass(options, config, ledger, narrator)
         places = Places.of(config, ledger)
     if result is None:
         logs.get_logger().warning("pass_interrupted")
@@ -61,61 +57,30 @@ def run(options: Options) -> ExitStatus:
 
 
 def narrator_of(options: Options, stack: ExitStack) -> LogNarrator:
-    """Return what logs the pass; where standard error is a terminal, with a bar until ``stack`` ends."""
+    """Return what logs the pass; one alone on a terminal gets a bar, until ``stack`` ends."""
     log = logs.get_logger(**({"dry_run": True} if options.dry_run else {}))
-    if sys.stderr is None or not sys.stderr.isatty():
+    if output.is_gathering() or sys.stderr is None or not sys.stderr.isatty():
         return LogNarrator(log=log)
     from rich.console import Console
 
     from bridge.cli.progress import Bar
 
-    bar = Bar(log, Console(stderr=True), options.set_up_log, writes=not options.dry_run)
+    bar = Bar(log, Console(stderr=True), writes=not options.dry_run)
     stack.callback(bar.stop)
     return bar
 
 
-async def run_pass(options: Options, config: Config, ledger: Ledger, narrator: LogNarrator) -> PassResult | None:
+async def _run_pass(options: Options, config: Config, ledger: Ledger, narrator: LogNarrator) -> PassResult | None:
     """Return how the pass went; None when it had to be cut off after a signal."""
     stop = asyncio.Event()
     async with connected(config) as services, messenger(config, ledger) as messages:
         synchronizer = Synchronizer(config, services, ledger, narrator, clock=lambda: datetime.now(UTC), stop=stop)
-        task = asyncio.create_task(
-            synchronizer.run_pass(allow_mass_delete=options.allow_mass_delete, dry_run=options.dry_run)
-        )
-        on_signals(stop, services, task)
-        try:
-            result = await task
-        except asyncio.CancelledError:
-            return None
-        if messages is not None and not options.dry_run and not stop.is_set():
+        work = synchronizer.run_pass(allow_mass_delete=options.allow_mass_delete, dry_run=options.dry_run)
+        result = await ended_well(work, stop, services)
+        if result is not None and messages is not None and not options.dry_run and not stop.is_set():
             messages.pass_finished(result)
             await messages.drain()
         return result
-
-
-def on_signals(stop: asyncio.Event, services: Clients, task: asyncio.Task[Any]) -> None:
-    """Begin to stop on the first SIGTERM or SIGINT; the second ends the process at once."""
-    loop = asyncio.get_running_loop()
-    both = (signal.SIGTERM, signal.SIGINT)
-
-    def first(number: signal.Signals) -> None:
-        for each in both:
-            loop.remove_signal_handler(each)
-            signal.signal(each, end_at_once)
-        logs.get_logger().info("stopping", signal=number.name, within_seconds=STOP_SECONDS)
-        stop.set()
-        services.stop()
-        loop.call_later(LAST_ANSWER_SECONDS, task.cancel)
-
-    for each in both:
-        loop.add_signal_handler(each, first, each)
-
-
-def end_at_once(number: int, _frame: object) -> None:
-    """Signal handler: end the process here and now. The next pass finds out what was sent."""
-    line = {"event": "ended_at_once", "signal": signal.Signals(number).name, "level": "warning"}
-    os.write(2, (json.dumps(line) + "\n").encode())
-    os._exit(ExitStatus.TRY_LATER)
 
 
 def pass_json(result: PassResult, *, dry_run: bool) -> dict[str, Any]:
@@ -128,7 +93,7 @@ def pass_json(result: PassResult, *, dry_run: bool) -> dict[str, Any]:
 
 
 def _action_json(write: Write) -> dict[str, str | None]:
-    return {"action": write.verb.value, "id": write.id, **output.slot_json(write.slot), "why": write.why}
+    return {"action": write.verb.value, "id": write.id, **slot_json(write.slot), "why": write.why}
 
 
 def report(result: PassResult, places: Places, now: datetime, *, dry_run: bool) -> None:
@@ -147,9 +112,7 @@ def report(result: PassResult, places: Places, now: datetime, *, dry_run: bool) 
     if dry_run and result.planned:
         rows = [(write.verb, write.id, *places.cells(write.slot), write.why) for write in result.planned]
         output.table("A pass would", ("do", "booking", "court", "when", "why"), rows, output.SHOWN)
-    found = result.drift or ()
-    drift = [(each.kind, each.id, each.in_words(lambda court: places.courts.get(court, court))) for each in found]
-    output.print_drift("Changed in Wingfield by somebody else", drift)
+    output.print_drift("Changed in Wingfield by somebody else", result.drift or (), places)
     output.print_held(result.held, places, now)
     output.print_withheld("Deletes withheld", record.withheld, withheld_advice(result))
     if result.errors:

@@ -10,21 +10,19 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from io import StringIO
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from bridge.errors import BridgeError
-from bridge.model import Held, Slot, isoformat
-from bridge.sync.words import since
+from bridge.model import Held
+from bridge.planning.drift import Finding
+from bridge.sync.words import Places, since
 
-if TYPE_CHECKING:
-    from bridge.cli.places import Places
-
-_gathered: ContextVar[list[Mapping[str, Any] | Sequence[Any]] | None] = ContextVar("gathered", default=None)
+_gathered: ContextVar[list[Any] | None] = ContextVar("gathered", default=None)
 SHOWN = 50
 """Rows of a table that people read; ``--json`` has all."""
 
@@ -52,6 +50,16 @@ def wrapped(text: str) -> str:
     return "\n".join(f"{indent}{each}" for each in lines)
 
 
+def complain(text: str) -> None:
+    """Write a line about what went wrong to standard error, where there is one."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"{_fitted_to(sys.stderr, visible(text))}\n")
+
+
+def _fitted_to(stream: TextIO, text: str) -> str:
+    return wrapped(text) if stream.isatty() else text
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], most: int | None = None) -> None:
     """Print a table of at most ``most`` rows; each has a cell for each of ``columns``, None for an empty one.
 
@@ -60,18 +68,16 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], 
     cells = [["" if cell is None else visible(str(cell)) for cell in row] for row in rows]
     shown = cells[:most]
     line()
+    line(title, "bold")
     if not _is_drawn():
-        line(title)
         widths = [max(map(len, column)) for column in zip(columns, *shown, strict=True)]
         for row in ([*columns], *shown):
             line(f"  {'  '.join(map(str.ljust, row, widths))}".rstrip())
+    elif widths := _widths([columns, *shown], shutil.get_terminal_size().columns - 3 * len(columns) + 1):
+        _draw_table(columns, widths, shown)
     else:
-        line(title, "bold")
-        if widths := _widths([columns, *shown], shutil.get_terminal_size().columns - 3 * len(columns) + 1):
-            _draw_table(columns, widths, shown)
-        else:
-            for row in shown:
-                line(f"- {', '.join(f'{name}: {cell}' for name, cell in zip(columns, row, strict=True) if cell)}")
+        for row in shown:
+            line(f"- {', '.join(f'{name}: {cell}' for name, cell in zip(columns, row, strict=True) if cell)}")
     if most is not None and len(cells) > most:
         line(f"  … and {len(cells) - most} more; --json lists all")
 
@@ -129,10 +135,15 @@ def show_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
         gathered.append(value)
 
 
+def is_gathering() -> bool:
+    """Whether what is said here is kept, and printed later."""
+    return _gathered.get() is not None
+
+
 @contextmanager
-def gathering() -> Iterator[list[Mapping[str, Any] | Sequence[Any]]]:
-    """Keep what would be printed as JSON inside in the list that is yielded."""
-    gathered: list[Mapping[str, Any] | Sequence[Any]] = []
+def gathering() -> Iterator[list[Any]]:
+    """Keep what would be printed inside in the list that is yielded: JSON as it is, and pieces of text."""
+    gathered: list[Any] = []
     token = _gathered.set(gathered)
     try:
         yield gathered
@@ -151,6 +162,9 @@ def say(text: str) -> None:
     A reader that has gone (``| head``) changes nothing about what was done. Raises BridgeError when the
     result cannot be written for another reason.
     """
+    if (gathered := _gathered.get()) is not None:
+        gathered.append(text)
+        return
     if sys.stdout is None:
         return
     try:
@@ -167,7 +181,7 @@ def is_confirmed(question: str) -> bool:
     """Ask the person at the terminal; nobody there says no."""
     if sys.stdin is None or not sys.stdin.isatty() or sys.stderr is None:
         return False
-    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.write(f"{_fitted_to(sys.stderr, question)} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
@@ -184,13 +198,6 @@ def several(count: int, thing: str) -> str:
     return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
-def slot_json(slot: Slot | None) -> dict[str, str | None]:
-    """Return a slot as the interface shows it."""
-    if slot is None:
-        return {"court": None, "start": None, "end": None}
-    return {"court": slot.court_id, "start": isoformat(slot.start), "end": isoformat(slot.end)}
-
-
 def print_held(held: Iterable[Held], places: Places, now: datetime) -> None:
     """Print a table for each reason why bookings are held, the most frequent first; in each, the next comes first."""
     groups: dict[str, list[Held]] = {}
@@ -199,15 +206,22 @@ def print_held(held: Iterable[Held], places: Places, now: datetime) -> None:
     columns = ("booking", "court", "when", "service", "since", "detail")
     for reason, group in sorted(groups.items(), key=lambda item: -len(item[1])):
         rows = [
-            (each.id or "(no id)", *places.cells(each.slot), each.service_id, since(each.since_ms, now), each.detail)
+            (
+                each.id or "(no id)",
+                *places.cells(each.slot),
+                each.service_id,
+                since(each.since_ms, now),
+                places.told(each.detail),
+            )
             for each in group
         ]
         table(f"Held: {len(group)} × {reason}", columns, rows, SHOWN)
 
 
-def print_drift(title: str, rows: Sequence[tuple[str, str, str]]) -> None:
-    """Print the table of what differs in Wingfield: kind, booking, and how; nothing where nothing does."""
-    if rows:
+def print_drift(title: str, found: Collection[Finding], places: Places) -> None:
+    """Print the table of what differs in Wingfield; nothing where nothing does."""
+    if found:
+        rows = [(each.kind, each.id, places.told(each.in_words())) for each in found]
         table(f"{title} ({len(rows)})", ("what", "booking", "how"), rows, SHOWN)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
@@ -18,18 +17,17 @@ MANY = 25
 class Bar(LogNarrator):
     """Logs a pass, and shows a bar of one line while it is long, with the time that is left.
 
-    With ``writes`` false (a dry run) what is planned is not going to happen, and gets no bar. ``relog`` sets
-    the log up anew: rich takes standard error over while a bar is there, so that lines go above it.
+    With ``writes`` false (a dry run) what is planned is not going to happen, and gets no bar. Rich takes standard
+    error over while a bar is there, so that lines go above it.
     """
 
-    def __init__(self, log: Any, console: Console, relog: Callable[[], object], *, writes: bool) -> None:  # noqa: ANN401 (structlog's own type)
+    def __init__(self, log: Any, console: Console, *, writes: bool) -> None:  # noqa: ANN401 (structlog's own type)
         super().__init__(log=log)
         columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
         self._progress = Progress(*columns, console=console, transient=True)
-        self._relog = relog
         self._writes = writes
-        self._looked_up = self._progress.add_task("looking up bookings in Launch27", total=None, visible=False)
-        self._written = self._progress.add_task("writing to Wingfield", visible=False)
+        self._looked_up = self._progress.add_task("looking up bookings", total=None, visible=False)
+        self._written = self._progress.add_task("writing", visible=False)
 
     def asking(self, answered: int) -> None:
         """Show how many bookings are looked up, once there are many."""
@@ -42,9 +40,7 @@ class Bar(LogNarrator):
             self._show(self._written, total=writes)
 
     def _show(self, task: TaskID, completed: int = 0, total: int | None = None) -> None:
-        if not self._progress.live.is_started:
-            self._progress.start()
-            self._relog()
+        self._progress.start()
         for other in self._progress.task_ids:
             self._progress.update(other, visible=other == task)
         self._progress.update(task, completed=completed, total=total)
@@ -57,4 +53,3 @@ class Bar(LogNarrator):
     def stop(self) -> None:
         """Take the bar away, if it is there."""
         self._progress.stop()
-        self._relog()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from bridge.cli import output
-from bridge.cli.arguments import Options
-from bridge.cli.once import narrator_of, on_signals
-from bridge.cli.places import Places
+from bridge.cli.arguments import Options, Usage
+from bridge.cli.once import narrator_of
+from bridge.cli.stopping import ended_well, until_stopped
 from bridge.config.schema import Config
 from bridge.errors import ExitStatus
 from bridge.http.loop import run as run_loop
@@ -23,17 +23,24 @@ from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import Pass
 from bridge.sync.run import Synchronizer
 from bridge.sync.withdraw import withdraw
+from bridge.sync.words import Places
 
 AGAIN = "The next pass creates them again: leave the service stopped, or first remove the rules that bring them there."
 
 
 def run(options: Options) -> ExitStatus:
-    """Show what would be deleted and, once that is confirmed, delete it; return 1 where the answer was no."""
+    """Show what would be deleted and, once that is confirmed, delete it; return 1 where the answer was no.
+
+    Raises Usage for a court that neither a rule nor the ledger knows.
+    """
     options.set_up_log()
     config, this = options.load_config(), None
     with lock(config.sync.state), Ledger.open(config.sync.state, config.identity) as ledger, ExitStack() as stack:
         if not ledger.is_adopted:
             run_loop(_adopt(config, ledger))
+        courts = {slot.court_id for known in ledger.known.values() for slot in known.places}
+        if options.court and options.court.lower() not in courts | {rule.court_id for rule in config.courts}:
+            raise Usage(f'nothing was ever brought to a court {options.court}; "courtbridge courts" lists the ids')
         found, places = withdrawable(ledger.known, options.court, to_ms(datetime.now(UTC))), Places.of(config, ledger)
         if found and not options.json:
             rows = [(each.id, *places.cells(each.places[0])) for each in found]
@@ -42,7 +49,7 @@ def run(options: Options) -> ExitStatus:
         is_sure = not found or options.yes or output.is_confirmed(question)
         ids = [each.id for each in found]
         if is_sure:
-            this = run_loop(_withdraw(config, ledger, ids, narrator_of(options, stack)))
+            this = until_stopped(_withdraw(config, ledger, ids, narrator_of(options, stack)))
         left = [id_ for id_ in ids if ledger.known[id_].is_bridged]
     if options.json:
         output.show_json({"withdrawn": [id_ for id_ in ids if id_ not in left], "left": left})
@@ -58,7 +65,7 @@ def run(options: Options) -> ExitStatus:
 def _report(deleted: int, left: int, this: Pass | None) -> None:
     output.line(f"{output.several(deleted, 'court booking')} deleted; what is over stays.{f' {AGAIN}' * (deleted > 0)}")
     if left:
-        output.line(f"{output.several(left, 'court booking')} left; the same call goes on with them.", "red")
+        output.line(f"{output.several(left, 'court booking')} left; run the same command again.", "red")
     for words in dict.fromkeys(map(str, this.troubles() if this else ())):
         output.line(words, "red")
 
@@ -74,8 +81,4 @@ async def _withdraw(config: Config, ledger: Ledger, ids: list[str], narrator: Lo
     stop = asyncio.Event()
     async with connected(config) as services:
         bridge = Synchronizer(config, services, ledger, narrator, clock=lambda: datetime.now(UTC), stop=stop)
-        task = asyncio.create_task(withdraw(bridge, ids))
-        on_signals(stop, services, task)
-        with suppress(asyncio.CancelledError):
-            return await task
-        return None
+        return await ended_well(withdraw(bridge, ids), stop, services)

@@ -20,11 +20,17 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 def club_files(directory: Path) -> dict[str, Path]:
     """Return the clubs' files by the clubs' names, in the order of these. Raises OSError.
 
-    What begins with a dot is an editor's, or the way in which Kubernetes changes all files at once.
+    What begins with a dot is an editor's, or the way in which Kubernetes changes all files at once. A name that is no
+    text, which no club can have, is shown by its bytes.
     """
-    found = os.listdir(directory)  # noqa: PTH208 (states stand there too: thousands of paths, twice a second, take long)
-    names = sorted(name.removesuffix(".toml") for name in found if name.endswith(".toml") and name[0] != ".")
-    return {name: directory / f"{name}.toml" for name in names if name != PROCESS}
+    # Not iterdir: states stand there too, and thousands of paths, twice a second, take long.
+    found = sorted(name for name in os.listdir(directory) if name.endswith(".toml") and name[0] != ".")  # noqa: PTH208
+    stems = (name.removesuffix(".toml") for name in found)
+    return {
+        os.fsencode(stem).decode(errors="backslashreplace"): directory / f"{stem}.toml"
+        for stem in stems
+        if stem != PROCESS
+    }
 
 
 def process_of(directory: Path, environ: Mapping[str, str], *, require_secrets: bool = True) -> ProcessTables:
@@ -45,18 +51,13 @@ def load_club(path: Path, environ: Mapping[str, str], process: ProcessTables, **
 
 def check_unlike(config: Config, others: Mapping[str, Config]) -> None:
     """Raise ConfigError where another club has the same state, or writes the same bookings."""
-    found = [Problem(*each) for other in others.values() if (each := _shared(config, other))]
+    found = []
+    for other in (each for each in others.values() if each.path != config.path):
+        both, shared = f"{config.path.stem} and {other.path.stem}", config.claims & other.claims
+        if any(len(claim) == 1 for claim in shared):
+            found.append(Problem("sync.state", f"{both} have the same state; give each its own"))
+        elif shared:
+            words = f"{both} bridge the same account with the same external service and prefix; remove one of them"
+            found.append(Problem("launch27.accounts", words))
     if found:
         raise ConfigError(found, files=config.files)
-
-
-def _shared(config: Config, other: Config) -> tuple[str, str] | None:
-    """Return the place of what two clubs must not share, and what to do; None where they share nothing."""
-    shared = config.claims & other.claims
-    if not shared:
-        return None
-    one, two = config.path.stem, other.path.stem
-    if min(map(len, shared)) == 1:
-        return "sync.state", f"{one} and {two} have the same state; give each its own"
-    words = f"{one} and {two} bridge the same account with the same external service and prefix; remove one of them"
-    return "launch27.accounts", words

@@ -20,12 +20,11 @@ from pydantic import ValidationError
 from bridge.config.paths import file_named, is_there, state_path, text_and_mode
 from bridge.config.problems import Location, Reading, Wrong, header, place, quoted_path, sentence, shown
 from bridge.config.schema import TABLES, Config, ProcessTables, Table, Tables
-from bridge.config.secrets import STEM_OF, forms, resolve
+from bridge.config.secrets import STEM_OF, STEMS, forms, resolve
 from bridge.errors import ConfigError, Problem
 
 T = TypeVar("T", bound=Table)
 _OF_PROCESS = ("web", "notify")
-_NOTIFY = ("heartbeat_url", "webhook_url", "apprise_url")
 
 
 def load_config(
@@ -51,19 +50,14 @@ def load_config(
         reading.document.pop("courts", None)
     if is_one_of_many:
         reading.refuse(_OF_PROCESS, "is for all clubs; move it to courtbridge.toml")
-    for index, account in enumerate(_list_at(reading.document, ("launch27", "accounts"))):
-        for stem in ("password", "token"):
-            resolve(account, ("launch27", "accounts", index), stem, reading, fetch=require_secrets)
-    resolve(reading.document.get("wingfield"), ("wingfield",), "token", reading, fetch=require_secrets)
-    reading.resolve_of_process(fetch=require_secrets)
+    reading.resolve_secrets(fetch=require_secrets)
     tables = reading.validate(Tables)
     reading.check_accounts()
     if require_courts:
         reading.check_courts()
     if tables is None or reading.problems:
         raise reading.error()
-    files = tuple(dict.fromkeys(reading.files))
-    own: dict[str, Any] = {"path": reading.path, "warnings": tuple(reading.warnings), "files": files}
+    own: dict[str, Any] = {"path": reading.path, "warnings": tuple(reading.warnings), "files": tuple(reading.files)}
     return Config.model_construct(**own, **dict(tables))  # all of it is validated already
 
 
@@ -74,11 +68,11 @@ def load_process(path: Path, environ: Mapping[str, str], *, require_secrets: boo
     reading = _Examination(path.absolute(), environ, files=[path])
     reading.parse(path)
     reading.refuse(reading.document.keys() - set(_OF_PROCESS), "is a club's; move it to the file of one")
-    reading.resolve_of_process(fetch=require_secrets)
+    reading.resolve_secrets(fetch=require_secrets)
     tables = reading.validate(ProcessTables)
     if tables is None or reading.problems:
         raise reading.error()
-    return tables.model_copy(update={"files": tuple(dict.fromkeys(reading.files))})
+    return tables.model_copy(update={"files": tuple(reading.files)})
 
 
 def find_state(path: Path, environ: Mapping[str, str], *, is_one_of_many: bool = False) -> Path:
@@ -95,14 +89,15 @@ _TOML_WORDS = {
     ("Cannot declare", "Cannot redefine"): "this table is there already",
     ("Cannot mutate",): "this table cannot be added to",
     ("Unescaped",): r"a backslash in a text is written \\",
-    ("Unclosed array",): "a list lacks its closing bracket",
+    ("Unclosed array",): "a list lacks its closing bracket, or a comma between two values",
 }
 _MISTAKES = {
     r"""[^=#]*=\s*(?:"[^"]*|'[^']*)$""": "the quote at the end of the text is missing",
     r"[^=#\"']*=\s*[+-]?(?:\d+,|\.)\d+\s*(?:#|$)": "a number has a point, and a digit before it, like 0.2",
+    r"(?i)[^=#]*=\s*(?:true|false|yes|no|on|off)\s*(?:#|$)": "write true or false, in small letters",
     r".*[“”„‘’]": 'quotes are straight ones, as in "text"',
     r"""[^=#]*=\s*(?!["'\[{])""": "not a valid TOML value; text goes in quotes",
-    r"""\s*[^=#"'\[\s][^=#"']*$""": "write key = value",
+    r"""\s*(?:[\w-]+\s*:|[^=#"'\[\s][^=#"']*$)""": "write key = value",
 }
 """What people get wrong, by how the line looks: the parser only says where it gave up."""
 _RULE = re.compile(r"^[ \t]*\[\[[ \t]*courts[ \t]*\]\]", re.MULTILINE)
@@ -181,18 +176,21 @@ class _Examination(Reading):
             if self.document.pop(name, None) is not None:
                 self.found((name,), message)
 
-    def resolve_of_process(self, *, fetch: bool) -> None:
-        """Fetch the secrets of the tables that belong to the process."""
-        resolve(self.document.get("web"), ("web",), "password", self, fetch=fetch)
-        for name in _NOTIFY:
-            resolve(self.document.get("notify"), ("notify",), name, self, fetch=fetch)
+    def resolve_secrets(self, *, fetch: bool) -> None:
+        """Put every secret under its one key, fetched where that is asked for."""
+        for location, model in TABLES.items():
+            stems = [stem for stem in STEMS if stem in model.model_fields]
+            several: list[Location] = [(*location, n) for n in range(len(_list_at(self.document, location)))]
+            for owner in several or [location]:
+                for stem in stems:
+                    resolve(_at(self.document, owner), owner, stem, self, fetch=fetch)
 
     def error(self) -> ConfigError:
         """Return all that was found: tables as they come in the example, and what nobody knows last."""
         order = {table: number for number, table in enumerate(Tables.model_fields)}
         found = sorted(self.problems, key=lambda location: (order.get(str(location[0]), len(order)), location))
         problems = (Problem(place(each), f"{self.problems[each]}{self.rule(each)}") for each in found)
-        return ConfigError(problems, files=dict.fromkeys(self.files))
+        return ConfigError(problems, files=self.files)
 
     def validate(self, model: type[T]) -> T | None:
         """Return the tables, or None where a value is wrong or missing, with the problems noted."""

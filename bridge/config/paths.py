@@ -21,19 +21,13 @@ def find_config(explicit: str | Path | None, environ: Mapping[str, str]) -> Path
     The first two are wishes: where one is given, nothing else is tried. Raises ConfigError with every place
     that was looked at.
     """
-    if explicit is not None:
-        places, remedy = [Path(explicit)], "copy config.example.toml there, or give --config another path"
-    elif named := environ.get("COURTBRIDGE_CONFIG"):
-        places, remedy = [Path(named)], "copy config.example.toml there, or set $COURTBRIDGE_CONFIG to another path"
-    else:
-        places = [Path("config.toml"), SYSTEM_CONFIG]
-        remedy = "copy config.example.toml to one of them, or say where it is with --config or $COURTBRIDGE_CONFIG"
-    for place in places:
-        if is_there(place):
-            return place
+    named = explicit or environ.get("COURTBRIDGE_CONFIG")
+    places = [Path(named)] if named else [Path("config.toml"), SYSTEM_CONFIG]
+    if found := next(filter(is_there, places), None):
+        return found
     looked = ", ".join("./config.toml" if place == Path("config.toml") else quoted_path(place) for place in places)
-    problem = Problem("", f"no configuration found (looked at {looked}); {remedy}")
-    raise ConfigError([problem], files=places)
+    remedy = "copy config.example.toml there, or say where it is with --config or $COURTBRIDGE_CONFIG"
+    raise ConfigError([Problem("", f"no configuration found (looked at {looked}); {remedy}")], files=places)
 
 
 def is_there(path: Path) -> bool:
@@ -56,11 +50,12 @@ def state_path(config: Path, environ: Mapping[str, str], *, is_one_of_many: bool
     see it so.
     """
     directory = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    written = Path(os.path.normpath(config.absolute()))
     if is_one_of_many:
-        return Path(directory or config.absolute().parent, f"{config.stem}.db")
+        is_of_the_unit = written.parent == SYSTEM_CONFIG.with_name("clubs")
+        return Path(directory or (SYSTEM_STATE if is_of_the_unit else written.parent), f"{config.stem}.db")
     if directory:
         return Path(directory, STATE_NAME)
-    written = Path(os.path.normpath(config.absolute()))
     if written == SYSTEM_CONFIG:
         return SYSTEM_STATE / STATE_NAME
     if written.parent == SYSTEM_CONFIG.parent and written.suffix == ".toml":
@@ -96,7 +91,7 @@ def text_and_mode(path: Path, most_bytes: int, *, pipes: bool) -> tuple[str, int
     except IsADirectoryError:
         problem = "is a directory; name the file in it"
     except PermissionError:
-        problem = f"may not be read by this user ({os.geteuid()}); change its owner or its mode"
+        problem = f"may not be read by this user ({os.geteuid()}); use sudo, or change its owner or its mode"
     except OSError as error:
         problem = f"cannot be read: {error.strerror or 'no reason given'}"
     except UnicodeDecodeError as error:

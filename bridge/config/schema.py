@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 from bridge.config import values
 from bridge.config.problems import Wrong
 from bridge.config.secrets import Secret
-from bridge.model import Identity
+from bridge.records import Identity
 
 
 class Table(BaseModel):
@@ -47,7 +47,19 @@ class Account(Table):
         return blake2b(self.email.lower().encode(), digest_size=8).hexdigest()
 
 
-class Launch27Config(Table):
+class Service(Table):
+    """Where a service is."""
+
+    base_url: values.Url
+
+    @property
+    def host(self) -> str:
+        """The host in lower case, with its port where that is not the scheme's own."""
+        parts = urlsplit(self.base_url.lower())
+        return parts.netloc.removesuffix(":443" if parts.scheme == "https" else ":80")
+
+
+class Launch27Config(Service):
     """Where bookings are read, by whom, and how fast."""
 
     base_url: values.Launch27Url
@@ -66,11 +78,6 @@ class Launch27Config(Table):
             account._number = number  # noqa: SLF001 -- only who holds them all knows it
 
     @property
-    def host(self) -> str:
-        """The host in lower case, with its port where that is not the scheme's own."""
-        return _host(self.base_url)
-
-    @property
     def hostname(self) -> str:
         """The host in lower case, without a port."""
         return urlsplit(self.base_url).hostname or ""
@@ -81,25 +88,14 @@ class Launch27Config(Table):
         return self.hostname.partition(".")[0]
 
 
-class WingfieldConfig(Table):
+class WingfieldConfig(Service):
     """Where court bookings are written, and as which external service."""
 
-    base_url: values.Url
     external_service_id: Annotated[str, values.uuid("copy the one that came with the token"), AfterValidator(str.lower)]
     token: Secret
     concurrency: Annotated[int, values.between(1, 64)] = 8
     connected_users: bool = False
     court_mappings: values.CourtMappings | None = None
-
-    @property
-    def host(self) -> str:
-        """The host in lower case, with its port where that is not the scheme's own."""
-        return _host(self.base_url)
-
-
-def _host(base_url: str) -> str:
-    parts = urlsplit(base_url.lower())
-    return parts.netloc.removesuffix(":443" if parts.scheme == "https" else ":80")
 
 
 class SyncConfig(Table):

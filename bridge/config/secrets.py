@@ -96,12 +96,14 @@ def _from_file(name: str, location: Location, reading: Reading) -> tuple[str, st
     """Return the text, where it is from, and what is to be done after a change of it."""
     given = file_named(name)
     credentials = reading.environ.get("CREDENTIALS_DIRECTORY")
-    directories = [Path(credentials), reading.path.parent] if credentials else [reading.path.parent]
-    candidates = list(dict.fromkeys(directory / given for directory in directories))
-    reading.files += candidates
+    originals = _originals(given, reading.path)
+    beside = reading.path.parent / given
+    candidates = list(dict.fromkeys([Path(credentials) / given, beside] if credentials else originals))
+    reading.files += [path for path in candidates if path not in reading.files]
     for path in filter(is_there, candidates):
         is_copy = bool(credentials) and path.resolve().is_relative_to(Path(credentials or "").resolve())
-        source, then = (_original(given, reading.path), ", and restart the service") if is_copy else (path, "")
+        original = next(filter(is_there, originals), None) if is_copy else None
+        source, then = (original, ", and restart the service") if original else (path, "")
         try:
             text, mode = text_and_mode(path, most_bytes=65_536, pipes=False)
         except Wrong as wrong:
@@ -109,15 +111,18 @@ def _from_file(name: str, location: Location, reading: Reading) -> tuple[str, st
         if not is_copy:
             reading.warn_of_readers(location, path, mode)
         return text.strip(), f"{source} ", then
-    searched = [given.parent] if given.is_absolute() else directories
-    looked = " nor in ".join(str(directory) for directory in searched if is_there(directory))
+    directories = dict.fromkeys(path.parent for path in candidates)
+    looked = " nor in ".join(str(directory) for directory in directories if is_there(directory))
     where = f" in {looked}" if looked else ""
     what = f"no file {given.name}" if given.name in _USUAL else "no such file"
     raise Wrong(f"{what}{where}; put the secret there, or correct the name")
 
 
-def _original(given: Path, config: Path) -> Path:
-    """Return the file of which systemd made a copy at the start of the service, as the units name them."""
-    club, secrets = config.with_name(f"{config.stem}.{given}"), config.parent.with_name("secrets")
-    places = (club, config.parent / given, secrets / str(given).removeprefix("clubs_"))
-    return next(filter(is_there, places), config.parent / given)
+def _originals(given: Path, config: Path) -> list[Path]:
+    """Return where a secret may be: beside the configuration, or where the units for several clubs have it from."""
+    if given.is_absolute():
+        return [given]
+    found = [config.parent / f"{config.stem}.{given}", config.parent / given]
+    if str(given).startswith("clubs_"):
+        found.append(config.parent.with_name("secrets") / str(given).removeprefix("clubs_"))
+    return found

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
+from bridge.addresses import usable_address
 from bridge.config.paths import file_named
 from bridge.config.problems import Reading, Wrong, has_control_character, shown
 from bridge.config.secrets import Secret
-from bridge.model import usable_address
 
 _OF_THE_EXAMPLE = frozenset({"acme.launch27.com", "acme-sandbox.l27.co"})
 
@@ -68,10 +68,9 @@ def _length_between(least: str, most: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def full_interval(sync: dict[str, object]) -> timedelta:
+def full_interval(sync: dict[str, timedelta]) -> timedelta:
     """Return how often there is a full pass where nothing says it: every five minutes, but not before a near one."""
-    interval = sync.get("interval")
-    return max(timedelta(minutes=5), interval) if isinstance(interval, timedelta) else timedelta(minutes=5)
+    return max(timedelta(minutes=5), sync["interval"])
 
 
 def _not_below_the_interval(length: timedelta, info: ValidationInfo) -> timedelta:

@@ -14,6 +14,8 @@ STOP_SECONDS = 5.0
 """From SIGTERM to the end of the process, whatever hangs."""
 LAST_ANSWER_SECONDS = STOP_SECONDS - 0.3
 """How long a pass may go on after a signal; the rest is for the end of the process."""
+LOOKUPS = 32
+"""Names that are looked up at once. Each takes a thread, and where no name server answers, every club of many asks."""
 
 T = TypeVar("T")
 
@@ -49,10 +51,28 @@ async def in_daemon_thread(function: Callable[[], T]) -> T:
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """Looks names up in daemon threads."""
+    """Looks names up in daemon threads: few at once, and each name once at a time, however many ask for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._room = asyncio.Semaphore(LOOKUPS)
+        self._lookups: dict[object, asyncio.Task[Any]] = {}
 
     async def getaddrinfo(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 (as asyncio's own)
-        return await in_daemon_thread(partial(socket.getaddrinfo, *arguments, **options))
+        key = arguments, *options.items()
+        if key not in self._lookups:
+            self._lookups[key] = self.create_task(self._look_up(partial(socket.getaddrinfo, *arguments, **options)))
+            self._lookups[key].add_done_callback(partial(self._forget, key))
+        return await asyncio.shield(self._lookups[key])
+
+    def _forget(self, key: object, lookup: asyncio.Task[Any]) -> None:
+        del self._lookups[key]
+        if not lookup.cancelled():
+            lookup.exception()  # whoever asked may have given up: then it is nobody's
+
+    async def _look_up(self, call: Callable[[], Any]) -> Any:  # noqa: ANN401
+        async with self._room:
+            return await in_daemon_thread(call)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

@@ -117,22 +117,22 @@ class Budget:
         self.order = itertools.count(1)
         self.buckets: dict[Kind, _Bucket] = {"read": _Bucket(None, 1), "write": _Bucket(None, 1)}
         self.buckets["read"].known = False
-        self._sharers: set[RateLimiter] = set()
+        self.sharers: set[RateLimiter] = set()
 
     def join(self, limiter: RateLimiter) -> None:
         """Let a limiter share this; until the service says better, the smallest that any is configured to counts."""
-        self._sharers.add(limiter)
+        self.sharers.add(limiter)
         self._agree()
 
     def leave(self, limiter: RateLimiter) -> None:
         """Count a limiter's configuration no longer."""
-        self._sharers.discard(limiter)
+        self.sharers.discard(limiter)
         self._agree()
 
     def _agree(self) -> None:
         reads = self.buckets["read"]
-        if self._sharers and not reads.is_told:
-            limits = [(each.reads_per_second, each.read_burst) for each in self._sharers if each.reads_per_second]
+        if self.sharers and not reads.is_told:
+            limits = [(each.reads_per_second, each.read_burst) for each in self.sharers if each.reads_per_second]
             reads.ttl_seconds = 1 / min(rate for rate, _ in limits) if limits else 0.0
             reads.size = min((burst for _, burst in limits), default=1)
 
@@ -199,6 +199,11 @@ class RateLimiter:
     def is_waited_for(self) -> bool:
         """Whether a request waits for a token to come back: slow, but no silence."""
         return self._waiting > 0 and self._budget.sleeping > 0
+
+    @property
+    def read_seconds(self) -> float:
+        """How long a read takes to come back where all use their part of the budget, in seconds; 0 without a limit."""
+        return self._budget.buckets["read"].ttl_seconds * len(self._budget.sharers)
 
     def leave(self) -> None:
         """Share the budget no longer."""

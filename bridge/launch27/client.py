@@ -55,9 +55,6 @@ class Launch27:
         self._bookings = f"/{config.role}/bookings"
         self._parser = parser or Parser()
 
-    def __repr__(self) -> str:
-        return f"Launch27({self.http!r})"
-
     async def settings(self, session: Session | None = None) -> Settings:
         """Return the tenant's settings; asked with a session's token, also where events are told.
 

@@ -61,9 +61,6 @@ class Session:
         self._rests_until = 0.0
         self._lock = asyncio.Lock()
 
-    def __repr__(self) -> str:
-        return f"Session(account={self.account.number})"
-
     def __str__(self) -> str:
         return f"account {self.account.number}"
 

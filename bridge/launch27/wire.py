@@ -90,11 +90,6 @@ class SourceBooking(_Wire):
     raw_forecasted: Any = Field(default=None, validation_alias="forecasted")
     raw_modified: _MaybeInstant = Field(default=None, validation_alias=DEFAULT_UPDATED_AT)
 
-    def __repr__(self) -> str:
-        return f"SourceBooking(id={self.id!r})"
-
-    __str__ = __repr__
-
     @property
     def id(self) -> str:
         return str(self.number)

@@ -6,10 +6,30 @@ write that was rejected, or never sent, leaves nothing behind in Wingfield.
 
 from __future__ import annotations
 
-from dataclasses import replace
+import enum
+from dataclasses import dataclass, replace
 
-from bridge.ledger import rows
-from bridge.model import ABSENT, CyclePlace, Ending, Known, Outcome, Rejection, Slot, Stored, Verb, Write
+from bridge.model import ABSENT, CyclePlace, Known, Rejection, Slot, Stored, Verb, Write
+
+
+class Ending(enum.Enum):
+    """How one write ended."""
+
+    ACKNOWLEDGED = enum.auto()
+    REJECTED = enum.auto()
+    UNANSWERED = enum.auto()
+    NOT_SENT = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a write ended, to be stored; ``reason`` is Wingfield's error type, when it was rejected."""
+
+    write: Write
+    ending: Ending
+    reason: str = ""
+    config: str = ""
+    at_ms: int = 0
 
 
 def sighted(id_: str, known: Known | None, content: bytes, now_ms: int) -> Known:
@@ -23,7 +43,7 @@ def sighted(id_: str, known: Known | None, content: bytes, now_ms: int) -> Known
 
 def adopted(stored: Stored, slot: Slot) -> Known:
     """Return the entry of a booking that Wingfield has: as acknowledged, and as if just sent."""
-    state, (court_id, start_ms, end_ms) = (stored.version_ms, stored.fingerprint), rows.of_slot(slot)
+    state, (court_id, start_ms, end_ms) = (stored.version_ms, stored.fingerprint), slot.row
     return Known(stored.id, "", *state, court_id, start_ms, end_ms, *state, stored.fingerprint, stored.version_ms)
 
 
@@ -103,7 +123,7 @@ def _acknowledged(known: Known, version_ms: int, content: bytes, slot: Slot | No
     known = known._replace(failures=0, acked_version_ms=version_ms, acked_fingerprint=content, unsettled=later)
     if slot is None:
         return known  # it keeps its last place, so that it can become history
-    court_id, start_ms, end_ms = rows.of_slot(slot)
+    court_id, start_ms, end_ms = slot.row
     return known._replace(court_id=court_id, start_ms=start_ms, end_ms=end_ms, allowed_ms=0, is_approved=0)
 
 

@@ -9,14 +9,15 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bridge.ledger import rows
-from bridge.model import DAY_MS, Ending, Known, Outcome, Slot, Stored, Verb
+from bridge.ledger.entry import Ending, Outcome
+from bridge.ledger.schema import insert, place
+from bridge.model import DAY_MS, Known, Slot, Stored, Verb
 
 KEPT_MS = 90 * DAY_MS
 MOST_ROWS = 200_000
 
 _COLUMNS = "at_ms, booking_id, action, version_ms, why, court_id, start_ms, end_ms"
-_INSERT = rows.insert("history", _COLUMNS)
+_INSERT = insert("history", _COLUMNS)
 
 
 class Event(NamedTuple):
@@ -61,7 +62,7 @@ def store(connection: sqlite3.Connection, events: Sequence[Event]) -> None:
     """
     if not events:
         return
-    connection.executemany(_INSERT, [(*event[:-1], *rows.of_slot(event.slot)) for event in events])
+    connection.executemany(_INSERT, [(*event[:-1], *place(event.slot)) for event in events])
     connection.execute("DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?", (MOST_ROWS,))
     young = "SELECT id FROM history WHERE at_ms >= ? ORDER BY id LIMIT 1"
     connection.execute(f"DELETE FROM history WHERE id < ({young})", (events[-1].at_ms - KEPT_MS,))  # noqa: S608
@@ -71,4 +72,4 @@ def newest(connection: sqlite3.Connection, limit: int, id_: str | None = None) -
     """Return the last ``limit`` events, newest first, of one booking or of all."""
     sql = f"SELECT {_COLUMNS} FROM history WHERE ? IS NULL OR booking_id = ? ORDER BY id DESC LIMIT ?"  # noqa: S608
     found = connection.execute(sql, (id_, id_, min(limit, MOST_ROWS)))
-    return [Event._make((*row[:5], rows.slot(*row[5:]))) for row in found]
+    return [Event._make((*row[:5], Slot.of_row(*row[5:]))) for row in found]

@@ -85,6 +85,7 @@ def lock(state: Path) -> Iterator[Lock]:
 def _holder(handle: int) -> str:
     try:
         holder = json.loads(os.pread(handle, _NOTE_BYTES, 0))
-        return f"process {int(holder['pid'])}, running since {datetime.fromisoformat(holder['since'])},"
+        since = datetime.fromisoformat(holder["since"]).astimezone()
+        return f"process {int(holder['pid'])}, running since {since:%Y-%m-%d %H:%M},"
     except (ValueError, KeyError, TypeError, OSError):
         return "another process"

@@ -15,14 +15,25 @@ meta        whose state this is, and what is remembered from pass to pass, as JS
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from bridge.errors import StateError
 from bridge.ledger.failures import REBUILT
 
 if TYPE_CHECKING:
-    from sqlite_utils import Database
+    from bridge.model import Slot
+
+
+def insert(table: str, columns: str) -> str:
+    """Return the statement that stores a row with these columns, named side by side."""
+    marks = ", ".join("?" * (columns.count(",") + 1))
+    return f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 (our own names)
+
+
+def place(slot: Slot | None) -> tuple[str | None, int | None, int | None]:
+    """Return the three columns of a slot."""
+    return slot.row if slot else (None, None, None)
 
 
 _PLACE = {"court_id": str, "start_ms": int, "end_ms": int}
@@ -72,28 +83,16 @@ _TABLES_1: tuple[tuple[str, dict[str, type], tuple[str, ...], set[str]], ...] = 
 )
 
 
-def _version_1(db: Database) -> None:
-    for name, columns, key, nullable in _TABLES_1:
-        not_null = set(columns) - set(key) - nullable
-        db.table(name).create(columns, pk=key[0] if len(key) == 1 else key, not_null=not_null, strict=True)
-
-
-def _version_2(db: Database) -> None:
-    """Rename what 0.1 named otherwise."""
-    for statement in (
+_CHANGES: tuple[tuple[str, ...], ...] = (
+    (  # to version 2: what 0.1 named otherwise
         "ALTER TABLE refusals RENAME TO rejections",
         "ALTER TABLE rings RENAME TO cycles",
         "ALTER TABLE cycles RENAME COLUMN ring TO cycle",
         "ALTER TABLE cycles RENAME COLUMN taken_out TO is_deleted",
         "ALTER TABLE bookings RENAME COLUMN asked_ms TO looked_up_ms",
         "UPDATE passes SET outcome = 'in_sync' WHERE outcome LIKE 'in_s%'",
-    ):
-        db.execute(statement)
-
-
-def _version_3(db: Database) -> None:
-    """Add what the rules of 0.2 remember."""
-    for statement in (
+    ),
+    (  # to version 3: what the rules of 0.2 remember
         "ALTER TABLE bookings RENAME COLUMN allowed TO allowed_ms",
         "UPDATE bookings SET allowed_ms = coalesce(gone_ms, 0) WHERE allowed_ms = 1",
         "ALTER TABLE bookings ADD COLUMN doubted_ms INTEGER",
@@ -101,29 +100,27 @@ def _version_3(db: Database) -> None:
         "ALTER TABLE bookings ADD COLUMN failures INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE bookings ADD COLUMN config TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE passes ADD COLUMN pending INTEGER NOT NULL DEFAULT 0",
-    ):
-        db.execute(statement)
-    db.table("approvals").create({"booking_id": str, "at_ms": int}, pk="booking_id", not_null={"at_ms"}, strict=True)
-
-
-def _version_4(db: Database) -> None:
-    """Add the history, and what 0.2 wants to know of writes, held bookings, accounts and passes (so far all full)."""
-    db.execute("ALTER TABLE intents ADD COLUMN why TEXT NOT NULL DEFAULT ''")
-    for column, kind in {"service_id": int, **_PLACE}.items():
-        db.table("held").add_column(column, kind)
-    always = {"at_ms": int, "booking_id": str, "action": str, "why": str}
-    columns = {"id": int, **always, **_PLACE, "version_ms": int}
-    db.table("history").create(columns, pk="id", not_null=set(always), strict=True)
-    db.execute("ALTER TABLE accounts ADD COLUMN failing_since_ms INTEGER")
-    db.execute("ALTER TABLE passes ADD COLUMN kind TEXT NOT NULL DEFAULT 'full'")
-
-
-_MIGRATIONS: tuple[Callable[[Database], None], ...] = (_version_1, _version_2, _version_3, _version_4)
-VERSION = len(_MIGRATIONS)
+        "CREATE TABLE approvals (booking_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT",
+    ),
+    (  # to version 4: the history, and what 0.2 wants to know of writes, held bookings, accounts and passes
+        "ALTER TABLE intents ADD COLUMN why TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE held ADD COLUMN service_id INTEGER",
+        "ALTER TABLE held ADD COLUMN court_id TEXT",
+        "ALTER TABLE held ADD COLUMN start_ms INTEGER",
+        "ALTER TABLE held ADD COLUMN end_ms INTEGER",
+        """CREATE TABLE history (
+            id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, booking_id TEXT NOT NULL, action TEXT NOT NULL,
+            why TEXT NOT NULL, court_id TEXT, start_ms INTEGER, end_ms INTEGER, version_ms INTEGER
+        ) STRICT""",
+        "ALTER TABLE accounts ADD COLUMN failing_since_ms INTEGER",
+        "ALTER TABLE passes ADD COLUMN kind TEXT NOT NULL DEFAULT 'full'",
+    ),
+)
+VERSION = 1 + len(_CHANGES)
 
 
 def migrate(connection: sqlite3.Connection, source: str) -> None:
-    """Bring the schema up to date, one version at a time, in one transaction.
+    """Bring the schema up to date in one transaction.
 
     Raises StateError if a newer program wrote it.
     """
@@ -139,6 +136,10 @@ def migrate(connection: sqlite3.Connection, source: str) -> None:
 
     db = Database(connection)
     with db.atomic():
-        for version, migration in enumerate(_MIGRATIONS[found:], found + 1):
-            migration(db)
-            db.execute(f"PRAGMA user_version = {version}")
+        if not found:
+            for name, columns, key, nullable in _TABLES_1:
+                not_null = set(columns) - set(key) - nullable
+                db.table(name).create(columns, pk=key[0] if len(key) == 1 else key, not_null=not_null, strict=True)
+        for statement in chain(*_CHANGES[max(found - 1, 0) :]):
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version = {VERSION}")

@@ -14,63 +14,41 @@ import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import astuple, replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from bridge.errors import StateError
-from bridge.ledger import entry, held, history, rows
+from bridge.ledger import bookings, entry, history
+from bridge.ledger.entry import Outcome
 from bridge.ledger.failures import REBUILT, translated
 from bridge.ledger.history import Event
-from bridge.ledger.rows import insert
-from bridge.ledger.schema import migrate
+from bridge.ledger.schema import insert, migrate, place
 from bridge.ledger.snapshot import copy
-from bridge.model import (
-    DAY_MS,
-    CyclePlace,
-    Held,
-    Identity,
-    Known,
-    Outcome,
-    PassRecord,
-    Rejection,
-    Stored,
-    Watermark,
-    Write,
-)
+from bridge.model import DAY_MS, Held, Known, Rejection, Slot, Stored, Write
+from bridge.records import Identity, PassRecord, Watermark
 
 PASSES_KEPT = 500
-_CONNECTION: dict[str, Any] = {"isolation_level": None, "check_same_thread": False}
 _STATEMENTS = 16
-"""So many are kept prepared: each takes 3 KiB, and making it 10 µs."""
+"""So many are kept prepared: each takes 3 KiB, and to prepare it 10 µs."""
 
 _COMPLETE = "kind = 'full' AND outcome IN ('in_sync', 'attention')"
-# The columns of the others are named as the fields of their records. What stands behind a booking's own is in details.
-_BOOKING_COLUMNS = Known._fields.index("unsettled")
-_BOOKING = ", ".join(Known._fields[:_BOOKING_COLUMNS])
-_WATERMARK, _COUNTS = ", ".join(Watermark.__slots__), ", ".join(PassRecord.__slots__)
-_INSERT_BOOKING = insert("bookings", _BOOKING)
-_INTENT = "booking_id, version_ms, fingerprint, why, court_id, start_ms, end_ms"
-_REJECTION = "booking_id, fingerprint, reason, config, at_ms"
-_CYCLE = "booking_id, cycle, is_deleted, court_id, start_ms, end_ms"
-_DETAILS: tuple[tuple[str, str, str, Callable[[Known], list[tuple[Any, ...]]]], ...] = (
-    # table, columns, the field of an entry that they are, its rows without the id
-    (
-        "intents",
-        _INTENT,
-        "unsettled",
-        lambda known: [(i.version_ms, i.fingerprint, i.why, *rows.of_slot(i.slot)) for i in known.unsettled],
-    ),
-    ("rejections", _REJECTION, "rejection", lambda known: [rows.of_record(known.rejection)] if known.rejection else []),
-    (
-        "cycles",
-        _CYCLE,
-        "cycle",
-        lambda known: [(k.cycle, int(k.is_deleted), *rows.of_slot(k.slot)) for k in (known.cycle,) if k],
-    ),
-)
-_INSERTS = {table: insert(table, columns) for table, columns, *_ in _DETAILS}
+_HELD = "booking_id, reason, detail, since_ms, court_id, start_ms, end_ms, service_id"
+_WATERMARK, _PASS = ", ".join(Watermark.__slots__), ", ".join(PassRecord.__slots__)
+
+_INSERT_META = insert("meta", "name, value")
+
+K = TypeVar("K")
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+
+
+def _kept(thing: object) -> tuple[str, str]:
+    kind = type(thing)
+    return kind.__name__.lower(), _adapter(kind).dump_json(thing).decode()
 
 
 class Ledger:
@@ -84,14 +62,11 @@ class Ledger:
         self._source = source
         self._known: dict[str, Known] | None = None
 
-    def __repr__(self) -> str:
-        return f"Ledger({self._source})"
-
     @classmethod
-    def open(cls, path: Path, identity: Identity) -> Ledger:
+    def open(cls, path: Path, identity: Identity, patience_seconds: float = 5.0) -> Ledger:
         """Open the state for writing; make it if it is not there, bring an older one up to date.
 
-        Raises StateError if it is corrupt, read-only, newer, or another bridge's.
+        It waits so long for another program's lock. Raises StateError if it is corrupt, read-only, newer, another's.
         """
         source = str(path)
         try:
@@ -100,7 +75,8 @@ class Ledger:
         except OSError as error:
             raise StateError(f"{source}: {error.strerror}; check the owner and mode of the state") from None
         with translated(source):
-            connection = sqlite3.connect(path, **_CONNECTION, cached_statements=_STATEMENTS)
+            options: dict[str, Any] = {"check_same_thread": False, "cached_statements": _STATEMENTS}
+            connection = sqlite3.connect(path, timeout=patience_seconds, isolation_level=None, **options)
         return cls._prepared(connection, source, identity, "journal_mode = WAL", "synchronous = FULL")
 
     @classmethod
@@ -110,7 +86,7 @@ class Ledger:
         Nothing is written to the disk. Without an ``identity`` anybody's will do. Raises StateError like ``open``.
         """
         source = str(path)
-        connection = sqlite3.connect(":memory:", **_CONNECTION)
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         try:
             with suppress(FileNotFoundError, NotADirectoryError), translated(source):
                 copy(path, connection)
@@ -127,7 +103,7 @@ class Ledger:
         ledger = cls(connection, source)
         try:
             with translated(source):
-                for pragma in ("busy_timeout = 5000", *pragmas):
+                for pragma in pragmas:
                     connection.execute(f"PRAGMA {pragma}")
                 migrate(connection, source)
                 if identity is not None:
@@ -151,9 +127,9 @@ class Ledger:
         found = dict(self._rows("SELECT name, value FROM meta"))
         missing = [name for name in Identity.__slots__ if name not in found]
         if missing:  # a new state has none of them, one of 0.1 no wingfield_host
-            with self._transaction() as execute:
+            with self._transaction() as db:
                 for name in missing:
-                    execute("INSERT INTO meta VALUES (?, ?)", (name, getattr(identity, name)))
+                    db.execute("INSERT INTO meta VALUES (?, ?)", (name, getattr(identity, name)))
         owner = Identity(*(found.get(name, getattr(identity, name)) for name in Identity.__slots__))
         if owner != identity:
             raise StateError(
@@ -166,19 +142,38 @@ class Ledger:
             return self._connection.execute(sql, parameters).fetchall()
 
     @contextmanager
-    def _transaction(self, *, is_quiet: bool = False) -> Iterator[Callable[..., sqlite3.Cursor]]:
-        """Store what is executed inside, all or nothing; the disk is not waited for where it ``is_quiet``."""
-        execute = self._connection.execute
+    def _transaction(
+        self,
+        entries: Collection[Known] = (),
+        happened: Sequence[Event] = (),
+        forgotten: Collection[str] = (),
+        *,
+        is_quiet: bool = False,
+    ) -> Iterator[sqlite3.Connection]:
+        """Store entries and what happened together with what is done inside; believe them once all is through.
+
+        The disk is not waited for where it ``is_quiet``.
+        """
+        db = self._connection
         with translated(self._source):
-            execute(f"PRAGMA synchronous = {'NORMAL' if is_quiet else 'FULL'}")
-            execute("BEGIN IMMEDIATE")
+            db.execute(f"PRAGMA synchronous = {'NORMAL' if is_quiet else 'FULL'}")
+            db.execute("BEGIN IMMEDIATE")
             try:
-                yield execute
-                execute("COMMIT")
+                if entries:
+                    bookings.store(db, entries, self.known)
+                if forgotten:
+                    bookings.forget(db, forgotten)
+                history.store(db, happened)
+                yield db
+                db.execute("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):
-                    execute("ROLLBACK")
+                    db.execute("ROLLBACK")
                 raise
+        if self._known is not None:
+            self._known.update((known.id, known) for known in entries)
+            for id_ in forgotten:
+                self._known.pop(id_, None)
 
     # --- reading ---
 
@@ -186,30 +181,20 @@ class Ledger:
     def known(self) -> Mapping[str, Known]:
         """All that is known, by Launch27 id; it changes with what is recorded."""
         if self._known is None:
-            found = self._rows(f"SELECT {_BOOKING} FROM bookings")  # noqa: S608
-            known = {row[0]: Known(*row) for row in rows.shared(found)}
             try:
-                self._add_details(known)
+                with translated(self._source):
+                    self._known = bookings.read(self._connection)
             except KeyError:
                 damage = f"the state is damaged (rows of no booking); {REBUILT}"
                 raise StateError(f"{self._source}: {damage}") from None
-            self._known = known
         return self._known
 
-    def _add_details(self, known: dict[str, Known]) -> None:
-        intents = f"SELECT {_INTENT} FROM intents ORDER BY booking_id, version_ms"  # noqa: S608
-        for id_, version_ms, content, why, *place in self._rows(intents):
-            lost = Stored(id_, version_ms, content, rows.slot(*place), why=why)
-            known[id_] = known[id_]._replace(unsettled=(*known[id_].unsettled, lost))
-        for id_, *rest in self._rows(f"SELECT {_REJECTION} FROM rejections"):  # noqa: S608
-            known[id_] = known[id_]._replace(rejection=Rejection(*rest))
-        for id_, cycle, is_deleted, *place in self._rows(f"SELECT {_CYCLE} FROM cycles"):  # noqa: S608
-            if (slot := rows.slot(*place)) is not None:
-                known[id_] = known[id_]._replace(cycle=CyclePlace(cycle, slot, bool(is_deleted)))
-
     def held(self) -> list[Held]:
-        with translated(self._source):
-            return held.read(self._connection)
+        found = self._rows(f"SELECT {_HELD} FROM held ORDER BY booking_id, nth")  # noqa: S608
+        return [
+            Held(id_, reason, detail, since_ms, Slot.of_row(*at), service_id)
+            for id_, reason, detail, since_ms, *at, service_id in found
+        ]
 
     def watermarks(self) -> list[Watermark]:
         """Return the watermark of every account ever read, in the order of their numbers."""
@@ -218,7 +203,7 @@ class Ledger:
 
     def passes(self, limit: int = 10) -> list[PassRecord]:
         """Return the last ``limit`` passes, newest first."""
-        found = self._rows(f"SELECT {_COUNTS} FROM passes ORDER BY id DESC LIMIT ?", (limit,))  # noqa: S608
+        found = self._rows(f"SELECT {_PASS} FROM passes ORDER BY id DESC LIMIT ?", (limit,))  # noqa: S608
         return [replace(PassRecord(*row), withheld=tuple(json.loads(row[-2]))) for row in found]
 
     @property
@@ -231,8 +216,15 @@ class Ledger:
         with translated(self._source):
             return history.newest(self._connection, limit, id_)
 
-    def recall(self, name: str) -> str:
-        """Return what was remembered under ``name`` ("memory" is the last pass's); "" for nothing."""
+    def recall(self, kind: type[K]) -> K:
+        """Return what was remembered of this kind, a dataclass or a pydantic model; what cannot be read is as new."""
+        try:
+            kept: K = _adapter(kind).validate_json(self._meta(kind.__name__.lower()))
+        except ValidationError:
+            return kind()
+        return kept
+
+    def _meta(self, name: str) -> str:
         return "".join(value for (value,) in self._rows("SELECT value FROM meta WHERE name = ?", (name,)))
 
     @property
@@ -244,33 +236,32 @@ class Ledger:
     @property
     def error(self) -> str:
         """What kept the last pass from its end, in a sentence; "" where nothing did."""
-        return self.recall("error")
+        return self._meta("error")
 
     @property
     def is_adopted(self) -> bool:
         """Whether Wingfield's list was taken over once, so that the ledger knows all that is there."""
-        return bool(self.recall("adopted"))
+        return bool(self._meta("adopted"))
 
     # --- writing ---
 
-    def remember(self, name: str, text: str) -> None:
-        with self._transaction() as execute:
-            execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, text))
+    def remember(self, thing: object) -> None:
+        """Keep it until it is recalled by its class; another one of that class is forgotten for it."""
+        with self._transaction() as db:
+            db.execute(_INSERT_META, _kept(thing))
 
     def adopt(
         self,
-        bookings: Iterable[Stored],
+        stored: Iterable[Stored],
         happened: Sequence[Event] = (),
         reported: Mapping[str, Rejection] = MappingProxyType({}),
     ) -> None:
         """Take over what Wingfield has: what is new as if just sent. ``reported`` are kept as they are, by id."""
-        found = (entry.found(self.known.get(each.id), each, reported.get(each.id)) for each in bookings)
+        found = (entry.found(self.known.get(each.id), each, reported.get(each.id)) for each in stored)
         changed = {known.id: known for known in found if known is not None}
         changes = [*changed.values(), *self._finished_cycles(changed)]
-        with self._transaction() as execute:
-            execute("INSERT OR REPLACE INTO meta VALUES ('adopted', '1')")
-            self._store(changes, happened)
-        self._believe(changes)
+        with self._transaction(changes, happened) as db:
+            db.execute(_INSERT_META, ("adopted", "1"))
 
     def record(self, intents: Sequence[Write], outcomes: Sequence[Outcome | Stored], at_ms: int = 0) -> None:
         """Store, in one transaction, how writes ended, what was read back, and what is about to be sent.
@@ -311,19 +302,16 @@ class Ledger:
 
     def save(self, entries: Collection[Known], happened: Sequence[Event] = ()) -> None:
         """Store entries as they are, and what happened, in one transaction; the last entry of a booking counts."""
-        with self._transaction():
-            self._store(entries, happened)
-        self._believe(entries)
+        with self._transaction(entries, happened):
+            pass
 
     def approve(self, ids: Iterable[str], at_ms: int) -> None:
         """Note that a person lets these deletes through; a pass of this process or another takes it."""
         slots = {id_: known.last_slot if (known := self.known.get(id_)) else None for id_ in ids}
         why = "a person let its delete or its repair through"
-        with self._transaction():
-            given = [(id_, at_ms) for id_ in slots]
-            self._connection.executemany(insert("approvals", "booking_id, at_ms"), given)
-            events = [Event(at_ms, id_, "approve", None, why, slot) for id_, slot in slots.items()]
-            history.store(self._connection, events)
+        events = [Event(at_ms, id_, "approve", None, why, slot) for id_, slot in slots.items()]
+        with self._transaction(happened=events) as db:
+            db.executemany(insert("approvals", "booking_id, at_ms"), [(id_, at_ms) for id_ in slots])
 
     def take_approvals(self, now_ms: int) -> tuple[str, ...]:
         """Let through the deletes and repairs that a person approved within 24 hours; return their ids."""
@@ -333,63 +321,39 @@ class Ledger:
         fresh = [(self.known[id_], at_ms) for id_, at_ms in taken if id_ in self.known and now_ms - at_ms < DAY_MS]
         # One that was given since the pass began counts from then: a moment to come would count for nothing.
         entries = [entry.approved(known, min(at_ms, now_ms)) for known, at_ms in fresh]
-        with self._transaction():
-            self._store(entries)
+        with self._transaction(entries) as db:
             # Only these: another may have been given meanwhile.
-            self._connection.executemany("DELETE FROM approvals WHERE booking_id = ? AND at_ms = ?", taken)
-        self._believe(entries)
+            db.executemany("DELETE FROM approvals WHERE booking_id = ? AND at_ms = ?", taken)
         return tuple(known.id for known in entries)
 
     def finish(
         self,
         record: PassRecord,
-        held_now: Sequence[Held],
+        held: Sequence[Held],
         watermarks: Iterable[Watermark],
         *,
-        remembered: Mapping[str, str] = MappingProxyType({}),
+        error: str = "",
+        remembered: Iterable[object] = (),
         entries: Collection[Known] = (),
         forgotten: Collection[str] = (),
-        happened: Sequence[Event] = (),
     ) -> None:
-        """Store the end of a pass in one transaction; ``remembered`` are texts, by the names they are kept under.
+        """Store the end of a pass in one transaction; ``error`` is what kept it from its end, in a sentence.
 
         A pass in which nothing happened may be lost with the machine's power: to wait for the disk would hold up all.
         """
-        with self._transaction(is_quiet=not (entries or forgotten or happened)) as execute:
-            many = self._connection.executemany
-            self._store(entries, happened)
-            many("DELETE FROM bookings WHERE id = ?", [(id_,) for id_ in forgotten])
-            for table, *_ in _DETAILS:
-                many(f"DELETE FROM {table} WHERE booking_id = ?", [(id_,) for id_ in forgotten])  # noqa: S608
-            held.store(self._connection, held_now, record.started_ms)
-            many("INSERT OR REPLACE INTO meta VALUES (?, ?)", remembered.items())
-            execute("DELETE FROM accounts")
-            many(insert("accounts", _WATERMARK), map(rows.of_record, watermarks))
-            execute(insert("passes", _COUNTS), (*rows.of_record(record)[:-2], json.dumps(record.withheld), record.kind))
+        with self._transaction(entries, forgotten=forgotten, is_quiet=not (entries or forgotten)) as db:
+            db.execute("DELETE FROM held")
+            db.executemany(
+                insert("held", f"nth, {_HELD}"),
+                [
+                    (nth, each.id, each.reason, each.detail, each.since_ms, *place(each.slot), each.service_id)
+                    for nth, each in enumerate(held)
+                ],
+            )
+            db.executemany(_INSERT_META, [("error", error), *map(_kept, remembered)])
+            db.execute("DELETE FROM accounts")
+            db.executemany(insert("accounts", _WATERMARK), map(astuple, watermarks))
+            db.execute(insert("passes", _PASS), (*astuple(record)[:-2], json.dumps(record.withheld), record.kind))
             old = "id <= (SELECT max(id) FROM passes) - ? AND id <> coalesce((SELECT max(id) FROM passes WHERE"
-            execute(f"DELETE FROM passes WHERE {old} {_COMPLETE}), 0)", (PASSES_KEPT,))  # noqa: S608
-        self._believe(entries, forgotten)
+            db.execute(f"DELETE FROM passes WHERE {old} {_COMPLETE}), 0)", (PASSES_KEPT,))  # noqa: S608
         self._rows("PRAGMA shrink_memory")  # of many clubs, each would keep hundreds of KiB until its next pass
-
-    def _store(self, entries: Iterable[Known], happened: Sequence[Event] = ()) -> None:
-        """Write the rows of entries, of what belongs to them where that has changed, and of what happened."""
-        history.store(self._connection, happened)
-        before = self.known
-        many = self._connection.executemany
-        latest = {known.id: known for known in entries}
-        many(_INSERT_BOOKING, [known[:_BOOKING_COLUMNS] for known in latest.values()])
-        pairs = [(before.get(id_) or _NOTHING, known) for id_, known in latest.items()]
-        for table, _, field, details in _DETAILS:
-            changed = [known for old, known in pairs if getattr(old, field) != getattr(known, field)]
-            many(f"DELETE FROM {table} WHERE booking_id = ?", [(known.id,) for known in changed])  # noqa: S608
-            many(_INSERTS[table], [(known.id, *row) for known in changed for row in details(known)])
-
-    def _believe(self, entries: Iterable[Known], forgotten: Iterable[str] = ()) -> None:
-        """Keep what is known in memory current, now that it is stored."""
-        if self._known is not None:
-            self._known.update((known.id, known) for known in entries)
-            for id_ in forgotten:
-                self._known.pop(id_, None)
-
-
-_NOTHING = Known("", "", None, b"", None, None, None, None, b"", b"", 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 from bridge.config.schema import NotifyConfig
@@ -22,24 +22,14 @@ from bridge.notify.troubles import Message
 SECONDS = 10.0
 """How long a channel may take for one message."""
 _NAMES = {"webhook": "the webhook", "heartbeat": "the heartbeat", "apprise": "Apprise"}
+Send = Callable[[str, Message], Awaitable[None]]
+"""Sends a message about the club that is named first. Raises Unavailable."""
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """A way to send messages: ``send`` takes the club's name and a message, and raises Unavailable when it fails."""
-
-    name: str
-    send: Callable[[str, Message], Awaitable[None]]
-
-
-def channels(config: NotifyConfig) -> list[Channel]:
-    """Return the configured ways to send messages; the heartbeat is none."""
-    found = []
-    if webhook := config.webhook_url:
-        found.append(Channel("webhook", lambda club, message: _post(webhook, club, message)))
-    if apprise := config.apprise_url:
-        found.append(Channel("apprise", lambda club, message: _apprise(apprise, club, message)))
-    return found
+def channels(config: NotifyConfig) -> dict[str, Send]:
+    """Return the configured ways to send messages, by name; the heartbeat is none."""
+    ways = (("webhook", _post, config.webhook_url), ("apprise", _apprise, config.apprise_url))
+    return {name: partial(send, url) for name, send, url in ways if url}
 
 
 async def beat(url: Secret, path: str) -> None:
@@ -60,13 +50,8 @@ async def _ask(name: str, method: str, url: Secret, body: object = None) -> None
     """Send one request, once: whoever wants it tried again has a next pass."""
     parts = urlsplit(url.reveal())
     base, path = f"{parts.scheme}://{parts.netloc}", parts._replace(scheme="", netloc="").geturl()
-    http = Http(
-        _NAMES[name],
-        base,
-        concurrency=1,
-        timeouts=Timeouts(SECONDS / 2, SECONDS, SECONDS, SECONDS),
-        backoff=Backoff(tries=1),
-    )
+    timeouts = Timeouts(SECONDS / 2, SECONDS, SECONDS, SECONDS)
+    http = Http(_NAMES[name], base, concurrency=1, timeouts=timeouts, backoff=Backoff(tries=1))
     try:
         call = Call(method, path or "/", route=name, json=body, patient=False)
         status = await http.request(call, lambda response: response.status)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ from bridge.errors import StateError, Unavailable
 from bridge.ledger.store import Ledger
 from bridge.log import get_logger
 from bridge.model import to_ms
-from bridge.notify.channels import Channel, beat, channels
+from bridge.notify.channels import beat, channels
 from bridge.notify.troubles import Message, Troubles, sentences
 from bridge.sync.result import PassResult
 
@@ -27,7 +27,7 @@ class Messenger:
         self._club = club
         self._ledger = ledger
         self._channels = channels(config)
-        self._troubles = Troubles.loads(ledger.recall("troubles"))
+        self._troubles = ledger.recall(Troubles)
         self._sending: asyncio.Task[None] | None = None
         self._failing: set[str] = set()
         self._pending_beyond = 0
@@ -61,35 +61,32 @@ class Messenger:
         texts = sentences(held, pending, withheld, result.errors, rejected, result.expiring)
         self._remember(self._troubles.now(texts, now_ms))
         after_ms, remind_ms = self._config.after // _MILLISECOND, self._config.remind // _MILLISECOND
-        due = [(each, self._troubles.due(each.name, texts, now_ms, after_ms, remind_ms)) for each in self._channels]
         sending: list[Awaitable[object]] = [
-            self._send(channel, message, now_ms) for channel, message in due if message is not None
+            self._send(name, message, now_ms)
+            for name in self._channels
+            if (message := self._troubles.due(name, texts, now_ms, after_ms, remind_ms))
         ]
         if (url := self._config.heartbeat_url) is not None and result.record.kind == "full":
             sending.append(self._try("heartbeat", beat(url, f"/{int(result.status)}")))
         await asyncio.gather(*sending)
 
-    async def _send(self, channel: Channel, message: Message, now_ms: int) -> None:
-        if await self._try(channel.name, channel.send(self._club, message)):
-            self._remember(self._troubles.told(channel.name, message, now_ms))
+    async def _send(self, name: str, message: Message, now_ms: int) -> None:
+        if await self._try(name, self._channels[name](self._club, message)):
+            self._remember(self._troubles.told(name, message, now_ms))
 
     async def _try(self, name: str, sending: Awaitable[None]) -> bool:
         """Return whether it was taken; say once, from its first failure to its next success, that it was not."""
-        try:
-            await sending
-        except Unavailable as error:
-            if name not in self._failing:
-                self._failing.add(name)
-                get_logger().warning("notification_failed", channel=name, error=str(error))
-            return False
-        self._failing.discard(name)
-        return True
+        error = await _complaint(sending)
+        if error and name not in self._failing:
+            get_logger().warning("notification_failed", channel=name, error=error)
+        (self._failing.add if error else self._failing.discard)(name)
+        return not error
 
     def _remember(self, troubles: Troubles) -> None:
         if troubles != self._troubles:
             self._troubles = troubles
             with suppress(StateError):  # the next pass says so; and what is forgotten by a restart is told once more
-                self._ledger.remember("troubles", troubles.dumps())
+                self._ledger.remember(troubles)
 
 
 @asynccontextmanager
@@ -108,16 +105,16 @@ async def messenger(config: Config, ledger: Ledger) -> AsyncIterator[Messenger |
 async def test(config: NotifyConfig, club: str) -> dict[str, str]:
     """Send a test message through every configured channel; return what each said, "" where it took it."""
     message = Message("test", (), to_ms(datetime.now(UTC)), "A test message of Courtbridge: nothing is wrong.")
-    tries: dict[str, Callable[[], Awaitable[None]]] = {
-        each.name: lambda each=each: each.send(club, message)  # type: ignore[misc]
-        for each in channels(config)
-    }
-    if (url := config.heartbeat_url) is not None:
-        tries["heartbeat"] = lambda: beat(url, "/log")
-    said = dict.fromkeys(tries, "")
-    for name, send in tries.items():
-        try:
-            await send()
-        except Unavailable as error:
-            said[name] = str(error)
-    return said
+    tries = {name: send(club, message) for name, send in channels(config).items()}
+    if config.heartbeat_url is not None:
+        tries["heartbeat"] = beat(config.heartbeat_url, "/log")
+    return dict(zip(tries, await asyncio.gather(*map(_complaint, tries.values())), strict=True))
+
+
+async def _complaint(sending: Awaitable[None]) -> str:
+    """Return why a channel did not take what is sent; "" where it did."""
+    try:
+        await sending
+    except Unavailable as error:
+        return str(error)
+    return ""

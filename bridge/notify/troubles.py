@@ -10,10 +10,11 @@ take is made again with the next pass, as things are then.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
+
+from pydantic import TypeAdapter
 
 from bridge.errors import CredentialsRefused, ServiceError
 from bridge.model import Held, Reason
@@ -55,7 +56,7 @@ class Troubles:
         """Return what this channel has to be told now; ``texts`` has a sentence for each kind that is there."""
         taken = self.taken.get(channel, Taken())
         if not self.since:
-            text = f"Over: {', '.join(map(in_words, taken.kinds))}. All is in sync again."
+            text = f"Over: {', '.join(taken.kinds).replace('_', ' ')}. All is in sync again."
             return Message("over", taken.kinds, taken.since_ms, text) if taken.kinds else None
         lasting = tuple(sorted(kind for kind, since_ms in self.since.items() if now_ms - since_ms >= after_ms))
         is_new = not taken.kinds or bool(set(lasting) - set(taken.kinds))
@@ -74,22 +75,18 @@ class Troubles:
         return replace(self, taken={**self.taken, channel: taken})
 
     def dumps(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True)
+        return _TROUBLES.dump_json(self).decode()
 
     @classmethod
     def loads(cls, text: str) -> Troubles:
         """Return the troubles that ``dumps`` wrote; none for anything else."""
         try:
-            found = json.loads(text)
-            taken = {name: Taken(**{**each, "kinds": tuple(each["kinds"])}) for name, each in found["taken"].items()}
-            return cls(dict(found["since"]), taken)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            return _TROUBLES.validate_json(text)
+        except ValueError:
             return cls()
 
 
-def in_words(kind: str) -> str:
-    """Return a kind of trouble as people say it."""
-    return kind.replace("_", " ")
+_TROUBLES = TypeAdapter(Troubles)
 
 
 def sentences(

@@ -29,8 +29,9 @@ import enum
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from bridge.model import DAY_MS, HOUR_MS, MINUTE_MS, Known, Watermark
+from bridge.model import DAY_MS, HOUR_MS, MINUTE_MS, Known
 from bridge.planning.reading import Reading
+from bridge.records import Watermark
 
 HISTORY_MS = 30 * DAY_MS
 """A booking that is over is forgotten so long after its end: the clock may be wrong by days, and no longer."""
@@ -87,18 +88,13 @@ def withdrawable(known: Mapping[str, Known], court_id: str | None, now_ms: int) 
     return sorted(there, key=lambda each: (each.places[0].start, each.id))
 
 
-def _is_beyond(known: Known, reading: Reading) -> bool:
-    start_ms = known.start_ms
-    return start_ms is not None and not known.unsettled and not reading.first_ms <= start_ms < reading.end_ms
-
-
 def _is_within(moment_ms: int | None, period_ms: int, now_ms: int) -> bool:
     return bool(moment_ms) and 0 <= now_ms - (moment_ms or 0) < period_ms
 
 
-def accounts_to_ask(known: Known, reading: Reading) -> tuple[str, ...]:
+def accounts_to_ask(known: Known | None, reading: Reading) -> tuple[str, ...]:
     """Return all accounts, the booking's own first: it may have been handed to another one."""
-    return tuple(sorted(reading.accounts, key=lambda account: account != known.account))
+    return tuple(sorted(reading.accounts, key=lambda account: not known or account != known.account))
 
 
 def waited_for(reading: Reading, watermarks: Mapping[str, Watermark], now_ms: int) -> frozenset[str]:
@@ -180,7 +176,7 @@ class Guard:
         return None
 
     def _empty_listing(self, there: list[Known], reading: Reading) -> str | None:
-        if not reading.seen and len(there) >= EMPTY_LISTING_FROM:
+        if reading.listings and not reading.seen and len(there) >= EMPTY_LISTING_FROM:
             return f"the listing is entirely empty, and {len(there)} bookings are bridged"
         for number, account in enumerate(reading.accounts, 1):
             theirs = sum(each.account == account for each in there)

@@ -20,9 +20,8 @@ other content under the same version. A hand could all the same: then no order o
 from __future__ import annotations
 
 import enum
-import json
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import permutations, product
 from operator import attrgetter
 
@@ -54,20 +53,20 @@ class Finding:
     def id(self) -> str:
         return self.stored.id
 
-    def in_words(self, name: Callable[[str], str] = str) -> str:
-        """Return what differs; ``name`` is what people call a court id."""
+    def in_words(self) -> str:
+        """Return what differs."""
         before = self.before and self.before.last_slot
         if self.stored.slot is None or before is None or self.kind is Kind.EXTRA:
             return "deleted in Wingfield" if self.kind is Kind.MISSING else "in Wingfield, and not known here"
         is_other = self.before is not None and self.before.acked_fingerprint != self.stored.fingerprint
-        return differences(before, self.stored.slot, has_others=is_other and before == self.stored.slot, name=name)
+        return differences(before, self.stored.slot, has_others=is_other and before == self.stored.slot)
 
 
-def differences(before: Slot, now: Slot, *, has_others: bool, name: Callable[[str], str] = str) -> str:
+def differences(before: Slot, now: Slot, *, has_others: bool) -> str:
     """Return in words what was changed in Wingfield; ``has_others`` when other people are named, never who."""
     parts = []
     if before.court_id != now.court_id:
-        parts.append(f"court changed from {name(before.court_id)} to {name(now.court_id)}")
+        parts.append(f"court changed from {before.court_id} to {now.court_id}")
     for what in ("start", "end"):
         old, new = getattr(before, what), getattr(now, what)
         if old != new:
@@ -197,17 +196,6 @@ class Mark:
         if self.verified_ms < since_ms or not 0 <= now_ms - self.verified_ms < interval_ms:
             return True
         return not fits and not 0 <= now_ms - self.foreign_ms < FOREIGN_MS
-
-    def dumps(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def loads(cls, text: str) -> Mark:
-        """Return the mark that ``dumps`` wrote; one of nothing known for anything else."""
-        try:
-            return cls(**json.loads(text))
-        except (ValueError, TypeError):
-            return cls()
 
 
 def counts(findings: Iterable[Finding]) -> dict[str, int]:

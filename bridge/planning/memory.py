@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import TypeAdapter
+from pydantic import model_validator
 
 from bridge.model import MINUTE_MS
 
@@ -72,6 +71,14 @@ class Memory:
     token_ends_ms: Mapping[int, int] = field(default_factory=dict)
     unmapped: Mapping[int, Unmapped] = field(default_factory=dict)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before(cls, found: Any) -> Any:  # noqa: ANN401 (JSON of any kind)
+        """Take the catalogue that 0.1 kept for the default location's."""
+        if isinstance(found, dict) and isinstance(old := found.pop("catalogue", None), dict):
+            found["catalogues"] = {DEFAULT_LOCATION: {id_: (minutes, {}) for id_, minutes in old.items()}}
+        return found
+
     def catalogue(self, location: int) -> Catalogue | None:
         """Return a location's catalogue, None before there was an answer; the default one where it has none to show."""
         found = self.catalogues.get(location)
@@ -79,33 +86,13 @@ class Memory:
 
     def heard_zone(self, zone: str, now_ms: int) -> Memory:
         """Return the memory after ``zone`` was answered: believed the first time, or a minute after the first."""
-        if zone == self.zone or not self.zone:
+        waited_ms = now_ms - self.candidate_ms if zone == self.candidate else -1
+        if not self.zone or zone == self.zone or waited_ms >= MINUTE_MS:
             return replace(self, zone=zone, candidate="", candidate_ms=0)
-        if zone != self.candidate or now_ms < self.candidate_ms:
-            return replace(self, candidate=zone, candidate_ms=now_ms)
-        if now_ms - self.candidate_ms < MINUTE_MS:
-            return self
-        return replace(self, zone=zone, candidate="", candidate_ms=0)
+        return self if waited_ms >= 0 else replace(self, candidate=zone, candidate_ms=now_ms)
 
     def heard_catalogue(self, location: int, catalogue: Catalogue) -> Memory:
         """Return the memory after a catalogue was answered; services and lengths that it lacks stay."""
         known = dict(self.catalogues.get(location, {}))
         known.update((id_, known.get(id_, NO_LENGTHS).heard(lengths)) for id_, lengths in catalogue.items())
         return replace(self, catalogues={**self.catalogues, location: known})
-
-    def dumps(self) -> str:
-        return _MEMORY.dump_json(self).decode()
-
-    @classmethod
-    def loads(cls, text: str) -> Memory:
-        """Return the memory that ``dumps`` wrote, also that of earlier versions; an empty one for anything else."""
-        try:
-            found = json.loads(text)
-            if (default := found.pop("catalogue", None)) is not None:
-                found["catalogues"] = {DEFAULT_LOCATION: {id_: (minutes, {}) for id_, minutes in default.items()}}
-            return _MEMORY.validate_python(found)
-        except (ValueError, TypeError, AttributeError):
-            return cls()
-
-
-_MEMORY = TypeAdapter(Memory)

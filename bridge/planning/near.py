@@ -7,7 +7,8 @@ A booking that is listed or looked up is treated as in a full pass. Of any other
 
 What such a booking keeps a near pass from deciding is left to a full pass, which follows at once: a place that it
 has and another one wants, a cycle of which it is a part, its own write without an answer, its approved delete. It
-follows once for each content: what it could not change either is no reason for the next.
+follows once for each content: what it could not change either is no reason for the next. A near pass that looks only
+at hinted bookings has read no day, and lists the near ones itself where it would leave anything.
 """
 
 from __future__ import annotations

@@ -10,10 +10,9 @@ extra writes.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
-from heapq import heapify, heappop, heappush
+from datetime import datetime, timedelta
 from itertools import combinations
 
 from bridge.model import Slot
@@ -29,22 +28,17 @@ class Occupancy:
         courts: defaultdict[str, list[tuple[Slot, str]]] = defaultdict(list)
         for id_, slot in places:
             courts[slot.court_id].append((slot, id_))
-        self._courts: dict[str, list[tuple[Slot, str]]] = {}
-        self._starts = {}
-        self._longest: dict[str, timedelta] = {}
+        self._courts: dict[str, tuple[list[datetime], list[tuple[Slot, str]], timedelta]] = {}
         for court, found in courts.items():
             found.sort(key=lambda place: (place[0].start, place[1]))
-            self._courts[court] = found
-            self._starts[court] = [slot.start for slot, _ in found]
-            self._longest[court] = max(slot.end - slot.start for slot, _ in found)
+            longest = max(slot.end - slot.start for slot, _ in found)
+            self._courts[court] = [slot.start for slot, _ in found], found, longest
 
     def overlapping(self, slot: Slot) -> Iterator[str]:
         """Yield the id of every booking that stands in the way of ``slot``, the latest first."""
-        found = self._courts.get(slot.court_id)
-        if found is None:
-            return
-        earliest = slot.start - self._longest[slot.court_id]
-        for index in range(bisect_left(self._starts[slot.court_id], slot.end) - 1, -1, -1):
+        starts, found, longest = self._courts.get(slot.court_id, ([], [], timedelta()))
+        earliest = slot.start - longest
+        for index in range(bisect_left(starts, slot.end) - 1, -1, -1):
             other, id_ = found[index]
             if other.start < earliest:
                 return
@@ -125,46 +119,19 @@ def _within(nodes: Iterable[str], graph: Graph) -> dict[str, list[str]]:
 
 
 def _fewest(nodes: Sequence[str], graph: Graph) -> list[str]:
-    for count in range(1, len(nodes)):
-        for cut in combinations(nodes, count):
-            if not cycles(_within([node for node in nodes if node not in cut], graph)):
-                return list(cut)
-    return list(nodes)
+    tries = (cut for count in range(1, len(nodes)) for cut in combinations(nodes, count))
+    return next(list(cut) for cut in tries if not cycles(_within([node for node in nodes if node not in cut], graph)))
 
 
 def _few(nodes: Sequence[str], graph: Graph) -> list[str]:
-    """Cut at the busiest booking, drop what is in no cycle any more, and so on until nothing is left.
-
-    What waits for nothing, or is waited for by nothing, is in no cycle.
-    """
-    waits = {node: set(graph[node]) for node in nodes}
-    waited: dict[str, set[str]] = {node: set() for node in nodes}
-    for node, others in waits.items():
-        for other in others:
-            waited[other].add(node)
-    busiest = [(-len(waits[node]) * len(waited[node]), rank, node) for rank, node in enumerate(nodes)]
-    heapify(busiest)
+    """Cut the busiest booking of every cycle, until no cycle is left; of equals the first of ``nodes``."""
+    rank = {node: -index for index, node in enumerate(nodes)}
     cut: list[str] = []
-    while busiest:
-        busyness, rank, node = heappop(busiest)
-        if node not in waits:
-            continue
-        now = -len(waits[node]) * len(waited[node])
-        if now != busyness:
-            heappush(busiest, (now, rank, node))
-            continue
-        cut.append(node)
-        _drop(node, waits, waited)
+    tangled = [list(nodes)]
+    while tangled:
+        inner = _within(tangled.pop(), graph)
+        waited = Counter(other for others in inner.values() for other in others)
+        _, _, busiest = max((len(inner[node]) * waited[node], rank[node], node) for node in inner)
+        cut.append(busiest)
+        tangled += cycles(_within([node for node in inner if node != busiest], graph))
     return cut
-
-
-def _drop(node: str, waits: dict[str, set[str]], waited: dict[str, set[str]]) -> None:
-    """Take ``node`` out of the graph, and after it whatever is in no cycle any more."""
-    leaving = [node]
-    while leaving:
-        gone = leaving.pop()
-        for edges, reverse in ((waits, waited), (waited, waits)):
-            for other in edges.pop(gone, ()):
-                reverse[other].discard(gone)
-                if not reverse[other]:
-                    leaving.append(other)

@@ -18,13 +18,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
-from bridge.model import ABSENT, CourtBooking, CyclePlace, Deletion, Held, Known, Plan, Verb, Write, fingerprint
+from bridge.model import ABSENT, CourtBooking, CyclePlace, Held, Known, Verb, Write, fingerprint
 from bridge.planning import order
 from bridge.planning.settlement import settle, waits
-from bridge.planning.situation import FOREIGN, Situation, overlap
+from bridge.planning.situation import FOREIGN, Deletion, Situation, overlap
 from bridge.planning.versions import booking_version, first_sight_ms, next_version
 
 DRIFTED = "somebody else changed it in Wingfield"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one pass would write, in which order, and what is ``blocked`` by which booking: "" for one not of ours."""
+
+    writes: tuple[Write, ...] = ()
+    held: tuple[Held, ...] = ()
+    blocked: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_plan(situation: Situation) -> Plan:
@@ -53,11 +62,9 @@ def _sort(situation: Situation) -> tuple[dict[str, CourtBooking], dict[str, Held
     rejected: dict[str, Held] = {}
     for id_, booking in situation.desired.items():
         known = situation.known.get(id_)
-        if known is None:
-            movers[id_] = booking
-        elif known.stands_as(booking.fingerprint):
+        if known and known.stands_as(booking.fingerprint):
             continue
-        elif rejection := situation.lasting_rejection(booking):
+        if known and (rejection := situation.lasting_rejection(booking)):
             rejected[id_] = rejection
         else:
             movers[id_] = booking

@@ -18,14 +18,12 @@ class Listing:
     """One account's listing, as far as it was read; ``account`` is its key.
 
     ``items`` counts what came, forecasts and repeats included. ``newest_ms`` is the newest modification time
-    in it, in milliseconds since 1970. ``skipped`` counts the unusable addresses of new bookings, by id,
-    and ``ignored`` has the services of each booking that goes to no court.
+    in it, in milliseconds since 1970. ``ignored`` has the services of each booking that goes to no court.
     """
 
     account: str
     bookings: dict[str, Mapped] = field(default_factory=dict)
     unreadable: list[Held] = field(default_factory=list)
-    skipped: dict[str, int] = field(default_factory=dict)
     newest_ms: int | None = None
     ignored: dict[str, frozenset[int]] = field(default_factory=dict)
     items: int = 0
@@ -37,10 +35,11 @@ class Listing:
 class Reading:
     """All accounts' listings of one window, [first_ms, end_ms) in milliseconds since 1970.
 
-    ``days`` is, in the same way, the part of it that a near pass has read; None where all was read.
+    ``days`` is, in the same way, the part of it that a near pass is about; None where that is all.
     ``memory`` is what is believed of the Launch27 account, ``status`` what it said of itself.
     ``accounts`` are the keys of the configured accounts. ``owners`` has every active booking that was seen,
     with its account's key; each is either ``desired`` or ``held``. What has no readable id is ``unreadable``.
+    ``skipped`` counts the unusable addresses of new bookings, by id.
     """
 
     accounts: tuple[str, ...]
@@ -55,6 +54,7 @@ class Reading:
     held: dict[str, Held] = field(default_factory=dict)
     unreadable: list[Held] = field(default_factory=list)
     owners: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
 
     def take(self, listings: Sequence[Listing]) -> None:
         """Take in all listings; what two accounts list is the first one's."""

@@ -31,8 +31,7 @@ class Settlement:
         for id_ in self.targets:
             if id_ not in self.blocked and (immovable := self._immovable_in_the_way(id_)) is not None:
                 self._block(id_, immovable)
-        if rivals := self._rivals():
-            self._decide_between(rivals)
+        self._decide_between(self._rivals())
 
     @cached_property
     def _wanted(self) -> order.Occupancy:
@@ -60,9 +59,7 @@ class Settlement:
         return found
 
     def _block(self, id_: str, blocker: str) -> None:
-        consequences = self._blocked_by(id_)
-        self.blocked[id_] = blocker
-        self.blocked.update(consequences)
+        self.blocked |= {id_: blocker, **self._blocked_by(id_)}
 
     def _rivals(self) -> list[str]:
         """Return the movers whose target another mover wants as well, the first to be served first."""
@@ -72,13 +69,10 @@ class Settlement:
 
     def _rank(self, id_: str) -> tuple[int, int, str]:
         known = self.situation.known.get(id_)
-        if known is None:
-            return 2, len(id_), id_
-        return (0 if known.cycle else 1 if known.places else 2), len(id_), id_
+        return (0 if known and known.cycle else 1 if known and known.places else 2), len(id_), id_
 
     def _decide_between(self, rivals: list[str]) -> None:
-        lost: list[str] = []
-        winners: set[str] = set()
+        before, winners = set(self.blocked), set[str]()
         for id_ in rivals:
             if id_ in self.blocked:
                 continue
@@ -86,15 +80,13 @@ class Settlement:
             for rival in in_the_way:
                 if id_ not in self.blocked and rival not in self.blocked:
                     loser, winner = (rival, id_) if rival in self._blocked_by(id_) else (id_, rival)
-                    before = set(self.blocked)
                     self._block(loser, winner)
-                    lost += [other for other in self.blocked if other not in before]
             winners.add(id_)
-        self._give_another_chance(lost)
+        self._give_another_chance(self.blocked.keys() - before)
 
-    def _give_another_chance(self, lost: list[str]) -> None:
+    def _give_another_chance(self, lost: set[str]) -> None:
         """Let those move after all whose way was cleared by another's loss, until nothing changes."""
-        waiting = sorted(set(lost), key=self._rank)
+        waiting = sorted(lost, key=self._rank)
         changed = True
         while changed:
             changed = False

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from bridge.model import CourtBooking, Deletion, Held, Known, Reason, Slot, fingerprint, isoformat
+from bridge.model import HOUR_MS, CourtBooking, Held, Known, Reason, Slot, fingerprint, isoformat
 from bridge.planning.drift import differences
 from bridge.planning.refusals import MEANINGS
 
-REJECTION_LASTS_MS = 3_600_000
+REJECTION_LASTS_MS = HOUR_MS
 """What was rejected for its content is not sent again for an hour."""
 
 FOREIGN = ""
@@ -17,6 +17,15 @@ FOREIGN = ""
 
 _TRIED_EVERY_PASS = frozenset({Reason.OVERLAP, "stale_write", "version_conflict"})
 """Rejections that say nothing of the content: what stood in the way may be gone by the next pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A booking that is to leave Wingfield: why, and the moment it was found gone."""
+
+    id: str
+    why: str
+    found_ms: int
 
 
 @dataclass(frozen=True, slots=True)

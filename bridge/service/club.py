@@ -215,10 +215,11 @@ class Club:
         if self._lock is not None:
             self._lock.check()
         self._began = monotonic()
-        kind, hinted = self.schedule.begin()
-        if self._clients is not None:
-            self._clients.launch27.http.limiter.urgency = Urgency.NEAR if kind == "near" else Urgency.FULL
-        self._pass = asyncio.create_task(bridge.run_pass(kind=kind, hinted=hinted, since_ms=self.schedule.since_ms))
+        limiter = bridge.clients.launch27.http.limiter
+        kind, hinted, only_hinted = self.schedule.begin(bridge.reader.near_reads, limiter.read_seconds)
+        limiter.urgency = Urgency.NEAR if kind == "near" else Urgency.FULL
+        running = bridge.run_pass(kind=kind, hinted=hinted, only_hinted=only_hinted, since=self.schedule.since)
+        self._pass = asyncio.create_task(running)
         try:
             result = await self._pass
             self._has_news = True
@@ -268,7 +269,8 @@ class Club:
         is_refused = result.is_refused_login and (not result.listed or result.is_refused_by_wingfield)
         is_away = not result.listed or not self._ledger.is_adopted or clients.is_away
         fails = self.schedule.after(result, is_refused=is_refused, is_away=is_away)
-        self.standing = in_words(result, datetime.now(UTC), self.schedule.next_pass_at if fails else None)
+        if result.status or not result.only_hinted:  # else it has looked at next to nothing
+            self.standing = in_words(result, datetime.now(UTC), self.schedule.next_pass_at if fails else None)
         self.tell()
         if messages is not None:
             messages.pass_finished(result, list(map(str, self._rejected)))

@@ -41,6 +41,9 @@ from bridge.sync.status import Status
 AGAIN_SECONDS = 1.0
 LONGEST_SECONDS = 300.0
 """A club that fails begins again after the first of these, then twice as late each time, up to the second."""
+PATIENCE_SECONDS = 0.25
+"""So long a club waits for another program that has its state. All clubs wait with it: a pass ends rather, and the next
+one tries again."""
 _GROUPS = 2
 """With every beat one of so many groups of clubs has its files looked at."""
 
@@ -133,12 +136,14 @@ class Member:
     async def _begin(self) -> None:
         """Run the club until there is a stop. Raises what keeps it from running."""
         home, is_begun = self._home, asyncio.Event()
+        if home.leaving:  # one of them may be this club, under another name
+            await asyncio.wait(home.leaving)
         await home.turns.take(is_begun)
         try:
             self.config = config = home.load(self)
             self._watch.take(config.files)
             with lock(config.sync.state) as held:
-                ledger = Ledger.open(config.sync.state, config.identity)
+                ledger = Ledger.open(config.sync.state, config.identity, PATIENCE_SECONDS)
                 try:
                     await self._run_club(config, ledger, held, is_begun)
                 finally:
@@ -187,7 +192,8 @@ class Clubs:
         self._notifier = notifier
         self._told = ""
         self._members: dict[str, Member] = {}
-        self._leaving: set[asyncio.Task[None]] = set()
+        self.leaving: set[asyncio.Task[None]] = set()
+        """Clubs that are ending, since their files have gone."""
         self._changed_at: dict[str, float] = {}
         """When a file that has appeared or gone was first missed, in seconds of the monotonic clock."""
         self._process: ProcessTables | None = None
@@ -247,9 +253,9 @@ class Clubs:
         try:
             await self._over.wait()
             self.stop()
-            await asyncio.gather(*self._leaving, *(member.task for member in self._members.values()))
+            await asyncio.gather(*self.leaving, *(member.task for member in self._members.values()))
         finally:
-            left = [*self._leaving, *(member.task for member in self._members.values())]
+            left = [*self.leaving, *(member.task for member in self._members.values())]
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
@@ -271,7 +277,7 @@ class Clubs:
         for number, member in enumerate(self._members.values()):
             if asked or number % _GROUPS == turn:
                 member.look(asked=asked)
-        if files is not None and not self._leaving and all(member.problems for member in self._members.values()):
+        if files is not None and not self.leaving and all(member.problems for member in self._members.values()):
             self._give_up()
 
     def _files(self) -> dict[str, Path] | None:
@@ -305,8 +311,8 @@ class Clubs:
         member = self._members.pop(name)
         del self.looks[name]
         task = asyncio.create_task(self._see_off(member))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        self.leaving.add(task)
+        task.add_done_callback(self.leaving.discard)
 
     async def _see_off(self, member: Member) -> None:
         member.stop()

@@ -1,12 +1,13 @@
 """When a club's next pass is due, and which one.
 
-    near    every sync.interval          a near pass, or a full one where that is due
-    full    every sync.full_interval     a full pass
-    verify  every sync.verify_interval   a full pass that reads all of Wingfield's list
+    near       every sync.interval          a near pass, or a full one where that is due
+    full       every sync.full_interval     a full pass
+    verify     every sync.verify_interval   a full pass that reads all of Wingfield's list
+    refresh    every hour                   the next pass asks for Launch27's settings and catalogues
+    directory  every hour                   the next pass asks for Wingfield's relations and mappings
 
-Each is a job of APScheduler's. A job only wakes the task that runs the passes, so that they never overlap; a pass
-that somebody asks for is the same job, run now. What is refreshed hourly (settings, catalogues, relations, mappings) is
-asked by the pass that finds it an hour old: so it is for ``--once`` too.
+Each is a job of APScheduler's. A job only wakes the task that runs the passes, or says what these are to ask for anew,
+so that they never overlap; a pass that somebody asks for is the same job, run now.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import inf
 from time import monotonic
 from typing import Any
 from zlib import crc32
@@ -25,7 +27,7 @@ from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import
 
 from bridge.config.schema import SyncConfig
 from bridge.model import Kind, to_ms
-from bridge.sync.result import PassResult
+from bridge.sync.result import PassResult, Since
 
 LONGEST_BACKOFF_SECONDS = 15 * 60.0
 AFTER_REFUSAL_SECONDS = 5 * 60.0
@@ -36,9 +38,12 @@ HINTED_PASSES_SECONDS = 2.0
 """Passes that hints ask for begin so far apart."""
 MOST_HINTED = 20
 """So many bookings are looked up in one pass because of hints; for more there is the full pass."""
+HINTED_SHARE = 0.1
+"""Near listings only because of hints take at most so much of the reads that Launch27 allows."""
 NEARLY_SECONDS = 5.0
 """A full pass that is due within this time takes the place of a near one: jobs come late by as much, at most."""
 MASS_CHANGE_SECONDS = 60.0
+HOUR_SECONDS = 3600.0
 
 
 @dataclass(slots=True)
@@ -94,17 +99,23 @@ class Schedule:
         self.wake.set()
         self.due_at = monotonic()
         """When the next pass is due, in seconds of the monotonic clock."""
-        self.since_ms = to_ms(datetime.now(UTC))
-        """All of Wingfield's list is to be read, where that was last done before: in milliseconds since 1970."""
+        self.since = Since(*[to_ms(datetime.now(UTC))] * 3)
+        """What the next pass is to ask for anew."""
         self._sync = sync
         self._is_full_due = True
         self._hinted: set[str] = set()
-        self._has_hint = False
+        self._has_unnamed = False
+        """Whether hints came that named no booking, or too many."""
         self._is_running = False
-        self._began_at = 0.0
+        self._began_at = self._hinted_at = -inf
+        """When the last pass began, and the last that hints asked for: in seconds of the monotonic clock."""
+        self._listed_at = -inf
+        """When the last pass that listed began, if it was complete: the same."""
         self.near = scheduler.add_job(self._near_turn, every(sync.interval, place))
         self.full = scheduler.add_job(self._full_turn, every(sync.full_interval, place))
         self.verify = scheduler.add_job(self._verify_turn, every(sync.verify_interval, place))
+        self.refresh = scheduler.add_job(self._ask_anew, every(HOUR_SECONDS, place), ["facts_ms"])
+        self.directory = scheduler.add_job(self._ask_anew, every(HOUR_SECONDS, place), ["directory_ms"])
 
     # APScheduler runs coroutine functions in the event loop, and others in a thread.
 
@@ -115,8 +126,11 @@ class Schedule:
         self._is_full_due = True
         self.wake.set()
 
+    async def _ask_anew(self, what: str) -> None:
+        self.since = self.since._replace(**{what: to_ms(datetime.now(UTC))})
+
     async def _verify_turn(self) -> None:
-        self.since_ms = to_ms(datetime.now(UTC))
+        await self._ask_anew("list_ms")
         self._bring_forward(self.full, 0)
 
     @property
@@ -134,14 +148,14 @@ class Schedule:
         """Have a near pass within a second, one every two seconds at most; a back-off is not cut short."""
         if booking_id is not None and booking_id.isascii() and booking_id.isdigit() and len(self._hinted) < MOST_HINTED:
             self._hinted.add(booking_id)
-        if not self._has_hint:
-            self._has_hint = True
-            self._follow_hint()
+        else:
+            self._has_unnamed |= booking_id not in self._hinted
+        self._follow_hint()
 
     def _follow_hint(self) -> None:
-        if self._has_hint and not self._is_running:
-            last = self._began_at + HINTED_PASSES_SECONDS - monotonic()
-            self._bring_forward(self.near, max(HINT_SECONDS, last))
+        if (self._hinted or self._has_unnamed) and not self._is_running:
+            apart = self._hinted_at + HINTED_PASSES_SECONDS - monotonic()
+            self._bring_forward(self.near, max(HINT_SECONDS, apart))
 
     def _bring_forward(self, job: Any, seconds: float) -> None:  # noqa: ANN401 (APScheduler has no types)
         """Let a job run in so many seconds, unless it does so earlier, or a back-off lasts longer."""
@@ -151,12 +165,15 @@ class Schedule:
 
     def end(self) -> None:
         """Have no turn any more: the club has gone."""
-        for job in (self.near, self.full, self.verify):
+        for job in (self.near, self.full, self.verify, self.refresh, self.directory):
             with suppress(JobLookupError):  # the scheduler has ended before
                 job.remove()
 
-    def begin(self) -> tuple[Kind, frozenset[str]]:
-        """Return the kind of the pass that begins now, and the ids of the bookings that hints have named."""
+    def begin(self, near_reads: int, read_seconds: float) -> tuple[Kind, frozenset[str], bool]:
+        """Return the kind of the pass that begins now, the hinted ids, and whether it looks at these only.
+
+        A near listing takes so many reads, and each of them so long to come back.
+        """
         self._is_running, self._began_at = True, monotonic()
         nearly = timedelta(seconds=min(NEARLY_SECONDS, self.interval_seconds / 2))
         if not self._is_full_due and self.full.next_run_time - datetime.now(UTC) < nearly:
@@ -164,8 +181,21 @@ class Schedule:
             self.full.reschedule(every(self._sync.full_interval, self._place))
         if self._is_full_due:
             self.near.reschedule(every(self.near.trigger.interval_length, self._place))
-        hinted, self._hinted, self._has_hint = frozenset(self._hinted), set(), False
-        return "full" if self._is_full_due else "near", hinted
+        only_hinted = not self._is_full_due and self._are_hints_enough(near_reads, read_seconds)
+        if self._hinted or self._has_unnamed:
+            self._hinted_at = self._began_at
+        hinted, self._hinted, self._has_unnamed = frozenset(self._hinted), set(), False
+        return "full" if self._is_full_due else "near", hinted, only_hinted
+
+    def _are_hints_enough(self, near_reads: int, read_seconds: float) -> bool:
+        """Whether the near pass that begins looks only at what hints have named: what is polled is always listed.
+
+        So it is where looking them up is cheaper, and near listings because of hints would take more than their share.
+        """
+        if self._has_unnamed or not 0 < len(self._hinted) < near_reads:
+            return False
+        apart_seconds = min(near_reads * read_seconds / HINTED_SHARE, self.interval_seconds)
+        return monotonic() - self._listed_at < apart_seconds
 
     def broken_off(self) -> None:
         """Take note that the pass did not get to its end: the next turn begins it anew."""
@@ -180,12 +210,16 @@ class Schedule:
         self.broken_off()  # a turn that was missed meanwhile is not made up for
         seconds = self.backoff.seconds_after(self.interval_seconds, is_refused=is_refused, is_away=is_away)
         fails = is_refused or is_away
+        if not result.only_hinted:
+            self._listed_at = self._began_at if result.record.is_complete else -inf
         if fails or self.near.trigger.interval_length != seconds:
             self.near.reschedule(every(seconds, None if fails else self._place))
         if fails:
             self.full.modify(next_run_time=max(self.full.next_run_time, self.near.next_run_time))
         elif result.record.kind == "full":
             self._is_full_due = False
+        if result.only_hinted:
+            self._bring_forward(self.near, self._listed_at + self.interval_seconds - monotonic())
         if result.needs_full:
             self._bring_forward(self.full, 0)
         elif result.waiting:

@@ -11,25 +11,14 @@ from datetime import timedelta
 
 from bridge.config.schema import SyncConfig
 from bridge.ledger.store import Ledger
-from bridge.model import ABSENT, CourtBooking, Deletion, Known, to_ms
-from bridge.planning.deletes import (
-    FROZEN,
-    Fate,
-    Guard,
-    accounts_to_ask,
-    bridged,
-    decided_before,
-    fate,
-    is_believed,
-    is_caused_by_an_edit,
-    is_history,
-    waited_for,
-    was_found_gone_lately,
-)
+from bridge.model import ABSENT, CourtBooking, Known, to_ms
+from bridge.planning import deletes
+from bridge.planning.situation import Deletion
 from bridge.sync.reader import LookUps, Reader
 from bridge.sync.result import Pass
 
 LEFT = "its account has left the configuration"
+GONE = "cancelled or gone in Launch27"
 EDITED = "an edit of the configuration causes them"
 UNDECIDED = "an earlier pass withheld them, and this one could not find out more"
 
@@ -41,9 +30,9 @@ async def decide_deletes(
 
     ``is_allowed`` is a person's word for all of them. ``progress`` is told how many look-ups were answered.
     """
-    if this.reading.listings:
+    if this.reading.first_ms:
         window_ms = max(limits.delete_window // timedelta(milliseconds=1), 1)  # at least the deletes of this very pass
-        guard = Guard(limits.max_delete_count, limits.max_delete_fraction, window_ms, is_allowed)
+        guard = deletes.Guard(limits.max_delete_count, limits.max_delete_fraction, window_ms, is_allowed)
         await _Deletions(this, reader, ledger, guard, progress).decide()
 
 
@@ -53,13 +42,13 @@ def keep_withheld(this: Pass) -> None:
     if kept:
         this.withheld = tuple(sorted(kept.union(this.withheld)))
         this.objection = this.objection or UNDECIDED
-        this.bridged = this.bridged or len(bridged(this.known.values(), this.reading))
+        this.bridged = this.bridged or len(deletes.bridged(this.known.values(), this.reading))
 
 
 def _is_undecided(this: Pass, known: Known) -> bool:
     is_seen = known.id in this.reading.owners or known.id in this.deletions
-    is_there = known.is_bridged and not is_history(known, this.reading)
-    return is_there and not is_seen and not decided_before(known, this.now_ms)
+    is_there = known.is_bridged and not deletes.is_history(known, this.reading)
+    return is_there and not is_seen and not deletes.decided_before(known, this.now_ms)
 
 
 @dataclass(slots=True)
@@ -69,31 +58,29 @@ class _Deletions:
     this: Pass
     reader: Reader
     ledger: Ledger
-    guard: Guard
+    guard: deletes.Guard
     progress: Callable[[int], None]
     gone: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
 
     async def decide(self) -> None:
         this = self.this
-        this.approved += self.ledger.take_approvals(this.now_ms)
-        reported = [each for each in this.known.values() if each.rejection and each.drift and each.is_bridged]
-        extra = {each.id for each in reported if each.drift and each.drift.fingerprint == ABSENT}
-        this.left_over = extra - this.reading.desired.keys()
+        if not this.only_hinted:
+            this.approved += self.ledger.take_approvals(this.now_ms)
+        reported = (each for each in this.known.values() if each.rejection and each.drift and each.is_bridged)
+        left_over = {each.id for each in reported if each.rejection and each.rejection.fingerprint == ABSENT}
+        this.left_over = left_over - this.reading.desired.keys()
         vanished = self._vanished()
-        this.bridged = len(bridged(self._in_scope(), this.reading))
-        hinted = self._hinted(vanished)
-        if vanished or hinted or self._withdrawn():
+        this.bridged = len(deletes.bridged(self._in_scope(), this.reading))
+        await self._look_up_hinted(self._hinted(vanished))
+        if vanished or self.gone or self._withdrawn():
             await self.reader.facts.look_at_status()
-        self.guard = replace(self.guard, frozen=this.reading.status if this.reading.status in FROZEN else "")
-        lately = {id_ for id_ in vanished if was_found_gone_lately(this.known[id_], this.now_ms)}
-        is_suspicious = self._objection(self._withdrawn().keys() | vanished.keys(), 0) is not None
-        waiting = set(vanished)
+        self.guard = replace(self.guard, frozen=this.reading.status if this.reading.status in deletes.FROZEN else "")
+        lately = {id_ for id_ in vanished if deletes.was_found_gone_lately(this.known[id_], this.now_ms)}
+        is_suspicious = self._objection(self._withdrawn().keys() | vanished.keys() | self.gone, 0) is not None
         if is_suspicious:
             self.gone |= lately
-            waiting -= lately
-        await self._look_up({id_: vanished[id_] for id_ in waiting})
-        await self._look_up_hinted(hinted)
+        await self._look_up({id_: vanished[id_] for id_ in vanished.keys() - self.gone})
         this.objection = self._objection(self._withdrawn().keys() | self.gone, len(self.silent))
         if is_suspicious and this.objection is None:
             self.gone -= lately
@@ -103,16 +90,16 @@ class _Deletions:
     def _vanished(self) -> dict[str, tuple[str, ...]]:
         """Return the bookings to look up, each with the accounts to ask; note those that are forgotten."""
         this = self.this
-        found, waited = {}, waited_for(this.reading, this.watermarks, this.now_ms)
+        found, waited = {}, deletes.waited_for(this.reading, this.watermarks, this.now_ms)
         for id_ in this.scope:
             if id_ in this.reading.owners or id_ in this.left_over:
                 continue
             known = this.known[id_]
-            becomes = fate(known, this.reading, waited, this.now_ms)
-            if becomes is Fate.FORGET:
+            becomes = deletes.fate(known, this.reading, waited, this.now_ms)
+            if becomes is deletes.Fate.FORGET:
                 this.forgotten.add(id_)
-            elif becomes is Fate.LOOK_UP:
-                found[id_] = accounts_to_ask(known, this.reading)
+            elif becomes is deletes.Fate.LOOK_UP:
+                found[id_] = deletes.accounts_to_ask(known, this.reading)
         return found
 
     async def _look_up(self, vanished: Mapping[str, tuple[str, ...]]) -> None:
@@ -120,17 +107,17 @@ class _Deletions:
         if not vanished:
             return
         this = self.this
-        waited = waited_for(this.reading, this.watermarks, this.now_ms)
+        waited = deletes.waited_for(this.reading, this.watermarks, this.now_ms)
         needed = this.reading.complete | waited
         answers = await self.reader.look_up(vanished, needed, self.progress, patiently=self.guard.is_allowed)
         gone = set(answers.cancelled)
         if not waited:  # else a listing that is to come may have what every account denies
-            gone |= answers.denied | {id_ for id_ in answers.doubtful if is_believed(this.known[id_], this.now_ms)}
+            believed = {id_ for id_ in answers.doubtful if deletes.is_believed(this.known[id_], this.now_ms)}
+            gone |= answers.denied | believed
         self.gone |= gone
         self.silent |= vanished.keys() - gone - answers.active.keys()
-        this.not_asked = len(vanished.keys() - answers.answered - answers.unanswered)
-        changes = (self._after(this.known[id_], answers, gone) for id_ in answers.answered)
-        self.ledger.save([known for known in changes if known is not None])
+        this.not_asked += len(vanished.keys() - answers.answered - answers.unanswered)
+        self.ledger.save([self._after(this.known[id_], answers, gone) for id_ in answers.answered])
         for mapped, account in answers.active.values():
             this.reading.add(mapped, account)
         for error in (*answers.errors, *this.reading.errors):
@@ -138,14 +125,14 @@ class _Deletions:
 
     def _hinted(self, vanished: Collection[str]) -> dict[str, tuple[str, ...]]:
         """Return the bookings to look up only because of a hint, each with the accounts to ask."""
-        this, found = self.this, {}
-        for id_ in {*this.hinted} - this.reading.owners.keys() - {*vanished}:
-            known = this.known.get(id_)
-            if known is None:
-                found[id_] = this.reading.accounts
-            elif not is_history(known, this.reading):
-                found[id_] = accounts_to_ask(known, this.reading)
-        return found
+        reading = self.this.reading
+        unlisted = {*self.this.hinted} - reading.owners.keys() - {*vanished}
+        found = {id_: self.this.known.get(id_) for id_ in unlisted}
+        return {
+            id_: deletes.accounts_to_ask(known, reading)
+            for id_, known in found.items()
+            if known is None or not deletes.is_history(known, reading)
+        }
 
     async def _look_up_hinted(self, hinted: Mapping[str, tuple[str, ...]]) -> None:
         """Ask, and believe only an account that has the booking; of one that is not known, only what is bridged."""
@@ -153,6 +140,7 @@ class _Deletions:
             return
         this, known = self.this, self.this.known
         answers = await self.reader.look_up(hinted, (), self.progress, patiently=False)
+        this.not_asked += 0 if answers.errors else len(hinted.keys() - answers.answered)
         gone = {id_ for id_ in answers.cancelled & known.keys() if known[id_].is_bridged}
         self.gone |= gone
         active = answers.active.keys() & known.keys()
@@ -161,7 +149,7 @@ class _Deletions:
             start_ms = to_ms(mapped.slot.start) if isinstance(mapped, CourtBooking) else -1
             if mapped.id in known or this.reading.first_ms <= start_ms < this.reading.end_ms:
                 this.reading.add(mapped, account)
-        for error in answers.errors:
+        for error in (*answers.errors, *this.reading.errors):
             this.note(error)
 
     def _after(self, known: Known, answers: LookUps, gone: set[str]) -> Known:
@@ -183,8 +171,8 @@ class _Deletions:
 
     def _objection(self, ids: Iterable[str], silent: int) -> str | None:
         this = self.this
-        deletes = [this.known[id_] for id_ in ids]
-        return self.guard.objection(deletes, silent, self._in_scope(), this.reading, this.now_ms)
+        wanted = [this.known[id_] for id_ in ids]
+        return self.guard.objection(wanted, silent, self._in_scope(), this.reading, this.now_ms)
 
     def _in_scope(self) -> list[Known]:
         """Return what the guard compares the deletes with: what is known in the days read, and what is deleted."""
@@ -194,16 +182,15 @@ class _Deletions:
         this, known = self.this, self.this.known
         wanted = {id_: Deletion(id_, why, this.now_ms) for id_, why in self._withdrawn().items()}
         for id_ in self.gone:
-            left = known[id_].account and known[id_].account not in this.reading.accounts
-            wanted[id_] = Deletion(
-                id_, LEFT if left else "cancelled or gone in Launch27", known[id_].gone_ms or this.now_ms
-            )
-        caused = {id_ for id_ in this.reading.owners.keys() & wanted if is_caused_by_an_edit(known[id_], this.config)}
+            has_left = known[id_].account and known[id_].account not in this.reading.accounts
+            wanted[id_] = Deletion(id_, LEFT if has_left else GONE, known[id_].gone_ms or this.now_ms)
+        listed = this.reading.owners.keys() & wanted
+        caused = {id_ for id_ in listed if deletes.is_caused_by_an_edit(known[id_], this.config)}
         caused |= {id_ for id_, deletion in wanted.items() if deletion.why == LEFT}
         edited = set[str]() if self.guard.is_allowed else caused
         stopped = wanted.keys() if this.objection is not None else edited
         if not self.guard.frozen or self.guard.is_allowed:
-            stopped = {id_ for id_ in stopped if not decided_before(known[id_], this.now_ms)}
+            stopped = {id_ for id_ in stopped if not deletes.decided_before(known[id_], this.now_ms)}
         this.withheld = tuple(sorted(stopped))
         if this.withheld and this.objection is None:
             this.objection = EDITED
@@ -213,5 +200,5 @@ class _Deletions:
     def _let_through(self, known: Known) -> Known:
         """Return the entry of a booking whose delete may go on for 24 hours, also after an interruption."""
         is_approved = int(self.guard.is_allowed or bool(known.is_approved))
-        allowed_ms = known.allowed_ms if decided_before(known, self.this.now_ms) else 0
+        allowed_ms = known.allowed_ms if deletes.decided_before(known, self.this.now_ms) else 0
         return known._replace(allowed_ms=allowed_ms or self.this.now_ms, is_approved=is_approved)

@@ -1,21 +1,19 @@
-"""What Wingfield knows of players and courts: read once an hour, remembered in the ledger."""
+"""What Wingfield knows of players and courts: asked for once an hour, remembered in the ledger."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
 from bridge.config.schema import WingfieldConfig
 from bridge.errors import Rejected, ServiceError, Unavailable
 from bridge.ledger.store import Ledger
 from bridge.log import get_logger
 from bridge.mapping import Names
-from bridge.model import HOUR_MS, MINUTE_MS
+from bridge.model import MINUTE_MS
 from bridge.planning.refusals import SCOPE_MISSING
 from bridge.wingfield.client import Wingfield
-from bridge.wingfield.hourly import Hourly, Mappings, Relations
+from bridge.wingfield.hourly import Mappings, Relations
 
 L = TypeVar("L", Relations, Mappings)
 
@@ -26,14 +24,15 @@ class Directory:
     def __init__(self, wingfield: Wingfield, ledger: Ledger, config: WingfieldConfig) -> None:
         self._wingfield, self._ledger, self._config = wingfield, ledger, config
 
-    async def names(self, now_ms: int) -> Names | ServiceError:
-        """Return what is known, after reading what is due; where mappings were never read, why not."""
+    async def names(self, now_ms: int, since_ms: int) -> Names | ServiceError:
+        """Return what is known, asked for since then (since 1970), too; where mappings were never read, why not."""
         relations, courts, http = Relations(), dict[str, str](), self._wingfield.http
         try:
             if self._config.connected_users:
-                relations = await self._look(Relations, self._wingfield.user_relations, now_ms)
+                relations = await self._look(Relations, self._wingfield.user_relations, now_ms, since_ms)
             if self._config.court_mappings:
-                courts = (await self._look(Mappings, self._wingfield.court_mappings, now_ms)).courts or {}
+                mappings = await self._look(Mappings, self._wingfield.court_mappings, now_ms, since_ms)
+                courts = mappings.courts or {}
         except ServiceError as error:
             return error
         http.parts = max(http.parts, len(set(courts.values())))
@@ -42,34 +41,25 @@ class Directory:
     def deny(self, bookings: Collection[frozenset[str]], now_ms: int) -> None:
         """Take note of the users, by booking, whom Wingfield denied; the relations are read again."""
         if bookings:
-            before = self._recalled(Relations)
+            before = self._ledger.recall(Relations)
             denied = (*before.denied, *((now_ms, users) for users in bookings))
-            self._keep(before.model_copy(update={"due_ms": 0, "denied": denied}))
+            self._ledger.remember(before.model_copy(update={"again_ms": now_ms, "denied": denied}))
 
-    async def _look(self, kind: type[L], ask: Callable[[], Awaitable[list[Any]]], now_ms: int) -> L:
+    async def _look(self, kind: type[L], ask: Callable[[], Awaitable[list[Any]]], now_ms: int, since_ms: int) -> L:
         """Return a list as it is believed now; one that cannot be read stays as it is, which is said once."""
-        before = self._recalled(kind)
-        if not before.is_due(now_ms):
+        before = self._ledger.recall(kind)
+        if not before.is_due(now_ms, since_ms):
             return before
         try:
             after = before.heard(await ask(), now_ms)
         except ServiceError as error:
             after = _unread(before, error, now_ms)
-        self._keep(after)
+        self._ledger.remember(after)
         return after
-
-    def _recalled(self, kind: type[L]) -> L:
-        try:
-            return kind.model_validate_json(self._ledger.recall(kind.__name__))
-        except ValidationError:
-            return kind()
-
-    def _keep(self, found: Hourly) -> None:
-        self._ledger.remember(type(found).__name__, found.model_dump_json())
 
 
 def _unread(before: L, error: ServiceError, now_ms: int) -> L:
-    """Return the same list, to be read again in five minutes, or in an hour after a definite no.
+    """Return the same list, to be asked for again in five minutes, or at its hour after a definite no.
 
     Raises the error where there is nothing to go on with: as Unavailable, since the pass does not get to its end.
     """
@@ -79,5 +69,5 @@ def _unread(before: L, error: ServiceError, now_ms: int) -> L:
     if error.kind != before.trouble:
         what = type(before).__name__.lower()
         get_logger().warning(f"{what}_unread", error=str(error), detail=f"the last known {what} count")
-    wait_ms = HOUR_MS if is_definite else 5 * MINUTE_MS
-    return before.model_copy(update={"due_ms": now_ms + wait_ms, "trouble": error.kind})
+    again_ms = 0 if is_definite else now_ms + 5 * MINUTE_MS
+    return before.model_copy(update={"asked_ms": now_ms, "again_ms": again_ms, "trouble": error.kind})

@@ -28,13 +28,15 @@ LOOK_SIZE = 20
 """A look is mostly at nothing new: to read and compare a whole page would cost 3 ms."""
 
 
-async def read(wingfield: Wingfield, known: Mapping[str, Known], mark: Mark | None = None) -> Look:
-    """Return Wingfield's list: all of it, or what is newer than ``mark``. Raises ServiceError.
+async def read(wingfield: Wingfield, known: Mapping[str, Known], mark: Mark | None = None, news: int = 0) -> Look:
+    """Return Wingfield's list: all of it, or what is newer than ``mark``, at least ``news``. Raises ServiceError.
 
     A list is read in pages while it changes: what seems to be missing is asked for by its id.
     """
     look = Look(is_whole=mark is None)
-    async with aclosing(wingfield.list_bookings() if mark is None else wingfield.list_bookings(LOOK_SIZE)) as pages:
+    async with aclosing(
+        wingfield.list_bookings() if mark is None else wingfield.list_bookings(LOOK_SIZE, news)
+    ) as pages:
         async for page, look.total in pages:
             for key, stored in page:
                 look.take(key, stored, known)
@@ -58,8 +60,9 @@ async def look(this: Pass, wingfield: Wingfield, *, whole: bool) -> Look | None:
     """
     if this.kind == "near":
         return None
+    written = len(this.tally.created) + len(this.tally.updated)
     try:
-        found = await read(wingfield, this.known, None if whole else this.mark)
+        found = await read(wingfield, this.known, None if whole else this.mark, written)
     except ServiceError as error:
         this.note(error)
         return None
@@ -68,14 +71,11 @@ async def look(this: Pass, wingfield: Wingfield, *, whole: bool) -> Look | None:
 
 
 async def look_after_writes(
-    this: Pass, wingfield: Wingfield, ledger: Ledger, limits: SyncConfig, narrator: LogNarrator, since_ms: int
+    this: Pass, wingfield: Wingfield, ledger: Ledger, limits: SyncConfig, narrator: LogNarrator
 ) -> bool:
-    """Look past what the pass has written, or at all of the list where that is due; return whether there is drift.
-
-    A verification from before ``since_ms`` (since 1970) is not enough.
-    """
+    """Look past what the pass has written, or at all of the list where that is due; return whether there is drift."""
     interval_ms = limits.verify_interval // timedelta(milliseconds=1)
-    is_due = this.mark.is_due(this.now_ms, interval_ms, since_ms, fits=this.does_list_fit)
+    is_due = this.mark.is_due(this.now_ms, interval_ms, this.since.list_ms, fits=this.does_list_fit)
     can_tell = this.kind == "full" and this.has_wingfield_answered and this.reading.first_ms
     if not can_tell or not (is_due or this.tally.planned):
         return False

@@ -19,18 +19,18 @@ What happens to a write:
 from __future__ import annotations
 
 import asyncio
-import random
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from bridge.errors import CredentialsRefused, Rejected, ServiceError, Unavailable
 from bridge.http.loop import STOP_SECONDS
-from bridge.ledger.entry import sighted
+from bridge.ledger.entry import Ending, Outcome, sighted
 from bridge.ledger.store import Ledger
-from bridge.model import ABSENT, Ending, Known, Outcome, Plan, Stored, Verb, Write, fingerprint
+from bridge.model import ABSENT, Known, Stored, Verb, Write, fingerprint
+from bridge.planning.planner import Plan
 from bridge.planning.refusals import USER_DENIED
+from bridge.sync.agenda import Agenda
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import Pass
 from bridge.wingfield.client import Wingfield
@@ -67,10 +67,9 @@ class Executor:
     async def run(self, plan: Plan) -> None:
         """Carry ``plan`` out. Raises StateError if the ledger fails."""
         self.was_rejected = False
-        if plan.writes:
-            self.this.tally.begin(plan.writes)
-            with ThreadPoolExecutor(1, thread_name_prefix="ledger") as ledger_thread:
-                await _Run(self, plan.writes, dict(self.this.known), ledger_thread).run()
+        self.this.tally.begin(plan.writes)
+        with ThreadPoolExecutor(1, thread_name_prefix="ledger") as ledger_thread:
+            await _Run(self, plan.writes, dict(self.this.known), ledger_thread).run()
 
 
 class _Run:
@@ -80,25 +79,15 @@ class _Run:
         self, executor: Executor, writes: Sequence[Write], known: Mapping[str, Known], ledger_thread: ThreadPoolExecutor
     ) -> None:
         self._executor = executor
-        self._writes = list(writes)
+        self._known = known
         self._ledger_thread = ledger_thread
-        self._children: list[list[int]] = [[] for _ in writes]
-        self._missing = [len(write.after) for write in writes]
-        for index, write in enumerate(writes):
-            for other in write.after:
-                self._children[other].append(index)
-        self._ready: deque[int] = deque()
-        self._late: deque[int] = deque()
+        self._agenda = Agenda(writes, late=lambda write: self._before(write).failures > 0)
         self._queue: asyncio.Queue[int] = asyncio.Queue()
         self._unfinished = 0
         self._outcomes: list[Outcome | Stored] = []
         self._changed = asyncio.Event()
         self._attempts: dict[int, int] = {}
         self._deleted = {id_ for id_, entry in known.items() if entry.is_temporarily_deleted}
-        self._known = known
-        for index, missing in enumerate(self._missing):
-            if not missing:
-                self._make_ready(index)
         self._failure: BaseException | None = None
 
     async def run(self) -> None:
@@ -126,23 +115,19 @@ class _Run:
             if self._failure is not None:
                 raise self._failure
             if self._executor.is_over or self._executor.wingfield.is_down:
-                self._ready.clear()
-                self._late.clear()
+                self._agenda.only(())
             if self._executor.stop.is_set():
                 deadline = deadline or asyncio.get_running_loop().time() + _DRAIN_SECONDS
-                self._keep_only_recreating()
-            if not self._ready and not self._unfinished:
-                self._ready, self._late = self._late, self._ready
-                random.shuffle(self._ready)  # no two or three of them shall keep the others from their try
+                self._agenda.only(self._recreating())
+            if not self._agenda and not self._unfinished:
+                self._agenda.come_to_the_late()
             await self._hand_out_a_batch()
-            if not self._unfinished and not self._ready:
-                return
-            if not await self._wait(deadline):
+            if not (self._unfinished or self._agenda) or not await self._wait(deadline):
                 return
 
     async def _wait(self, deadline: float | None) -> bool:
         self._changed.clear()
-        if self._ready and self._queue.qsize() < self._executor.concurrency:
+        if self._agenda and self._queue.qsize() < self._executor.concurrency:
             return True
         try:
             async with asyncio.timeout_at(deadline):
@@ -152,14 +137,11 @@ class _Run:
         return True
 
     async def _hand_out_a_batch(self) -> None:
-        if self._queue.qsize() >= self._executor.concurrency:
-            return
-        count = min(BATCH, len(self._ready))
-        batch = [self._ready.popleft() for _ in range(count)]
+        batch = self._agenda.take(BATCH) if self._queue.qsize() < self._executor.concurrency else []
         if not batch:
             return
         self._unfinished += len(batch)
-        intents = [self._writes[index] for index in batch]
+        intents = [self._agenda.writes[index] for index in batch]
         await self._record(intents)
         self._deleted.update(write.id for write in intents if write.is_temporary)
         for index in batch:
@@ -172,22 +154,8 @@ class _Run:
             record, now_ms = self._executor.ledger.record, self._executor.now_ms()
             await asyncio.shield(loop.run_in_executor(self._ledger_thread, record, intents, outcomes, now_ms))
 
-    def _keep_only_recreating(self) -> None:
-        wanted = self._recreating()
-        self._ready = deque(index for index in (*self._ready, *self._late) if index in wanted)
-        self._late.clear()
-
     def _recreating(self) -> set[int]:
-        """Return the writes that temporarily deleted bookings need in order to be recreated."""
-        puts = (index for index, write in enumerate(self._writes) if write.verb is not Verb.DELETE)
-        pending = [index for index in puts if self._writes[index].id in self._deleted]
-        wanted: set[int] = set()
-        while pending:
-            index = pending.pop()
-            if index not in wanted:
-                wanted.add(index)
-                pending.extend(self._writes[index].after)
-        return wanted
+        return self._agenda.recreating(self._deleted)
 
     # --- sending ---
 
@@ -203,25 +171,15 @@ class _Run:
                 ending = None
             self._unfinished -= 1
             if ending is Ending.ACKNOWLEDGED:
-                self._release(index)
+                self._agenda.done(index)
             self._changed.set()
-
-    def _release(self, index: int) -> None:
-        for child in self._children[index]:
-            self._missing[child] -= 1
-            if not self._missing[child]:
-                self._make_ready(child)
-
-    def _make_ready(self, index: int) -> None:
-        """Let a write be sent; one that got no answer in the pass before is sent after all others."""
-        (self._late if self._before(self._writes[index]).failures else self._ready).append(index)
 
     def _before(self, write: Write) -> Known:
         """Return what was known of its booking before this plan."""
         return self._known.get(write.id) or sighted(write.id, None, ABSENT, 0)
 
     async def _send(self, index: int) -> Ending | None:
-        write = self._writes[index]
+        write = self._agenda.writes[index]
         if self._executor.is_over or (self._executor.stop.is_set() and index not in self._recreating()):
             return self._end(write, Ending.NOT_SENT)
         try:
@@ -239,7 +197,7 @@ class _Run:
         return self._end(write, Ending.ACKNOWLEDGED)
 
     async def _after_rejection(self, index: int, rejected: Rejected) -> Ending | None:
-        write = self._writes[index]
+        write = self._agenda.writes[index]
         if rejected.reason == USER_DENIED and self._name_by_address(index):
             return None
         if rejected.reason in _OUTRUN or self._before(write).unsettled:
@@ -248,7 +206,7 @@ class _Run:
 
     def _name_by_address(self, index: int) -> bool:
         """Have a booking sent again, 1 ms above, with addresses in place of users; return whether it named any."""
-        write, this = self._writes[index], self._executor.this
+        write, this = self._agenda.writes[index], self._executor.this
         booking = this.reading.desired.get(write.id)
         if booking is None or not booking.addresses or write.slot is None:
             return False
@@ -259,13 +217,13 @@ class _Run:
         if not self._repeats(write):  # else it may stand there all the same
             self._outcomes.append(Outcome(write, Ending.NOT_SENT))
         content = fingerprint(write.slot, players)
-        self._writes[index] = replace(write, participants=players, fingerprint=content, version_ms=version_ms)
-        self._ready.appendleft(index)
+        again = replace(write, participants=players, fingerprint=content, version_ms=version_ms)
+        self._agenda.again(index, again)
         return True
 
     def _is_finishing(self, index: int) -> bool:
         """Whether a write is let through while the bridge stops: it is part of a cycle under way."""
-        return self._writes[index].cycle is not None or (bool(self._deleted) and index in self._recreating())
+        return self._agenda.writes[index].cycle is not None or (bool(self._deleted) and index in self._recreating())
 
     def _repeats(self, write: Write) -> bool:
         """Whether this very write was sent before, and never answered: it may have been applied then."""
@@ -281,15 +239,14 @@ class _Run:
             executor.narrator.wrote(write)
             if not write.is_temporary:
                 self._deleted.discard(write.id)
-        elif ending is Ending.REJECTED:
-            executor.was_rejected = True
+        elif ending is not Ending.NOT_SENT:
             tally.not_sent.discard(write.id)
-            tally.rejected[write.id] = reason
-            executor.narrator.failed(write, "rejected")
-        elif ending is Ending.UNANSWERED:
-            tally.not_sent.discard(write.id)
-            tally.unanswered.add(write.id)
-            executor.narrator.failed(write, "failed")
+            executor.narrator.failed(write, "rejected" if ending is Ending.REJECTED else "failed")
+            if ending is Ending.REJECTED:
+                executor.was_rejected = True
+                tally.rejected[write.id] = reason
+            else:
+                tally.unanswered.add(write.id)
         return ending
 
     # --- conflicts ---
@@ -300,7 +257,7 @@ class _Run:
         Otherwise, after a conflict, write above it. Source: Wingfield, Upsert court booking
         ("stale_write", "version_conflict").
         """
-        write = self._writes[index]
+        write = self._agenda.writes[index]
         court, finishing = write.slot.court_id if write.slot else None, self._is_finishing(index)
         try:
             stored = await self._executor.wingfield.read(write.id, court=court, finishing=finishing)
@@ -321,12 +278,11 @@ class _Run:
 
     def _try_above(self, index: int, stored: Stored | None) -> None:
         """Write again 1 ms above what is there; with nothing there, above all known, and above now."""
-        write = self._writes[index]
+        write = self._agenda.writes[index]
         highest = self._highest(write)
         there = stored.version_ms if stored is not None else max(highest, self._executor.now_ms())
         self._outcomes.append(stored or nothing(write.id, highest))
-        self._writes[index] = replace(write, version_ms=max(there, highest) + 1)
-        self._ready.appendleft(index)
+        self._agenda.again(index, replace(write, version_ms=max(there, highest) + 1))
 
     def _highest(self, write: Write) -> int:
         return max(write.version_ms, self._before(write).highest_ms)

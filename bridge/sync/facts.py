@@ -1,7 +1,8 @@
 """What is known of the Launch27 account: its time zone, its status, and its catalogues.
 
-Each is asked for by the first pass of a process and then once an hour; once a minute while another zone waits to be
-answered again, or a booking names a location or a service that no catalogue had; in every pass while there is no zone.
+Each is asked for by the first pass of a process and then once an hour (as the pass is told); once a minute while
+another zone waits to be answered again, or a booking names a location or a service that no catalogue had; in every pass
+while there is no zone.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from zoneinfo import ZoneInfo
 from bridge.errors import CredentialsRefused, Rejected, ServiceError, Unavailable
 from bridge.launch27.client import Launch27, Session
 from bridge.launch27.wire import SourceBooking, Unreadable
-from bridge.model import HOUR_MS, MINUTE_MS, to_ms
+from bridge.model import MINUTE_MS, to_ms
 from bridge.planning.memory import DEFAULT_LOCATION
 from bridge.planning.reading import Reading
 from bridge.sync.words import named_zone
@@ -38,11 +39,11 @@ class Facts:
         self._status = ""
         self.names: dict[int, str] = {}
         self._lock = asyncio.Lock()
-        self.begin(Reading(()), 0)
+        self.begin(Reading(()), 0, 0)
 
-    def begin(self, reading: Reading, now_ms: int) -> None:
-        """Go on with the reading of another pass."""
-        self._reading, self._now_ms, self._tried = reading, now_ms, set[int]()
+    def begin(self, reading: Reading, now_ms: int, since_ms: int) -> None:
+        """Go on with the reading of another pass; what was last answered before ``since_ms`` is asked for anew."""
+        self._reading, self._now_ms, self._since_ms, self._tried = reading, now_ms, since_ms, set[int]()
         ends_ms = {each.account.number: to_ms(each.expires_at) for each in self._sessions if each.expires_at}
         reading.memory, reading.status = replace(reading.memory, token_ends_ms=ends_ms), self._status
 
@@ -77,9 +78,10 @@ class Facts:
 
     async def _refresh(self, what: int, *, is_known: bool, lacks: bool) -> None:
         """Ask for it if that is due; what went wrong is an error for as long as nothing is known."""
-        is_due = lacks or not is_known or self._is_over(HOUR_MS, self._answered_ms.get(what))
+        is_old = not self._since_ms <= self._answered_ms.get(what, -1) <= self._now_ms
+        is_due = lacks or not is_known or is_old
         is_vital = what == _SETTINGS and not is_known
-        if is_due and what not in self._tried and (is_vital or self._is_over(MINUTE_MS, self._asked_ms.get(what))):
+        if is_due and what not in self._tried and (is_vital or self._is_minute_over(what)):
             self._tried.add(what)
             self._asked_ms[what] = self._now_ms
             try:
@@ -91,8 +93,8 @@ class Facts:
         if not is_known and what in self._troubles:
             self._reading.errors.append(self._troubles[what])
 
-    def _is_over(self, period_ms: int, since_ms: int | None) -> bool:
-        return since_ms is None or not 0 <= self._now_ms - since_ms < period_ms
+    def _is_minute_over(self, what: int) -> bool:
+        return what not in self._asked_ms or not 0 <= self._now_ms - self._asked_ms[what] < MINUTE_MS
 
     async def _ask_settings(self) -> None:
         settings = await self._source.settings()

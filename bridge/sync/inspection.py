@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from bridge.config.schema import SyncConfig
 from bridge.errors import Rejected
 from bridge.launch27.client import Launch27, Session
-from bridge.launch27.wire import CatalogueService, SourceBooking, Unreadable
+from bridge.launch27.wire import CatalogueService, SourceBooking
 from bridge.planning.memory import DEFAULT_LOCATION
 
-Pages = list[Sequence[SourceBooking | Unreadable]]
+
+@dataclass(slots=True)
+class Listed:
+    """An account's bookings that a pass would read, by id, how many it could not, and the sizes of all pages."""
+
+    bookings: dict[str, SourceBooking] = field(default_factory=dict)
+    unreadable: int = 0
+    pages: list[int] = field(default_factory=list)
 
 
 async def window(
     source: Launch27, session: Session, sync: SyncConfig, zone: ZoneInfo, *, with_forecasts: bool = False
-) -> Pages:
-    """Return the pages of an account's bookings in the window around now. Raises ServiceError."""
-    now = datetime.now(zone)
+) -> Listed:
+    """Return what an account has in the window around now. Raises ServiceError."""
+    now, listed = datetime.now(zone), Listed()
     days = (now - sync.past).date(), (now + sync.future).date()
-    listing = source.listing(session, *days, expected=None, with_forecasts=with_forecasts)
-    return [page.bookings async for page in listing]
-
-
-def active(pages: Pages) -> dict[str, SourceBooking]:
-    """Return the readable bookings of a listing that a pass would look at, by id."""
-    return {each.id: each for each in _counting(pages) if isinstance(each, SourceBooking)}
-
-
-def unreadable(pages: Pages) -> int:
-    """Return how many bookings of a listing a pass could not read."""
-    return sum(isinstance(each, Unreadable) for each in _counting(pages))
-
-
-def _counting(pages: Pages) -> Iterator[SourceBooking | Unreadable]:
-    return (each for page in pages for each in page if each.is_active and not each.is_forecast)
+    async for page in source.listing(session, *days, expected=None, with_forecasts=with_forecasts):
+        listed.pages.append(len(page.bookings))
+        for each in page.bookings:
+            if not each.is_active or each.is_forecast:
+                continue
+            if isinstance(each, SourceBooking):
+                listed.bookings[each.id] = each
+            else:
+                listed.unreadable += 1
+    return listed
 
 
 async def catalogue(

@@ -11,12 +11,12 @@ import structlog
 
 from bridge.errors import ClockWrong, ServiceError
 from bridge.log import Aside
-from bridge.model import DAY_MS, HOUR_MS, Held, Verb, Write, isoformat
+from bridge.model import DAY_MS, HOUR_MS, Held, Verb, Write
 from bridge.planning.deletes import FROZEN
 from bridge.planning.drift import Finding
 from bridge.sync.figures import Figures
 from bridge.sync.result import PassResult
-from bridge.sync.status import record_json
+from bridge.sync.status import record_json, slot_json
 
 _EVENTS = {Verb.CREATE: "booking_created", Verb.UPDATE: "booking_updated", Verb.DELETE: "booking_deleted"}
 MOST_IDS = 20
@@ -48,13 +48,10 @@ class LogNarrator:
     created: int = 0
     _troubles: dict[str, set[str]] = field(default_factory=dict)
     """By service: the kinds of its trouble that were told since it began."""
-    _retries: dict[tuple[str, str], int] = field(default_factory=dict)
-    """When which kind of retry was told, in milliseconds since 1970."""
-    _withheld: tuple[str, ...] = ()
-    _is_mass_change_told: bool = False
-    _account_status: str = ""
-    _told_ms: int = 0
-    _expiry_told_ms: int = 0
+    _told: dict[str, object] = field(default_factory=dict)
+    """What was told last of what lasts."""
+    _told_ms: dict[str, int] = field(default_factory=dict)
+    """When what comes once in a while was told, in milliseconds since 1970."""
 
     def pass_started(self) -> None:
         self.heard_at, self.is_writing, self.created = self.clock(), False, 0
@@ -75,9 +72,7 @@ class LogNarrator:
         if write.is_temporary:
             self.log.debug("booking_temporarily_deleted", id=write.id, why=write.why)
             return
-        where = {}
-        if (slot := write.slot) is not None:
-            where = {"court": slot.court_id, "start": isoformat(slot.start), "end": isoformat(slot.end)}
+        where = slot_json(write.slot) if write.slot else {}
         self.created += write.verb is Verb.CREATE
         is_one_of_many = write.verb is Verb.CREATE and self.created > MOST_CREATED
         log = self.log.debug if is_one_of_many else self.log.info
@@ -112,17 +107,29 @@ class LogNarrator:
             self.log.info("deletes_approved", ids=list(result.approved))
         self._tell_withheld(result)
         self._tell_mass_change(result)
-        if result.account_status in FROZEN and not (self.lasting and result.account_status == self._account_status):
+        status, record = result.account_status, result.record
+        if status and self._is_news("account_frozen", status if status in FROZEN else ""):
             detail = "nothing is deleted while it lasts; renew the subscription in Launch27, or remove the account"
-            self.log.warning("account_frozen", status=result.account_status, detail=detail)
-        self._account_status = result.account_status or self._account_status
-        self._tell_expiry(result)
-        record = result.record
-        hourly = record.started_ms - self._told_ms >= HOUR_MS or record.started_ms < self._told_ms
-        show = not self.lasting or hourly or (record.created or record.updated or record.deleted)
-        if show:
-            self._told_ms = record.started_ms
+            self.log.warning("account_frozen", status=status, detail=detail)
+        if result.expiring and self._is_due("token_expires", record.started_ms, DAY_MS):
+            for words in result.expiring:
+                self.log.warning("token_expires", detail=words)
+        has_written = record.created or record.updated or record.deleted
+        show = self._is_due("pass_finished", record.started_ms, 0 if has_written else HOUR_MS)
         (self.log.info if show else self.log.debug)("pass_finished", kind=record.kind, **record_json(record))
+
+    def _is_news(self, event: str, what: object) -> bool:
+        """Whether to tell what lasts: if it is anything, by hand always, else where it is not what was told last."""
+        before, self._told[event] = self._told.get(event), what
+        return bool(what) and not (self.lasting and what == before)
+
+    def _is_due(self, event: str, now_ms: int, period_ms: int) -> bool:
+        """Whether to tell what comes once in ``period_ms``; by hand always."""
+        before_ms = self._told_ms.get(event)
+        if self.lasting and before_ms is not None and 0 <= now_ms - before_ms < period_ms:
+            return False
+        self._told_ms = {each: ms for each, ms in self._told_ms.items() if now_ms - ms < DAY_MS} | {event: now_ms}
+        return True
 
     def _tell_troubles(self, result: PassResult) -> None:
         """Say what keeps the pass from being complete, where that was not said before."""
@@ -147,17 +154,14 @@ class LogNarrator:
 
     def _tell_retries(self, lines: Sequence[dict[str, Any]], result: PassResult) -> None:
         """Say that requests were answered only after retries: each kind at most once an hour."""
-        now_ms = result.record.started_ms
-        self._retries = {kind: ms for kind, ms in self._retries.items() if 0 <= now_ms - ms < HOUR_MS}
         for line in lines:
-            kind = str(line.get("service")), str(line.get("error"))
-            if line["event"] == "request_retried" and kind not in self._retries:
-                self._retries[kind] = now_ms
+            kind = f"{line['event']} {line.get('service')} {line.get('error')}"
+            if line["event"] == "request_retried" and self._is_due(kind, result.record.started_ms, HOUR_MS):
                 self.log.warning(**line)
 
     def _tell_withheld(self, result: PassResult) -> None:
-        withheld = result.record.withheld
-        if withheld and not (self.lasting and withheld == self._withheld):
+        withheld, before = result.record.withheld, self._told.get("deletes_withheld")
+        if self._is_news("deletes_withheld", withheld):
             self.log.warning(
                 "deletes_withheld",
                 withheld_deletes=len(withheld),
@@ -165,21 +169,12 @@ class LogNarrator:
                 withheld=list(withheld),
                 detail=withheld_advice(result),
             )
-        elif self._withheld and not withheld:
+        elif before and not withheld:
             self.log.info("deletes_no_longer_withheld")
-        self._withheld = withheld
-
-    def _tell_expiry(self, result: PassResult) -> None:
-        """Warn of tokens that are near their end, once a day."""
-        now_ms = result.record.started_ms
-        if result.expiring and not (self.lasting and 0 <= now_ms - self._expiry_told_ms < DAY_MS):
-            self._expiry_told_ms = now_ms
-            for words in result.expiring:
-                self.log.warning("token_expires", detail=words)
 
     def _tell_mass_change(self, result: PassResult) -> None:
         """Say once when a mass change begins to wait."""
-        if result.waiting and not (self.lasting and self._is_mass_change_told):
+        if self._is_news("mass_change_delayed", bool(result.waiting)):
             self.log.warning(
                 "mass_change_delayed",
                 count=len(result.waiting),
@@ -187,7 +182,6 @@ class LogNarrator:
                 detail="more than half of all bookings want another place at once: written when they still do in a "
                 "minute",
             )
-        self._is_mass_change_told = bool(result.waiting)
 
 
 def withheld_advice(result: PassResult) -> str:

@@ -28,10 +28,11 @@ class Plans:
     async def make(self, this: Pass) -> None:
         """Work out what to write, in which order; a mass change waits for its second sighting."""
         withdrawn = this.reading.no_court & this.deletions.keys()
-        before = self._waiting if this.kind == "near" else ()
-        this.waiting = self._waiting = mass.waiting(
+        before = self._waiting if this.kind == "near" else set[str]()
+        this.waiting = mass.waiting(
             this.reading.desired, withdrawn, this.known, this.bridged, this.config, this.now_ms, before
         )
+        self._waiting = this.waiting | (before - this.reading.owners.keys())
         this.needs_full |= this.kind == "near" and not this.deletions.keys() >= {*this.approved}
         done = this.waiting | this.tally.rejected.keys() | this.tally.unanswered
         this.deletions = {id_: each for id_, each in this.deletions.items() if id_ not in done}
@@ -51,14 +52,18 @@ class Plans:
         if this.kind == "near":
             self._leave_blocked(this)
 
+    def leaves_something(self, this: Pass) -> bool:
+        """Whether the pass leaves to a longer one what no pass has left before."""
+        return not this.left <= self._left
+
     def end(self, this: Pass) -> None:
         """Find out whether the pass leaves something new to a full one."""
-        this.needs_full |= not this.left <= self._left
+        this.needs_full |= self.leaves_something(this)
         self._left |= this.left
 
     def _leave_unread(self, this: Pass) -> set[str]:
         """Leave to a full pass what is unfinished and not read; return the bookings of cycles that this concerns."""
-        read = this.scope | this.reading.owners.keys()
+        read = this.read
         in_cycles = near.of_open_cycles(this.known, this.reading.desired.keys() | this.deletions.keys())
         unfinished = {id_ for id_, known in this.known.items() if known.unsettled and id_ not in read}
         this.left.update(near.content_of(this.known[id_]) for id_ in unfinished | in_cycles)
@@ -67,7 +72,7 @@ class Plans:
 
     def _leave_blocked(self, this: Pass) -> None:
         """Leave to a full pass what is blocked by a booking that may want to move; what stays blocked then is held."""
-        read = (this.scope | this.reading.owners.keys()) - this.undecided
+        read = this.read - this.undecided
         for id_, other in near.blocked_by_unread(this.plan.blocked, read).items():
             content = (id_, this.reading.desired[id_].fingerprint, *near.content_of(this.known[other]))
             this.left.add(content)

@@ -62,6 +62,7 @@ class Reader:
         self._zone = ZoneInfo("UTC")
         self._names = NO_NAMES
         self._basis: object = None
+        self._known: Mapping[str, Known] = {}
         self._near_counts: dict[str, int] = {}
         """By account: how many bookings its last near listing had."""
         self._near_pages: dict[bytes, Page] = {}
@@ -80,15 +81,15 @@ class Reader:
     async def read(self, this: Pass) -> Reading:
         """Return all that could be read; what could not is in ``errors``, and its listing incomplete.
 
-        The window lies around now; of it, a near pass reads today and ``sync.near`` more. What earlier passes
-        believed is in the reading that ``this`` pass has begun with.
+        The window lies around now; of it, a near pass reads today and ``sync.near`` more, or ``only_hinted`` bookings,
+        which are not read here. What earlier passes believed is in the reading that ``this`` pass has begun with.
         """
         self._reading = reading = Reading(this.reading.accounts, memory=this.reading.memory)
-        is_near, now = this.kind == "near", from_ms(this.now_ms)
-        self.facts.begin(reading, this.now_ms)
+        self._known, is_near, now = this.known, this.kind == "near", from_ms(this.now_ms)
+        self.facts.begin(reading, this.now_ms, this.since.facts_ms)
         self._map_anew()
-        asked = self.facts.zone(self._config.launch27.timezone), self._directory.names(this.now_ms)
-        zone, names = await asyncio.gather(*asked)
+        asking = self._directory.names(this.now_ms, this.since.directory_ms)
+        zone, names = await asyncio.gather(self.facts.zone(self._config.launch27.timezone), asking)
         if isinstance(names, ServiceError):
             reading.errors.append(names)
         if zone is None or isinstance(names, ServiceError):
@@ -105,10 +106,12 @@ class Reader:
             last_day = min(first_day + sync.near, last_day)
             reading.days = _midnight_ms(first_day, zone), _midnight_ms(last_day + timedelta(days=1), zone)
             expected = dict(self._near_counts)
+        if this.only_hinted:
+            return reading
         pages: dict[bytes, Page] | None = {} if is_near else None
         basis = self._basis
         listings = (
-            self._listing(session, first_day, last_day, expected.get(session.account.key), this.known, pages)
+            self._listing(session, first_day, last_day, expected.get(session.account.key), pages)
             for session in self._sessions
         )
         reading.take(await asyncio.gather(*listings))
@@ -122,16 +125,10 @@ class Reader:
     def end(self) -> None:
         """Keep nothing of what was read but what is believed: of many clubs, all wait most of the time."""
         self._reading = Reading(self._reading.accounts, memory=self._reading.memory)
-        self.facts.begin(self._reading, 0)
+        self.facts.begin(self._reading, 0, 0)
 
     async def _listing(
-        self,
-        session: Session,
-        first_day: date,
-        last_day: date,
-        expected: int | None,
-        known: Mapping[str, Known],
-        pages: dict[bytes, Page] | None,
+        self, session: Session, first_day: date, last_day: date, expected: int | None, pages: dict[bytes, Page] | None
     ) -> Listing:
         listing = Listing(session.account.key)
         try:
@@ -139,7 +136,7 @@ class Reader:
                 session, first_day, last_day, expected=expected, before={} if pages is None else self._near_pages
             ):
                 await self._learn(page.bookings)
-                self._take_page(listing, page, known)
+                self._take_page(listing, page)
                 if pages is not None:
                     pages[page.body] = page
             listing.is_complete = True
@@ -152,7 +149,7 @@ class Reader:
         if await self.facts.learn(bookings):
             self._map_anew()
 
-    def _take_page(self, listing: Listing, page: Page, known: Mapping[str, Known]) -> None:
+    def _take_page(self, listing: Listing, page: Page) -> None:
         listing.items += len(page.bookings)
         if page.mapped is None:
             active = (each for each in page.bookings if each.is_active and not each.is_forecast)
@@ -163,19 +160,23 @@ class Reader:
                 continue
             listing.bookings[mapped.id] = mapped
             if isinstance(mapped, CourtBooking):
-                self._note(listing, mapped, booking, known.get(mapped.id))
+                self._note_skipped(mapped, booking)
+                if mapped.source_updated_at is not None:
+                    listing.newest_ms = max(listing.newest_ms or 0, to_ms(mapped.source_updated_at))
             elif mapped.reason == Reason.NO_COURT and isinstance(booking, SourceBooking):
                 listing.ignored[mapped.id] = booking.service_ids
 
-    def _note(
-        self, listing: Listing, mapped: CourtBooking, booking: SourceBooking | Unreadable, known: Known | None
-    ) -> None:
-        """Keep the newest source time; for what is new, count the addresses that could not be used."""
-        if mapped.source_updated_at is not None:
-            listing.newest_ms = max(listing.newest_ms or 0, to_ms(mapped.source_updated_at))
+    def _note_skipped(self, mapped: CourtBooking, booking: SourceBooking | Unreadable) -> None:
+        """For what is new, count the addresses that could not be used."""
+        known = self._known.get(mapped.id)
         is_new = known is None or known.seen_fingerprint != mapped.fingerprint
         if is_new and (skipped := self._mapper.skipped_participants(booking)):
-            listing.skipped[mapped.id] = skipped
+            self._reading.skipped[mapped.id] = skipped
+
+    @property
+    def near_reads(self) -> int:
+        """How many requests the last near listing took: its pages, and an empty one for each account."""
+        return len(self._near_pages) + len(self._sessions)
 
     async def look_up(
         self,
@@ -225,7 +226,10 @@ class Reader:
                     becomes = found.doubtful
             elif booking.is_active and not booking.is_forecast:
                 await self._learn([booking])
-                found.active[id_] = self._mapper.map(booking), key
+                mapped = self._mapper.map(booking)
+                found.active[id_] = mapped, key
+                if isinstance(mapped, CourtBooking):
+                    self._note_skipped(mapped, booking)
                 return
             else:
                 found.cancelled.add(id_)

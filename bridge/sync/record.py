@@ -2,42 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from bridge.launch27 import expiry
 from bridge.ledger import entry
 from bridge.ledger.store import Ledger
-from bridge.model import ABSENT, CourtBooking, Held, Known, Watermark, from_ms
+from bridge.model import ABSENT, CourtBooking, Held, Known, from_ms
+from bridge.records import Watermark
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import FAILURES, Pass, PassResult
 
 
 def finish(ledger: Ledger, this: Pass, narrator: LogNarrator, *, is_stopping: bool) -> PassResult:
     """Store the end of the pass, say what is held from now on, and return how it went."""
-    held = this.held()
+    since_ms = {_key(each): each.since_ms for each in this.held_before}
+    held = [replace(each, since_ms=since_ms.get(_key(each), this.now_ms)) for each in this.held()]
     lasting = this.still_held(held)
     troubles = this.troubles()
+    forgotten = sum(bool(this.known[id_].acked_fingerprint) for id_ in this.forgotten)  # still in Wingfield's list
     status = this.status(held, is_stopping=is_stopping)
     record = this.counts(held, status)
     ledger.finish(
         record,
         [*held, *lasting],
         [_watermark(this, number, account) for number, account in enumerate(this.reading.accounts, 1)],
-        remembered=_remembered(this, is_stopping=is_stopping),
+        error="" if is_stopping else "; ".join(dict.fromkeys(map(str, this.errors.values()))),
+        remembered=(this.reading.memory, replace(this.mark, others=this.mark.others + forgotten)),
         entries=list(_entries(this)),
         forgotten=this.forgotten,
     )
-    before, after = _keys(this.held_before), _keys([*held, *lasting])
+    now = {_key(each) for each in (*held, *lasting)}
     narrator.held_changed(
-        [each for each in held if (each.id, each.reason) not in before],
-        [each for each in this.held_before if (each.id, each.reason) not in after],
+        [each for each in held if _key(each) not in since_ms],
+        [each for each in this.held_before if _key(each) not in now],
     )
-    left_out = _keys(lasting)
     return PassResult(
         record,
         status,
-        tuple(each for each in ledger.held() if (each.id, each.reason) not in left_out),
+        tuple(sorted(held, key=lambda each: each.id)),
         this.planned,
         tuple(troubles),
         this.objection,
@@ -46,22 +49,15 @@ def finish(ledger: Ledger, this: Pass, narrator: LogNarrator, *, is_stopping: bo
         tuple(sorted(this.waiting)),
         this.reading.status,
         tuple(expiry.warnings(this.reading.memory.token_ends_ms, from_ms(this.now_ms))),
-        this.reading.complete,
+        frozenset(this.reading.accounts) if this.only_hinted else this.reading.complete,
         this.needs_full,
         None if this.drift is None else tuple(this.drift),
+        this.only_hinted,
     )
 
 
-def _remembered(this: Pass, *, is_stopping: bool) -> dict[str, str]:
-    """Return what is kept from pass to pass; what the ledger forgets is still in Wingfield's list."""
-    forgotten = sum(bool(this.known[id_].acked_fingerprint) for id_ in this.forgotten)
-    mark = replace(this.mark, others=this.mark.others + forgotten)
-    error = "" if is_stopping else "; ".join(dict.fromkeys(map(str, this.errors.values())))
-    return {"memory": this.reading.memory.dumps(), "mark": mark.dumps(), "error": error}
-
-
-def _keys(held: Sequence[Held]) -> set[tuple[str, str]]:
-    return {(each.id, each.reason) for each in held}
+def _key(held: Held) -> tuple[str, str]:
+    return held.id, held.reason
 
 
 def _entries(this: Pass) -> Iterator[Known]:

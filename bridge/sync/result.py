@@ -6,13 +6,16 @@ from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import NamedTuple
 
 from bridge.errors import CredentialsRefused, ExitStatus, ServiceError, Unavailable, worst
-from bridge.model import Deletion, Held, Kind, Known, PassRecord, Plan, Reason, Verb, Watermark, Write
+from bridge.model import HOUR_MS, Held, Kind, Known, Reason, Verb, Write
 from bridge.planning.drift import Finding, Mark
 from bridge.planning.near import Content
+from bridge.planning.planner import Plan
 from bridge.planning.reading import Reading
-from bridge.planning.situation import rejection_detail, reported
+from bridge.planning.situation import Deletion, rejection_detail, reported
+from bridge.records import PassRecord, Watermark
 
 FAILURES = 3
 """After so many passes in a row without an answer, a booking is held."""
@@ -23,6 +26,24 @@ _OUTCOMES = {
     ExitStatus.TRY_LATER: "incomplete",
     ExitStatus.CREDENTIALS: "refused",
 }
+
+
+class Since(NamedTuple):
+    """What was last asked for before these moments is asked for anew; in milliseconds since 1970.
+
+    They are for all of Wingfield's list, for Launch27's settings and catalogues, and for Wingfield's relations and
+    mappings.
+    """
+
+    list_ms: int = 0
+    facts_ms: int = 0
+    directory_ms: int = 0
+
+    @classmethod
+    def by_hand(cls, now_ms: int) -> Since:
+        """Return those of a pass that no schedule asks for: what is an hour old is asked for anew."""
+        younger_ms = now_ms - HOUR_MS + 1
+        return cls(0, younger_ms, younger_ms)
 
 
 @dataclass(slots=True)
@@ -76,11 +97,12 @@ class Pass:
     writes of the first plan. ``objection`` says why deletes are withheld; ``not_asked`` counts the bookings for
     whose look-up there was no time. ``waiting`` are those of a mass change that is not believed yet, ``approved``
     those whose delete a person has let through. ``denied`` are the users of bookings whose users Wingfield denied.
-    ``hinted`` are bookings that Launch27's events named. What is not listed can have vanished where it is in
-    ``scope``. Of what it read, a near pass leaves to a full one what is ``undecided``; ``left`` has the contents of
-    all that it leaves, ``needs_full`` says that one of them is new. ``mark`` is how far Wingfield's list is known,
-    ``does_list_fit`` whether it was as long as it should be, ``drift`` what was found in it (None where nobody
-    looked), and ``left_over`` what is only reported of bookings that nobody wants.
+    ``hinted`` are bookings that Launch27's events named; where ``only_hinted``, no listing is read. ``scope`` is what
+    stands in the days of the pass: of this, what is not listed can have vanished. Of what it read, a near pass leaves
+    to a full one what is ``undecided``; ``left`` has the contents of all that it leaves, ``needs_full`` says that one
+    of them is new. ``mark`` is how far Wingfield's list is known, ``does_list_fit`` whether it was as long as it
+    should be, ``drift`` what was found in it (None where nobody looked), and ``left_over`` what is only reported of
+    bookings that nobody wants.
     """
 
     now_ms: int
@@ -93,6 +115,8 @@ class Pass:
     reading: Reading
     kind: Kind = "full"
     hinted: Collection[str] = ()
+    only_hinted: bool = False
+    since: Since = field(default_factory=Since)
     scope: AbstractSet[str] = frozenset()
     undecided: set[str] = field(default_factory=set)
     left: set[Content] = field(default_factory=set)
@@ -117,6 +141,11 @@ class Pass:
     does_list_fit: bool = True
     drift: list[Finding] | None = None
     left_over: set[str] = field(default_factory=set)
+
+    @property
+    def read(self) -> AbstractSet[str]:
+        """The bookings of which the pass knows what the source says, if that is only that they are not listed."""
+        return self.reading.owners.keys() | (() if self.only_hinted else self.scope)
 
     def note(self, error: ServiceError, booking: str = "") -> None:
         """Take note of what keeps the pass from being complete: all of it, or only one booking's part."""
@@ -218,8 +247,8 @@ class PassResult:
     are deletes that a person let through since the pass before, ``waiting`` the bookings of a mass change that is not
     believed yet. ``account_status`` is what Launch27 says of the account, "" where it did not answer. ``expiring`` are
     sentences about the tokens of accounts that end within a week. ``listed`` are the accounts whose listing was
-    complete. ``needs_full`` says that a near pass left something to a full one. ``drift`` is what somebody else changed
-    in Wingfield, None where the pass did not look.
+    complete, or was not read because ``only_hinted`` bookings were. ``needs_full`` says that a near pass left something
+    to a full one. ``drift`` is what somebody else changed in Wingfield, None where the pass did not look.
     """
 
     record: PassRecord
@@ -236,6 +265,7 @@ class PassResult:
     listed: frozenset[str] = frozenset()
     needs_full: bool = False
     drift: tuple[Finding, ...] | None = None
+    only_hinted: bool = False
 
     @property
     def error(self) -> str:

@@ -33,7 +33,7 @@ from bridge.sync.executor import Executor
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.plan import Plans
 from bridge.sync.reader import Reader
-from bridge.sync.result import Pass, PassResult
+from bridge.sync.result import Pass, PassResult, Since
 
 ROUNDS = 4  # How often a pass may plan; the second time nearly always ends it.
 
@@ -63,24 +63,34 @@ class Synchronizer:
         *,
         kind: Kind = "full",
         hinted: Collection[str] = (),
+        only_hinted: bool = False,
         allow_mass_delete: bool = False,
         dry_run: bool = False,
-        since_ms: int = 0,
+        since: Since | None = None,
     ) -> PassResult:
         """Run one pass and return how it went.
 
         A near one reads the next days only; with a new ledger every pass is full. Of the ``hinted`` ids, those that
-        are not listed are looked up. With ``dry_run`` nothing is written to Wingfield (give a ledger that is a
-        snapshot). All of Wingfield's list is read where that was last done before ``since_ms`` (since 1970). Raises
-        StateError when the ledger cannot be used; a service's trouble is in the result.
+        are not listed are looked up; a near pass that reads ``only_hinted`` ones lists after all where these leave
+        something open. With ``dry_run`` nothing is written to Wingfield (give a ledger that is a snapshot). ``since``
+        says what is to be asked for anew: what is an hour old, where nobody says. Raises StateError when the
+        ledger cannot be used; a service's trouble is in the result.
         """
-        this = self.begin(kind if self.ledger.is_adopted else "full", hinted)
+        this = self.begin(kind, hinted, only_hinted=only_hinted, since=since)
         self.narrator.pass_started()
-        if await self._read(this):
-            await self._write(this, is_allowed=allow_mass_delete, dry_run=dry_run)
+        may_write = await self._prepare(this, is_allowed=allow_mass_delete)
+        if this.only_hinted and (this.troubles() or this.not_asked or self.plans.leaves_something(this)):
+            memory, this = this.reading.memory, self.begin(kind, hinted, since=since)
+            this.reading.memory = memory
+            may_write = await self._prepare(this, is_allowed=allow_mass_delete)
+        if may_write:
+            await self._write(this, dry_run=dry_run)
             how = self.clients.wingfield, self.ledger, self.config.sync, self.narrator
-            if not self.stop.is_set() and await drift.look_after_writes(this, *how, since_ms):
-                await self._write(this, is_allowed=allow_mass_delete, dry_run=dry_run)
+            if not self.stop.is_set() and await drift.look_after_writes(this, *how):
+                await self._plan(this, is_allowed=allow_mass_delete)
+                await self._write(this, dry_run=dry_run)
+        for id_, count in this.reading.skipped.items():
+            self.narrator.participants_skipped(id_, count)
         keep_withheld(this)
         self.plans.end(this)
         self.reader.end()
@@ -88,14 +98,25 @@ class Synchronizer:
         self.narrator.pass_finished(result)
         return result
 
-    def begin(self, kind: Kind, hinted: Collection[str] = ()) -> Pass:
-        """Return a pass that has read nothing yet."""
+    def begin(
+        self, kind: Kind, hinted: Collection[str] = (), *, only_hinted: bool = False, since: Since | None = None
+    ) -> Pass:
+        """Return a pass that has read nothing yet; with a new ledger it is full."""
         ledger, began = self.ledger, (self._now_ms(), monotonic(), self.fingerprint)
+        only_hinted, kind = only_hinted and ledger.is_adopted, kind if ledger.is_adopted else "full"
         watermarks = {mark.account: mark for mark in ledger.watermarks()}
         accounts = tuple(account.key for account in self.config.launch27.accounts)
-        reading = Reading(accounts, memory=Memory.loads(ledger.recall("memory")))
-        mark, held = Mark.loads(ledger.recall("mark")), ledger.held()
-        return Pass(*began, ledger.known, held, ledger.withheld, watermarks, reading, kind, hinted, mark=mark)
+        reading = Reading(accounts, memory=ledger.recall(Memory))
+        mark, held = ledger.recall(Mark), ledger.held()
+        read = *began, ledger.known, held, ledger.withheld, watermarks, reading
+        return Pass(*read, kind, hinted, only_hinted, since or Since.by_hand(began[0]), mark=mark)
+
+    async def _prepare(self, this: Pass, *, is_allowed: bool) -> bool:
+        """Read, and plan what to write; return whether the pass may go on."""
+        may_go_on = await self._read(this)
+        if may_go_on:
+            await self._plan(this, is_allowed=is_allowed)
+        return may_go_on
 
     async def _read(self, this: Pass) -> bool:
         """Read every account's listing, mapped as it comes; a full pass meanwhile looks at what Wingfield has.
@@ -115,17 +136,16 @@ class Synchronizer:
         this.scope = near.in_days(this.known, this.reading.days) if is_near else this.known.keys()
         for error in this.reading.errors:
             this.note(error)
-        for listing in this.reading.listings:
-            for id_, count in listing.skipped.items():
-                self.narrator.participants_skipped(id_, count)
         if look is not None:
             drift.take(this, look, self.ledger, self.config.sync, self.narrator)
         return self.ledger.is_adopted
 
-    async def _write(self, this: Pass, *, is_allowed: bool, dry_run: bool) -> None:
+    async def _plan(self, this: Pass, *, is_allowed: bool) -> None:
         limits, progress = self.config.sync, self.narrator.asking
         await decide_deletes(this, self.reader, self.ledger, limits, progress, is_allowed=is_allowed)
         await self.plans.make(this)
+
+    async def _write(self, this: Pass, *, dry_run: bool) -> None:
         self.narrator.planned(len(this.planned))
         if dry_run:
             for write in this.plan.writes:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bridge.errors import ServiceError
+from bridge.ledger.entry import Ending, Outcome
 from bridge.ledger.store import Ledger
-from bridge.model import Ending, Outcome
 from bridge.sync.executor import Executor, is_there, nothing
 from bridge.sync.result import Pass
 from bridge.wingfield.client import Wingfield
@@ -16,9 +16,9 @@ async def read_back_doubtful(this: Pass, wingfield: Wingfield, ledger: Ledger) -
     Otherwise a booking that was perhaps never created would keep others from its place for as long as it is
     held. Returns whether anything was learnt.
     """
-    planned, read = {write.id for write in this.plan.writes}, this.reading.owners
-    unsettled = (known for known in this.known.values() if known.unsettled)
-    doubtful = [each for each in unsettled if each.id not in planned and (each.id in this.scope or each.id in read)]
+    unsettled = [each for each in this.known.values() if each.unsettled]
+    concerned = this.read - {write.id for write in this.plan.writes} if unsettled else ()
+    doubtful = [each for each in unsettled if each.id in concerned]
     for known in doubtful:
         try:
             stored = await wingfield.read(known.id, court=known.court_id)

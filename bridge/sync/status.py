@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,11 +17,12 @@ from bridge.launch27.expiry import warnings
 from bridge.ledger.history import Event
 from bridge.ledger.lock import lock_path
 from bridge.ledger.store import PASSES_KEPT, Ledger
-from bridge.model import Held, Known, PassRecord, Watermark, from_ms, isoformat, to_ms
+from bridge.model import Held, Known, Slot, from_ms, isoformat
 from bridge.planning.drift import Mark
 from bridge.planning.memory import Memory, Unmapped
+from bridge.records import PassRecord, Watermark
 from bridge.sync.figures import Figures
-from bridge.sync.words import named_zone, since
+from bridge.sync.words import Places, since
 
 LEAST_STALE = timedelta(minutes=15)
 """A daemon that waits for a service that is away runs a pass at least so often."""
@@ -53,9 +54,8 @@ class Status:
     ``running`` is the process that has the lock. ``passes`` are all that are kept, newest first. ``problems`` are
     those of the configuration, ``expiring`` has a sentence for each token near its end, ``error`` is what kept the
     last pass from its end. ``max_age`` is how old the last complete full pass may be, for one who asked. ``known``
-    is the ledger's, and may change with it; ``courts`` are names by id, ``zone`` is the account's, ``changes`` are
-    the last ones, newest first, ``unmapped`` the services of bookings that go to no court. ``figures`` is what the
-    process has counted.
+    is the ledger's, and may change with it; ``changes`` are the last ones, newest first, ``unmapped`` the services of
+    bookings that go to no court. ``figures`` is what the process has counted.
     """
 
     state: Path
@@ -72,8 +72,7 @@ class Status:
     expiring: Sequence[str] = ()
     problems: Sequence[str] = ()
     max_age: timedelta | None = None
-    courts: Mapping[str, str] = field(default_factory=dict)
-    zone: tzinfo = UTC
+    places: Places = field(default_factory=Places)
     changes: Sequence[Event] = ()
     unmapped: Mapping[int, Unmapped] = field(default_factory=dict)
     figures: Figures = field(default_factory=Figures)
@@ -103,12 +102,13 @@ class Status:
     @property
     def is_stale(self) -> bool:
         """Whether the last pass ended three full intervals ago, and at least a quarter of an hour."""
-        return bool(self.passes) and self.now - _end(self.passes[0]) > max(3 * self.full_interval, LEAST_STALE)
+        last_ms, patience = self.last_pass_ms, max(3 * self.full_interval, LEAST_STALE)
+        return last_ms is not None and self.now - from_ms(last_ms) > patience
 
     @property
     def last_pass_ms(self) -> int | None:
         """When the last pass ended, in milliseconds since 1970; None where there was none."""
-        return to_ms(_end(self.passes[0])) if self.passes else None
+        return self.passes[0].started_ms + self.passes[0].duration_ms if self.passes else None
 
     @property
     def is_ready(self) -> bool:
@@ -131,22 +131,27 @@ class Status:
     def since_ms(self) -> int | None:
         """Since when passes have come to the outcome that counts, in milliseconds since 1970; None without a pass."""
         if self.is_stale:
-            return to_ms(_end(self.passes[0]))
+            return self.last_pass_ms
         streak = takewhile(lambda each: each.outcome == self.passes[0].outcome, self.passes)
         return min((each.started_ms for each in streak), default=None)
 
     @property
-    def error(self) -> str | None:
-        """What is wrong, in a sentence; None where at most a booking or a delete needs a person."""
-        wrong = [f"the configuration is wrong: {'; '.join(self.problems)}"] if self.problems else []
-        if not self.passes:
-            wrong.append("no pass has finished yet")
+    def wrong(self) -> list[str]:
+        """What is wrong beside the last pass, a sentence each."""
+        found = [f"the configuration is wrong: {problem}" for problem in self.problems]
         if self.is_stale:
-            wrong.append(f"no pass since {since(self.passes[0].started_ms, self.now)}")
+            found.append(f"no pass since {since(self.passes[0].started_ms, self.now)}")
         if self.is_older(self.max_age):
-            wrong.append(f"the last complete full pass is older than {self.max_age}")
-        trouble = self.running.trouble if self.running else ""
-        return "; ".join([*wrong, *filter(None, (self.last_error, trouble))]) or None
+            found.append(f"the last complete full pass is older than {self.max_age}")
+        if self.running and self.running.trouble:
+            found.append(self.running.trouble)
+        return found
+
+    @property
+    def error(self) -> str | None:
+        """All that is wrong in a sentence; None where at most a booking or a delete needs a person."""
+        last = self.last_error if self.passes else "no pass has finished yet"
+        return "; ".join([*self.wrong, *filter(None, [last])]) or None
 
     @property
     def next_pass(self) -> datetime | None:
@@ -165,34 +170,23 @@ class Status:
 
 def read(ledger: Ledger, state: Path, config: Config | None) -> Status:
     """Return what the ledger says, with what ``config`` adds to it. Raises StateError."""
-    memory = Memory.loads(ledger.recall("memory"))
-    status = Status(
+    memory = ledger.recall(Memory)
+    return Status(
         state,
         ledger.known,
         ledger.held(),
         ledger.watermarks(),
         ledger.passes(PASSES_KEPT),
         now=datetime.now(UTC),
+        full_interval=config.sync.full_interval if config else timedelta(),
         last_success_ms=ledger.last_success_ms,
         last_error=ledger.error,
-        verified_ms=Mark.loads(ledger.recall("mark")).verified_ms or None,
+        verified_ms=ledger.recall(Mark).verified_ms or None,
         expiring=warnings(memory.token_ends_ms, datetime.now(UTC)),
+        places=Places.of(config, ledger),
         changes=ledger.history(2 * SHOWN),
         unmapped=memory.unmapped,
     )
-    if config is None:
-        return status
-    courts = {rule.court_id: rule.name for rule in reversed(config.courts) if rule.name}
-    return replace(
-        status,
-        full_interval=config.sync.full_interval,
-        courts={rule.court_id: courts.get(rule.court_id, "") for rule in config.courts},
-        zone=named_zone(config.launch27.timezone or memory.zone) or UTC,
-    )
-
-
-def _end(record: PassRecord) -> datetime:
-    return from_ms(record.started_ms + record.duration_ms)
 
 
 def running(state: Path, locks: Path = Path("/proc/locks")) -> Running | None:
@@ -216,10 +210,9 @@ def running(state: Path, locks: Path = Path("/proc/locks")) -> Running | None:
 
 def status_json(status: Status) -> dict[str, Any]:
     """Return the status as ``status --json`` prints it."""
-    daemon: dict[str, Any] = {"running": False}
+    daemon: dict[str, Any] = {"running": status.running is not None}
     if status.running is not None:
-        next_pass = status.next_pass and isoformat(status.next_pass)
-        daemon = {"running": True, "pid": status.running.pid, "next_pass_at": next_pass}
+        daemon |= {"pid": status.running.pid, "next_pass_at": status.next_pass and isoformat(status.next_pass)}
     return {
         "outcome": status.outcome,
         "error": status.error,
@@ -228,20 +221,20 @@ def status_json(status: Status) -> dict[str, Any]:
         "held": held_json(status.held),
         "withheld_deletes": len(status.withheld),
         "withheld": list(status.withheld),
-        "last_success_at": _instant(status.last_success_ms),
-        "verified_at": _instant(status.verified_ms),
+        "last_success_at": instant(status.last_success_ms),
+        "verified_at": instant(status.verified_ms),
         "daemon": daemon,
         "unmapped_services": [{"id": id_, **each._asdict()} for id_, each in status.unmapped.items()],
         "watermarks": [
             {
                 "account": mark.number,
-                "listed_at": _instant(mark.listed_ms),
-                "source_updated_at": _instant(mark.source_updated_ms),
+                "listed_at": instant(mark.listed_ms),
+                "source_updated_at": instant(mark.source_updated_ms),
             }
             for mark in status.watermarks
         ],
         "passes": [
-            {"started_at": _instant(each.started_ms), "kind": each.kind, **record_json(each)}
+            {"started_at": instant(each.started_ms), "kind": each.kind, **record_json(each)}
             for each in status.passes[:SHOWN]
         ],
     }
@@ -254,13 +247,21 @@ def record_json(record: PassRecord) -> dict[str, Any]:
     return {**counts, "withheld_deletes": len(record.withheld), "duration_ms": record.duration_ms}
 
 
-def held_json(held: Iterable[Held]) -> list[dict[str, str]]:
+def held_json(held: Iterable[Held]) -> list[dict[str, str | None]]:
     """Return held bookings as the interface shows them."""
     return [
-        {"id": entry.id, "reason": entry.reason, "detail": entry.detail, "since": isoformat(from_ms(entry.since_ms))}
+        {"id": entry.id, "reason": entry.reason, "detail": entry.detail, "since": instant(entry.since_ms)}
         for entry in held
     ]
 
 
-def _instant(ms: int | None) -> str | None:
+def slot_json(slot: Slot | None) -> dict[str, str | None]:
+    """Return a slot as the interface shows it."""
+    if slot is None:
+        return {"court": None, "start": None, "end": None}
+    return {"court": slot.court_id, "start": isoformat(slot.start), "end": isoformat(slot.end)}
+
+
+def instant(ms: int | None) -> str | None:
+    """Return a moment, given in milliseconds since 1970, as the interface shows it; None for none."""
     return None if ms is None else isoformat(from_ms(ms))

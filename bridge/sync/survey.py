@@ -11,8 +11,9 @@ from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from bridge.config.schema import Config
+from bridge.launch27.fields import has_field
 from bridge.launch27.wire import SourceBooking
-from bridge.mapping import Mapper, Names, has_field
+from bridge.mapping import Mapper, Names
 from bridge.model import Held, Reason
 from bridge.planning.memory import Memory
 from bridge.sync.words import to_no_court
@@ -107,26 +108,26 @@ def _forecasts(unmarked: Collection[str] | None) -> Finding:
 
 def to_no_courts(bookings: Iterable[SourceBooking], config: Config, mapped: Mapping[str, str]) -> Counter[int]:
     """Return how many bookings of each service go to no court, by rules and Wingfield's mappings."""
-    lost = _held(bookings, config, mapped, Reason.NO_COURT)
-    return Counter(number for booking, _ in lost for number in booking.service_ids)
+    lost = (booking for booking, held in _held(bookings, config, mapped) if held.reason == Reason.NO_COURT)
+    return Counter(number for booking in lost for number in booking.service_ids)
 
 
 def _held(
-    bookings: Iterable[SourceBooking], config: Config, mapped: Mapping[str, str], reason: Reason
+    bookings: Iterable[SourceBooking], config: Config, mapped: Mapping[str, str]
 ) -> Iterator[tuple[SourceBooking, Held]]:
-    """Yield the bookings that are held for one reason; that depends on no time zone."""
+    """Yield the bookings that are held, and why; as for their courts, that depends on no time zone."""
     names = Names(Relations(), mapped, config.wingfield.court_mappings or "")
     mapper = Mapper(config.courts, config.mapping, Memory(), ZoneInfo("UTC"), names)
     found = ((each, mapper.map(each)) for each in bookings)
-    return ((each, held) for each, held in found if isinstance(held, Held) and held.reason == reason)
+    return ((each, held) for each, held in found if isinstance(held, Held))
 
 
 def _courts(seen: Seen, config: Config) -> Iterator[Finding]:
     lost = to_no_courts(seen.bookings.values(), config, seen.mapped)
     for number in sorted(lost):
         yield Finding("warning", "services", to_no_court(number, seen.services.get(number, ""), lost[number]))
-    torn = {held.id: held for _, held in _held(seen.bookings.values(), config, seen.mapped, Reason.AMBIGUOUS_COURT)}
-    if torn:
+    held = _held(seen.bookings.values(), config, seen.mapped)
+    if torn := {each.id: each for _, each in held if each.reason == Reason.AMBIGUOUS_COURT}:
         first = torn[min(torn, key=int)]
         detail = f"rules of different courts hold for {_some(torn)}; {first.id}: {first.detail}"
         yield Finding("warning", "courts", detail)

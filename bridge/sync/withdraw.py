@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from bridge.model import Deletion
+from bridge.planning.situation import Deletion
 from bridge.sync.result import Pass
 from bridge.sync.run import Synchronizer
 

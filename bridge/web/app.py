@@ -7,15 +7,14 @@ from asyncio import sleep
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from traceback import extract_tb
 
-import structlog
-from starlette.datastructures import MutableHeaders
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
+from bridge.log import get_logger, origin
 from bridge.sync.status import Status, status_json
 from bridge.web import page
 from bridge.web.metrics import render
@@ -31,8 +30,6 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
-
-
 Clubs = Mapping[str, Callable[[], Status] | None]
 """How each club stands, by its name, asked from memory; None for one that could not be started. It may change."""
 
@@ -97,31 +94,25 @@ def _health(word: str, *, is_well: bool) -> Response:
     return JSONResponse({"status": word if is_well else f"not {word}"}, 200 if is_well else 503)
 
 
-class _Guard:
+class _Guard(BaseHTTPMiddleware):
     """Asks for the password, adds the headers that every answer has, and says what went wrong only in the log."""
 
     def __init__(self, app: ASGIApp, password: str | None) -> None:
-        self._app = app
+        super().__init__(app)
         self._wanted = b"Basic " + b64encode(f"courtbridge:{password}".encode()) if password else None
         self._punished: set[str] = set()
         """The client addresses that gave a wrong password just now."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
+    async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+        """Answer a request."""
         try:
-            app = await self._refusal(Request(scope)) or self._app
-            await app(scope, receive, send_with_headers)
+            response = await self._refusal(request) or await call_next(request)
         except Exception as error:  # noqa: BLE001 (a bug here must not touch the passes)
-            # Without its message, which could hold anything.
-            at = [f"{frame.name}:{frame.lineno}" for frame in extract_tb(error.__traceback__)[-3:]]
-            structlog.get_logger().error("page_failed", exception_type=type(error).__name__, at=at)
-            await PlainTextResponse("Internal Server Error", 500)(scope, receive, send_with_headers)
+            get_logger().error("page_failed", **origin(error))
+            response = PlainTextResponse("Internal Server Error", 500)
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
 
     async def _refusal(self, request: Request) -> Response | None:
         """Return what to answer instead of the page; None for who may see it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from bridge.ledger.day import bars
@@ -38,12 +38,9 @@ class Day(NamedTuple):
 def draw(status: Status, day: date) -> Day:
     """Return the picture of a day in the account's zone."""
     # In UTC, since hours are counted with it where a clock is changed.
-    midnight, next_midnight, opening, closing = (
-        datetime.combine(day, time(), status.zone).astimezone(UTC),
-        datetime.combine(day + timedelta(days=1), time(), status.zone).astimezone(UTC),
-        datetime.combine(day, time(FIRST_HOUR), status.zone).astimezone(UTC),
-        datetime.combine(day, time(LAST_HOUR), status.zone).astimezone(UTC),
-    )
+    places = status.places
+    midnight, next_midnight = places.opening(day), places.opening(day + timedelta(days=1))
+    opening, closing = places.opening(day, FIRST_HOUR), places.opening(day, LAST_HOUR)
     on_courts = bars(tuple(status.known.values()), status.held, status.withheld, midnight, next_midnight)
     found = [bar for column in on_courts.values() for bar in column]
     begin = max(midnight, min([opening, *(bar.start for bar in found)]).replace(minute=0, second=0, microsecond=0))
@@ -52,18 +49,18 @@ def draw(status: Status, day: date) -> Day:
     def place(instant: datetime) -> float:
         return round(100 * min(max((instant - begin) / (hours * _HOUR), 0.0), 1.0), 3)
 
-    rows: dict[str, list[Box]] = {court_id: [] for court_id in (*status.courts, *on_courts)}
+    rows: dict[str, list[Box]] = {court_id: [] for court_id in (*places.courts, *on_courts)}
     for court_id, column in on_courts.items():
         for bar in column:
             lane, left = _free_lane(rows[court_id], bar.start), place(bar.start)
             width = max(round(place(bar.end) - left, 3), 1.0)  # also where nothing says how long it is
-            start, end = bar.start.astimezone(status.zone), bar.end.astimezone(status.zone)
+            start, end = bar.start.astimezone(places.zone), bar.end.astimezone(places.zone)
             rows[court_id].append(Box(bar.id, bar.state, left, width, lane, start, end))
     marks = [begin + n * _HOUR for n in range(hours + 1)]
     return Day(
         day,
-        [(status.courts.get(id_) or (f"Court {id_[:8]}…" if id_ else "no court"), row) for id_, row in rows.items()],
-        [(place(mark), mark.astimezone(status.zone)) for mark in marks],
+        [(places.courts.get(id_) or (f"Court {id_[:8]}…" if id_ else "no court"), row) for id_, row in rows.items()],
+        [(place(mark), mark.astimezone(places.zone)) for mark in marks],
         place(status.now) if begin <= status.now <= marks[-1] else None,
     )
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Metric
+from prometheus_client import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
@@ -23,10 +24,7 @@ _FAMILIES = {
     "pass_duration_seconds": ("histogram", "How long passes took."),
     "bookings": ("gauge", "Bookings by how they stand after the last pass."),
     "writes": ("counter", "Writes to Wingfield that have ended, since the start of the process."),
-    "requests": (
-        "counter",
-        "Requests by the status of their answer, retries included, since the start of the process.",
-    ),
+    "requests": ("counter", "Requests by the status of their answer, since the start of the process, with retries."),
     "drift": ("counter", "Bookings that somebody else changed in Wingfield, since the start of the process."),
     "push_connected": ("gauge", "Whether Launch27's events are listened to."),
 }
@@ -40,19 +38,17 @@ def render(clubs: Mapping[str, Status | None], accept: str) -> tuple[bytes, str]
     Every club but the first has the label ``club``.
     """
     encoder, media_type = choose_encoder(accept)
-    registry = CollectorRegistry()
-    registry.register(_Clubs(clubs))
-    return encoder(registry), media_type
+    return encoder(_Clubs(clubs)), media_type
 
 
+@dataclass(frozen=True, slots=True)
 class _Clubs(Collector):
-    def __init__(self, clubs: Mapping[str, Status | None]) -> None:
-        self._clubs = clubs
+    clubs: Mapping[str, Status | None]
 
     def collect(self) -> Iterator[Metric]:
         families = {name: Metric(f"courtbridge_{name}", told, type_) for name, (type_, told) in _FAMILIES.items()}
         families["build_info"].add_sample("courtbridge_build_info", {"version": __version__}, 1)
-        for number, (club, status) in enumerate(self._clubs.items()):
+        for number, (club, status) in enumerate(self.clubs.items()):
             label = {"club": club} if number else {}
             for name, labels, value in (*_standing(status), *_counted(status.figures)) if status else ():
                 family = next(families[each] for each in families if name.startswith(each))

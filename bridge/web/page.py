@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date, datetime, timedelta
@@ -34,11 +33,11 @@ def club_page(status: Status, query: Mapping[str, str], club: str = "") -> str:
 
     ``club`` is its name where there are several.
     """
-    now = status.now.astimezone(status.zone)
+    now = status.now.astimezone(status.places.zone)
 
     def when(instant: datetime | int) -> str:
         """Return the time of a moment (in milliseconds since 1970, where it is a number), its day if not today."""
-        local = (from_ms(instant) if isinstance(instant, int) else instant).astimezone(status.zone)
+        local = (from_ms(instant) if isinstance(instant, int) else instant).astimezone(status.places.zone)
         return f"{local:%H:%M}" if local.date() == now.date() else f"{local:%a %-d %b %Y, %H:%M}"
 
     day = chosen_day(query.get("day", ""), now.date())
@@ -49,9 +48,10 @@ def club_page(status: Status, query: Mapping[str, str], club: str = "") -> str:
 
 def chosen_day(text: str, today: date) -> date | None:
     """Return the day that was asked for, today where none was, and None where ``text`` is no day near enough."""
+    wanted = text or today.isoformat()
     with suppress(ValueError):
-        day = date.fromisoformat(text) if re.fullmatch(r"[0-9]{4}(-[0-9]{2}){2}", text) else today
-        if (not text or day.isoformat() == text) and abs(day - today).days < _MOST_DAYS:
+        day = date.fromisoformat(wanted)
+        if day.isoformat() == wanted and abs(day - today).days < _MOST_DAYS:
             return day
     return None
 

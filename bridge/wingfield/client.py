@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import re
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -28,6 +31,7 @@ T = TypeVar("T")
 SERVICE: Final = "Wingfield"
 
 PAGE_SIZE: Final = 100
+PAGES_AT_ONCE: Final = 8
 MOST_PAGES: Final = 10_000
 
 UNEXPECTED: Final = "unexpected_answer"
@@ -119,13 +123,16 @@ class Wingfield:
 
         return await self.http.request(replace(self._booking("GET", key), part=court, finishing=finishing), check)
 
-    async def list_bookings(self, first: int = PAGE_SIZE) -> AsyncGenerator[tuple[list[Listed], int], None]:
+    async def list_bookings(
+        self, first: int = PAGE_SIZE, ahead: float = math.inf
+    ) -> AsyncGenerator[tuple[list[Listed], int], None]:
         """Yield all bookings of the external service, page by page, each with how many there are in all.
 
         One can come twice. The ``id`` is "" where the key is not ours. The list is complete when it ends without an
         exception: raises Unavailable when fewer different bookings came than Wingfield's ``totalCount`` names. One of
         ours out of shape is an answer out of shape (Unavailable): what is there would be guessed wrong. A foreign
-        one that cannot be read has no slot. ``first`` is the size of the first page, for one who hopes for no second.
+        one that cannot be read has no slot. ``first`` is the size of the first page, for one who hopes for no second;
+        so many bookings as are surely wanted are read ``ahead``, several pages at once.
 
         Source: Wingfield, List court bookings (newest ``updatedAt`` first: what is written meanwhile moves to the
         front, and is found there when the front is read once more).
@@ -134,7 +141,7 @@ class Wingfield:
         seen: set[str] = set()
         newest_ms = total = 0
         for is_front in (False, True):
-            async with aclosing(self._pages(path, read, first=first)) as pages:
+            async with aclosing(self._pages(path, read, first=first, ahead=ahead)) as pages:
                 async for page, total in pages:
                     newest_ms = newest_ms or max((each.stored.updated_ms for each in page), default=0)
                     seen.update(each.key for each in page)
@@ -182,7 +189,7 @@ class Wingfield:
             return page.items, page.total_count
 
         found, total = dict[W, None](), 0
-        async for page, total in self._pages(route, read, path, PAGE_SIZE, **params):  # noqa: B007
+        async for page, total in self._pages(route, read, path, PAGE_SIZE, math.inf, **params):  # noqa: B007
             found.update(dict.fromkeys(page))
         if len(found) < total:
             words = f"listed {len(found)} of {total} at {route}; the list changed meanwhile"
@@ -195,27 +202,39 @@ class Wingfield:
         read: Callable[[bytes], tuple[list[T], int]],
         path: str | None = None,
         first: int = PAGE_SIZE,
+        ahead: float = math.inf,
         **params: str,
     ) -> AsyncGenerator[tuple[list[T], int], None]:
         """Yield the pages of a list, each with the ``totalCount``, up to that or to an empty page.
 
-        Without a ``path`` it is the external service's own.
+        Without a ``path`` it is the external service's own. Pages that begin before ``ahead`` are asked for early.
         """
 
         def check(response: Response) -> tuple[list[T], int]:
             _expect_success(response)
             return read(response.body)
 
-        offset = 0
-        for _ in range(MOST_PAGES):
-            paging = {"limit": PAGE_SIZE if offset else first, "offset": offset}
-            call = self._get(path or self._service + route, route, {**params, **paging})
-            page, total = await self.http.request(call, check)
-            yield page, total
-            offset += len(page)
-            if not page or offset >= total:
-                return
-        raise Unavailable(SERVICE, f"the list {route} never ends")
+        def ask(offset: int, limit: int) -> asyncio.Task[tuple[list[T], int]]:
+            call = self._get(path or self._service + route, route, {**params, "limit": limit, "offset": offset})
+            return asyncio.create_task(self.http.request(call, check))
+
+        offset, limit, asked = 0, first, deque([ask(0, first)])
+        try:
+            for _ in range(MOST_PAGES):
+                page, total = await asked.popleft()
+                yield page, total
+                offset += len(page)
+                if not page or offset >= total:
+                    return
+                if len(page) < limit:  # pages are shorter here: those asked for begin too far behind
+                    ahead = 0
+                    await _end(asked)
+                limit = PAGE_SIZE
+                while not asked or (len(asked) < PAGES_AT_ONCE and offset + len(asked) * limit < min(total, ahead)):
+                    asked.append(ask(offset + len(asked) * limit, limit))
+            raise Unavailable(SERVICE, f"the list {route} never ends")
+        finally:
+            await _end(asked)
 
     def _booking(self, method: str, key: str) -> Call:
         route = "/court-bookings/by-external-id/"
@@ -224,6 +243,14 @@ class Wingfield:
 
     def _get(self, path: str, route: str, params: Params = None) -> Call:
         return Call("GET", path, route, params=params, bearer=self._token)
+
+
+async def _end(asked: deque[asyncio.Task[T]]) -> None:
+    """Ask for none of these any more."""
+    for task in asked:
+        task.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+    asked.clear()
 
 
 def _expect_success(response: Response) -> None:

@@ -1,4 +1,4 @@
-"""Players as users, and courts by Wingfield's mappings: read once an hour, and kept in the state in between.
+"""Players as users, and courts by Wingfield's mappings: asked for once an hour, and kept in the state in between.
 
 No address of a player is kept. No I/O, no clock.
 """
@@ -11,24 +11,27 @@ from hashlib import blake2b
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bridge.model import DAY_MS, HOUR_MS, MINUTE_MS, usable_address
+from bridge.addresses import usable_address
+from bridge.model import DAY_MS, MINUTE_MS
 from bridge.wingfield.wire import USER, CourtMapping, UserRelation
 
 
 class Hourly(BaseModel):
-    """A list as it was last read, to be read again at ``due_ms``, in milliseconds since 1970.
+    """A list, when it was last asked for, and when it is to be asked for again before its hour (0: not before).
 
-    ``trouble`` is the kind of error that kept it from being read the last time; "" where nothing did.
+    Both moments are in milliseconds since 1970. ``trouble`` is the kind of error that kept it from being read the last
+    time; "" where nothing did.
     """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
-    due_ms: int = 0
+    asked_ms: int = -1
+    again_ms: int = 0
     trouble: str = ""
 
-    def is_due(self, now_ms: int) -> bool:
-        """Whether to read it now; also where the clock went back."""
-        return not 0 < self.due_ms - now_ms <= HOUR_MS
+    def is_due(self, now_ms: int, since_ms: int) -> bool:
+        """Whether to ask for it now: where that was last done before ``since_ms``, or the clock went back, too."""
+        return not since_ms <= self.asked_ms <= now_ms or 0 < self.again_ms <= now_ms
 
 
 class Relations(Hourly):
@@ -55,7 +58,7 @@ class Relations(Hourly):
             if address is not None and each.status == "ACCEPTED":
                 users.setdefault(_hashed(key, address), USER + each.user_id)
         denied = (one for one in self.denied if 0 <= now_ms - one[0] < DAY_MS and one[1].issubset(users.values()))
-        return Relations(due_ms=now_ms + HOUR_MS, key=key, users=users, denied=tuple(denied))
+        return Relations(asked_ms=now_ms, key=key, users=users, denied=tuple(denied))
 
 
 class Mappings(Hourly):
@@ -72,8 +75,9 @@ class Mappings(Hourly):
         courts = {each.external_court_id: each.court_id for each in mappings}
         doubted_ms = self.doubted_ms if 0 < self.doubted_ms <= now_ms else now_ms
         if self.courts and not courts and now_ms - doubted_ms < MINUTE_MS:
-            return Mappings(due_ms=now_ms + MINUTE_MS, courts=self.courts, doubted_ms=doubted_ms)
-        return Mappings(due_ms=now_ms + HOUR_MS, courts=courts)
+            again_ms = now_ms + MINUTE_MS
+            return Mappings(asked_ms=now_ms, again_ms=again_ms, courts=self.courts, doubted_ms=doubted_ms)
+        return Mappings(asked_ms=now_ms, courts=courts)
 
 
 def _hashed(key: str, address: str) -> str:

@@ -60,9 +60,8 @@ def thousand(clubs: int, bookings: int, seconds: float) -> Iterator[Figure]:
         waited = (daemon.waited_seconds - waited) / seconds
         busy, served = (daemon.cpu_seconds - before) / seconds, (world.ask()[2] - served) / seconds
         each = 1000 * busy * seconds / max(len(daemon.passes) - count, 1)
-        tell(
-            f"  then busy {busy:.0%} ({each:.1f} ms a pass), {waited:.0%} behind others, services {served:.0%}; {daemon.mib():.0f} MiB"
-        )
+        share = f"{busy:.0%} ({each:.1f} ms a pass), {waited:.0%} behind others, services {served:.0%}"
+        tell(f"  then busy {share}; {daemon.mib():.0f} MiB")
         tell(f"  {_in_words(daemon, count)}")
         worst = max(each.late for each in daemon.passes[count:])
     yield Figure(f"{name}: longest delay of a pass that is due", worst, "s", 2)

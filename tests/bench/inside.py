@@ -51,7 +51,7 @@ async def _measured(config: Config, job: Json, passes: int) -> tuple[float, ...]
                 assert result.record.outcome == "in_sync", result
 
             async def look(*, whole: bool) -> None:
-                mark, known = Mark.loads(ledger.recall("mark")), ledger.known
+                mark, known = ledger.recall(Mark), ledger.known
                 found = await drift.read(services.wingfield, known, None if whole else mark)
                 assert found.compare(known, {}, 0) == []
                 assert mark.after(found, known, mark.verified_ms).fits(found.total, known)

@@ -116,9 +116,9 @@ def _observe() -> None:
     late = ContextVar[float]("late")  # a pass is a task of its own, which begins with its club's context
     begin, run_pass, run = Schedule.begin, Synchronizer.run_pass, Clubs.run
 
-    def observed_begin(self: Schedule) -> Any:
+    def observed_begin(self: Schedule, *how: Any) -> Any:
         late.set(time.monotonic() - self.due_at)
-        return begin(self)
+        return begin(self, *how)
 
     async def observed_pass(self: Synchronizer, **how: Any) -> PassResult:
         began = time.monotonic()
@@ -132,7 +132,7 @@ def _observe() -> None:
         await run(self)
         watching.cancel()
 
-    Schedule.begin, Synchronizer.run_pass, Clubs.run = observed_begin, observed_pass, observed_run  # type: ignore[method-assign]
+    Schedule.begin, Synchronizer.run_pass, Clubs.run = observed_begin, observed_pass, observed_run  # type: ignore[assignment,method-assign]
 
 
 async def _watch_loop() -> None:

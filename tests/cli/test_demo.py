@@ -41,6 +41,7 @@ def test_the_demo_ends_in_sync_and_tells_each_pass(run: Run) -> None:
     for part in (
         *(f"{number}. {step.title}\n" for number, step in enumerate(STEPS, 1)),
         *("court_booking_overlap", "no_participant", "ambiguous_court"),
+        "Court 1 is taken from 2026-06-13 10:00 by booking 1004",
         "19 bookings seen: 15 created, 0 updated, 0 unchanged, 1 ignored (no court), 3 held; 0 deleted.",
         "19 bookings seen: 0 created, 0 updated, 15 unchanged",
         "18 bookings seen: 1 created, 2 updated, 11 unchanged, 1 ignored (no court), 3 held; 2 deleted.",

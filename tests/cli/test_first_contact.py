@@ -83,7 +83,7 @@ def test_a_whole_club_is_bridged_right_from_the_example_changed_at_five_lines(
         "service_date": "12 of 12 bookings have a Z; read as UTC, 12 of them begin between 6:00 and 23:00",
         "page size": "100 asked for, 2 given",
         "forecasts": "it loses nothing",
-        "launch27.accounts[0]": "its token is taken (expires on ",
+        "launch27.accounts[0]": "its token is accepted (expires on ",
     }
     assert {about: words in told[about] for about, words in facts.items()} == dict.fromkeys(facts, True)
     assert run("--once", "--json", "--config", config).json["created"] == 12

@@ -45,7 +45,8 @@ def test_what_was_written_is_told_newest_first_by_booking_and_up_to_a_limit(
 
 
 def test_people_read_courts_by_name_and_times_of_the_account(run: Run, sandbox: Sandbox, config_file: Path) -> None:
-    assert run("history", "--config", config_file).out == "\nThe last 0 events\n  at  did  booking  court  when  why\n"
+    assert run("history", "--config", config_file).out == "Nothing has been written yet.\n"
+    assert run("history", "1", "--config", config_file).out == "Nothing is known of booking 1.\n"
     book(sandbox)
     run("--once", "--config", config_file)
     shown = run("history", "--config", config_file).out

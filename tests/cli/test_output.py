@@ -14,11 +14,10 @@ import pytest
 
 from bridge.cli import output
 from bridge.cli.main import main
-from bridge.cli.places import Places
 from bridge.errors import BridgeError
 from bridge.model import Held, Slot, to_ms
 from bridge.sync.status import held_json
-from bridge.sync.words import age
+from bridge.sync.words import Places, age
 from bridge.sync.words import since as told_since
 from tests.support.builders import slot
 
@@ -89,7 +88,7 @@ def test_held_bookings_have_a_table_for_each_reason_the_most_frequent_first(caps
     places = Places({"c1": "Court 1"}, ZoneInfo("Europe/Berlin"))
     nowhere = Slot("", slot(25).start, slot(25).start)
     held = (
-        Held("1", "no_participant", "it names nobody", 0, slot(24), 4),
+        Held("1", "no_participant", "court c1 is taken from 2026-11-21T12:00:00Z, or Court 1 (c1)", 0, slot(24), 4),
         Held("2", "ambiguous_court", "two", 0, nowhere, 7),
         Held("3", "ambiguous_court", "two", 0, replace(nowhere, start=slot(24).start, end=slot(24).start)),
     )
@@ -103,7 +102,7 @@ def test_held_bookings_have_a_table_for_each_reason_the_most_frequent_first(caps
         f"2|2026-11-21 14:00–|7|{since}|two",
         "Held: 1 × no_participant",
         "booking|court|when|service|since|detail",
-        f"1|Court 1|2026-11-21 13:00–14:00|4|{since}|it names nobody",
+        f"1|Court 1|2026-11-21 13:00–14:00|4|{since}|Court 1 is taken from 2026-11-21 13:00, or Court 1",
     ]
 
 

@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bridge.cli import status
-from bridge.cli.places import Places
 from bridge.config.loading import load_config
 from bridge.errors import StateError
 from bridge.ledger.lock import lock
@@ -114,7 +113,7 @@ def test_a_state_out_of_reach_is_said_in_a_sentence(config_file: Path, monkeypat
 
 
 def test_the_status_tells_all_the_ledger_knows(capsys: pytest.CaptureFixture[str]) -> None:
-    status.report(STATUS, Places())
+    status.report(STATUS)
     text = capsys.readouterr().out
     wrong = "1 delete withheld (courtbridge approve), 1 held, 3 pending"
     assert text.startswith(f"Last pass 1 min ago: needs a person: {wrong}; 39 bookings in sync.")

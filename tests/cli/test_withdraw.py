@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ import pytest
 
 from bridge.ledger.lock import lock
 from bridge.sandbox import Sandbox
-from tests.cli.calls import Run, WriteConfig, book, on_a_terminal, writes
+from tests.cli.calls import Run, WriteConfig, book, on_a_terminal, start, writes
 
 
 @pytest.fixture
@@ -48,6 +51,12 @@ def test_a_court_can_be_named_and_the_result_is_json(
     ran = run("withdraw", "--court", court.upper(), "--yes", "--json", "--config", config_file)
     assert (ran.code, ran.json) == (0, {"withdrawn": [two], "left": []})
     assert sandbox.wingfield.bookings.keys() == {over, one}
+
+
+def test_a_court_that_nobody_knows_is_wrong_usage(run: Run, config_file: Path, bridged: list[str]) -> None:
+    ran = run("withdraw", "--court", "Court 1", "--yes", "--config", config_file)
+    assert (ran.code, ran.out) == (2, "")
+    assert "brought to a court Court 1" in ran.err
 
 
 @pytest.mark.parametrize(("typed", "code", "left"), [("y\n", 0, 1), ("n\n", 1, 3), ("\x04", 1, 3)])
@@ -89,10 +98,39 @@ def test_what_could_not_be_deleted_is_told_and_the_same_call_goes_on(
     ran = run("withdraw", "--yes", "--config", config_file)
     assert ran.code == code
     assert "0 court bookings deleted;" in ran.out
-    assert "2 court bookings left; the same call goes on with them." in ran.out
+    assert "2 court bookings left; run the same command again." in ran.out
     assert words in ran.out
     sandbox.wingfield.faults.clear()
     assert run("withdraw", "--yes", "--json", "--config", config_file).json["withdrawn"] == bridged[1:]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 75), (signal.SIGKILL, -9)])
+def test_interrupted_or_killed_in_the_middle_the_same_call_goes_on(
+    run: Run, sandbox: Sandbox, config_file: Path, number: signal.Signals, code: int
+) -> None:
+    ids = [str(book(sandbox, hour)) for hour in range(60)]
+    assert run("--once", "--config", config_file).code == 0
+    started: list[subprocess.Popen[str]] = []
+
+    def tenth(method: str, _: str) -> bool:
+        if method == "DELETE" and len(sandbox.wingfield.bookings) == 50:
+            started[0].send_signal(number)
+        return False
+
+    sandbox.wingfield.faults.add("status", times=None, match=tenth)
+    sandbox.wingfield.delay_seconds = 0.02  # so that the signal comes in the middle
+    with start("withdraw", "--yes", "--json", "--config", config_file) as running:
+        started.append(running)
+        out, _ = running.communicate(timeout=30)
+    assert running.returncode == code
+    left = [id_ for id_ in ids if id_ in sandbox.wingfield.bookings]
+    assert 0 < len(left) <= 50
+    if code == 75:
+        assert json.loads(out) == {"withdrawn": [id_ for id_ in ids if id_ not in left], "left": left}
+    sandbox.wingfield.faults.clear()
+    assert run("verify", "--config", config_file).code == 0
+    assert run("withdraw", "--yes", "--config", config_file).code == 0
+    assert sandbox.wingfield.bookings == {}
 
 
 def test_of_a_rule_that_is_gone_nothing_comes_back(

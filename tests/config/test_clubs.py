@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,14 @@ def test_every_toml_file_is_a_club_but_that_of_the_process_and_hidden_ones(tmp_p
     for name in ("west.toml", "east.toml", "courtbridge.toml", ".east.toml", "east.db", "east.toml~", "notes.txt"):
         (tmp_path / name).touch()
     assert club_files(tmp_path) == {"east": tmp_path / "east.toml", "west": tmp_path / "west.toml"}
+
+
+def test_a_name_that_is_no_text_is_one_all_the_same(tmp_path: Path) -> None:
+    """It goes into the log, to systemd, and onto the page."""
+    path = Path(os.fsdecode(bytes(tmp_path) + b"/m\xfcnchen.toml"))
+    path.touch()
+    assert club_files(tmp_path) == {r"m\xfcnchen": path}
+    assert problems(path)[0].endswith('rename it to "m-nchen.toml"')
 
 
 def test_the_links_of_kubernetes_are_followed(tmp_path: Path) -> None:
@@ -84,7 +93,7 @@ def test_the_file_of_the_process_says_who_is_told_of_every_club(tmp_path: Path) 
     file.write_text('[web]\n[notify]\nwebhook_url_file = "url"\n')
     process = process_of(tmp_path, {})
     assert process.web is not None
-    assert process.files == (file, tmp_path / "url")
+    assert process.files == (file, tmp_path / "courtbridge.url", tmp_path / "url")
     told = load_club(club(tmp_path, "east"), {}, process).notify
     assert told is not None
     assert told.webhook_url is not None

@@ -266,7 +266,8 @@ def test_every_key_arrives_where_it_belongs(load: Load, folder: Path) -> None:
         for rule in expected["courts"]
     )
     expected["courts"][0]["custom_values"] = ("Court 1", "1")
-    own = {"path": folder / "config.toml", "files": (folder / "config.toml", folder / "wingfield-token")}
+    files = tuple(folder / name for name in ("config.toml", "config.wingfield-token", "wingfield-token"))
+    own = {"path": folder / "config.toml", "files": files}
     config = load()
     assert config.model_dump(exclude_unset=True) == {**expected, **own, "warnings": ()}
     assert [account.number for account in config.launch27.accounts] == [1, 2]
@@ -417,6 +418,9 @@ def test_a_file_that_cannot_be_read_is_reported(
         ("a = 20s\n", "text goes in quotes"),
         ("a = 1.2.3.4:80\n", "text goes in quotes"),
         ("password: hunter2\n", "write key = value"),
+        ('password: "hunter2"\n', "write key = value"),
+        ("a = True\n", "write true or false, in small letters"),
+        ("a = [1 2]\n", "a list lacks its closing bracket, or a comma"),
         ("a = [1, 2\n", "a list lacks its closing bracket"),
         ("[a]\n[courts]\n[courts]\n", "line 2: write [[courts]], with two pairs of brackets"),
         ("[launch27.accounts]\n[[launch27.accounts]]\n", "line 1: write [[launch27.accounts]]"),
@@ -781,6 +785,29 @@ def test_of_systemds_copy_the_original_is_named(tmp_path: Path, folder: Path, na
     document = {**FULL, "wingfield": {**FULL["wingfield"], "token_file": name}}
     message = problem(etc, document, "wingfield.token_file", CREDENTIALS_DIRECTORY=str(credentials))
     assert message == f"{tmp_path / original} is empty; put the token there, and restart the service"
+
+
+@pytest.mark.parametrize(
+    ("name", "original"),
+    [("wingfield-token", "config.wingfield-token"), ("clubs_config-token", "../secrets/config-token")],
+)
+def test_by_hand_a_secret_is_found_where_the_units_for_several_clubs_have_it_from(
+    tmp_path: Path, name: str, original: str
+) -> None:
+    for made in ("clubs", "secrets"):
+        (tmp_path / made).mkdir()
+    path = write(tmp_path / "clubs", with_token("token_file", name))
+    write(tmp_path / "clubs", TOKEN, original)
+    assert load_config(path, ENVIRON).wingfield.token.reveal() == TOKEN
+
+
+def test_a_copy_without_an_original_is_named_itself(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    secret = write(tmp_path, "", "sub/token")
+    message = problem(
+        folder, with_token("token_file", "sub/token"), "wingfield.token_file", CREDENTIALS_DIRECTORY=str(tmp_path)
+    )
+    assert message == f"{secret} is empty; put the token there"
 
 
 def test_a_rules_problem_names_the_rule_and_its_line(folder: Path) -> None:

@@ -68,3 +68,15 @@ def test_a_configuration_that_may_not_be_looked_at_is_found(monkeypatch: pytest.
 )
 def test_the_state_has_a_place_by_default(path: str, environ: dict[str, str], state: str) -> None:
     assert state_path(Path(path), environ) == Path(state)
+
+
+@pytest.mark.parametrize(
+    ("directory", "environ", "state"),
+    [
+        ("/srv/clubs", {}, "/srv/clubs/mitte.db"),
+        ("/etc/courtbridge/clubs", {}, "/var/lib/courtbridge/mitte.db"),
+        ("/etc/courtbridge/clubs", {"STATE_DIRECTORY": "/run/s"}, "/run/s/mitte.db"),
+    ],
+)
+def test_by_hand_a_club_has_the_state_that_its_unit_has(directory: str, environ: dict[str, str], state: str) -> None:
+    assert state_path(Path(directory, "mitte.toml"), environ, is_one_of_many=True) == Path(state)

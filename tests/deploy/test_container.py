@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
@@ -82,6 +83,17 @@ def test_the_image_is_run_by_nobody_special_and_knows_whether_it_is_well(podman:
     assert podman.call("run", "--rm", "--read-only", IMAGE, "--version").stdout.startswith("courtbridge ")
 
 
+def test_compose_and_kubernetes_give_the_image_its_three_places_and_nothing_to_write_but_one() -> None:
+    (service,) = yaml.safe_load((CHECKOUT / "deploy/compose.yaml").read_text())["services"].values()
+    (container,) = _workload()["spec"]["template"]["spec"]["containers"]
+    mounted = {f"{each['mountPath']}{':ro' * each.get('readOnly', False)}" for each in container["volumeMounts"]}
+    assert {each.partition(":")[2] for each in service["volumes"]} == mounted
+    assert mounted == {"/etc/courtbridge:ro", "/run/secrets:ro", "/var/lib/courtbridge"}
+    assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    secure = container["securityContext"]
+    assert (secure["readOnlyRootFilesystem"], secure["capabilities"]) == (True, {"drop": ["ALL"]})
+
+
 @pytest.fixture
 def container(podman: Podman, folder: Path) -> Iterator[str]:
     options = [
@@ -125,10 +137,13 @@ def test_a_pod_that_lost_its_state_writes_nothing_twice(
         podman.call("kube", "down", str(pod), check=False)
 
 
+def _workload() -> Any:
+    return yaml.safe_load((CHECKOUT / "deploy/kubernetes/base/statefulset.yaml").read_text())
+
+
 def _pod(folder: Path) -> list[dict[str, object]]:
     """Return the StatefulSet's pod as podman takes it, and what it mounts."""
-    workload = yaml.safe_load((CHECKOUT / "deploy/kubernetes/base/statefulset.yaml").read_text())
-    spec = workload["spec"]["template"]["spec"] | {"hostNetwork": True}
+    spec = _workload()["spec"]["template"]["spec"] | {"hostNetwork": True}
     container = spec["containers"][0] | {"image": IMAGE, "imagePullPolicy": "Never"}
     for name in ("startupProbe", "livenessProbe", "readinessProbe", "ports"):  # ports: podman shares this machine's
         container.pop(name)

@@ -52,6 +52,17 @@ def test_no_club_stands_in_two_shards_and_none_is_without_its_own_pod() -> None:
     assert len(names) == len(SHARDS)
 
 
+@pytest.mark.parametrize("shard", SHARDS)
+def test_each_shard_selects_its_own_pod_alone(shard: str) -> None:
+    """Prometheus too: it would read a pod twice that the monitors of two shards select."""
+    _, service, workload, monitor = built(shard)
+    labels = workload["spec"]["template"]["metadata"]["labels"]
+    assert labels["app.kubernetes.io/instance"] == shard
+    selectors = [each["spec"]["selector"] for each in (workload, monitor)]
+    assert [service["spec"]["selector"], *(each["matchLabels"] for each in selectors)] == [labels] * 3
+    assert labels[monitor["spec"]["jobLabel"]] == "courtbridge", "as the alerts name it"
+
+
 @pytest.mark.parametrize("path", sorted(KUBERNETES.glob("overlays/*/clubs/*-park.toml")), ids=lambda path: path.stem)
 def test_the_clubs_of_the_example_load(path: Path, tmp_path: Path) -> None:
     for name in ("launch27-password", "wingfield-token"):

@@ -13,8 +13,8 @@ import pytest
 
 from bridge.cli.main import main
 from bridge.errors import ExitStatus
-from bridge.sandbox import Sandbox
-from tests.cli.calls import WriteConfig, restored_signals
+from bridge.sandbox import CONNECT_TOKEN, ConnectToken, Sandbox
+from tests.cli.calls import COURT_1, WriteConfig, restored_signals
 from tests.support.daemons import book
 from tests.support.listener import listening
 
@@ -77,17 +77,67 @@ def test_what_is_printed_and_posted_has_the_shape_that_is_documented(
         validate("webhook", body)
 
 
-def test_what_check_prints_has_the_shape_that_is_documented(call: Call, write_config: WriteConfig) -> None:
-    call("check", write_config(), "check")
+def test_what_other_commands_print_has_the_shape_that_is_documented(
+    call: Call, sandbox: Sandbox, heard: tuple[Path, list[tuple[str, str, Any]]]
+) -> None:
+    config, _ = heard
+    assert call("check", config, "check")["findings"]
+    assert call("check", config, "check", "--rehearse", COURT_1, "--yes")["problems"] == 0
+    book(sandbox)
+    call("pass", config, "--once")
+    found = call("courts", config, "courts")
+    assert found["courts"]
+    assert found["services"]
+    assert call("withdraw", config, "withdraw", "--yes")["withdrawn"]
+    assert call("notify", config, "notify")["channels"] == {"webhook": None}
+    sandbox.wingfield.connect_tokens[CONNECT_TOKEN + "x"] = ConnectToken("club")
+    assert call("connect", config, "connect", CONNECT_TOKEN + "x")["organization_id"] == "club"
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments"),
-    [("pass", ["--once"]), ("pass", ["--dry-run"]), ("verify", ["verify"]), ("approve", ["approve"])],
-)
-def test_a_failure_has_the_shape_that_is_documented(
+OF_A_PASS = [("pass", ["--once"]), ("pass", ["--dry-run"])]
+ASK_A_SERVICE = [*OF_A_PASS, ("verify", ["verify"]), ("withdraw", ["withdraw", "--yes"])]
+OTHERS = [("courts", ["courts"]), ("connect", ["connect", "x"]), ("notify", ["notify"])]
+READ_THE_STATE = [("approve", ["approve"]), ("history", ["history"]), ("status", ["status"]), ("check", ["check"])]
+
+
+@pytest.mark.parametrize(("name", "arguments"), [*ASK_A_SERVICE, *OTHERS, *READ_THE_STATE])
+def test_a_wrong_configuration_has_the_shape_that_is_documented(
     call: Call, tmp_path: Path, name: str, arguments: list[str]
 ) -> None:
     config = tmp_path / "config.toml"
     config.write_text("")
-    assert call(name, config, *arguments, status=ExitStatus.CONFIG)["outcome"] == "failed"
+    said = call(name, config, *arguments, status=ExitStatus.CONFIG)
+    assert said["problems"] if name == "check" else said["outcome"] == "failed"
+
+
+@pytest.mark.parametrize(("name", "arguments"), [*ASK_A_SERVICE, *READ_THE_STATE])
+def test_a_state_that_cannot_be_used_has_the_shape_that_is_documented(
+    call: Call, config_file: Path, name: str, arguments: list[str]
+) -> None:
+    config_file.with_name("courtbridge.db").write_text("no database at all" * 100)
+    said = call(name, config_file, *arguments, status=ExitStatus.STATE)
+    assert said["problems"] if name == "check" else said["outcome"] == "failed"
+
+
+@pytest.mark.parametrize(("name", "arguments"), [*ASK_A_SERVICE, *OTHERS[:2], READ_THE_STATE[-1]])
+@pytest.mark.parametrize(("fault", "status"), [({"kind": "redirect"}, 75), ({"kind": "status", "status": 401}, 77)])
+def test_a_service_that_fails_or_refuses_has_the_shape_that_is_documented(
+    call: Call, sandbox: Sandbox, config_file: Path, name: str, arguments: list[str], fault: dict[str, Any], status: int
+) -> None:
+    for service in (sandbox.launch27, sandbox.wingfield):
+        service.faults.add(**fault, times=None)
+    connect = [CONNECT_TOKEN + "x"] if name == "connect" else []
+    call(name, config_file, *[each for each in arguments if each != "x"], *connect, status=status)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), [*OF_A_PASS, ("verify", ["verify"]), ("status", ["status"]), ("check", ["check"])]
+)
+def test_a_directory_of_clubs_has_the_shape_that_is_documented(
+    call: Call, config_file: Path, tmp_path: Path, name: str, arguments: list[str]
+) -> None:
+    folder = tmp_path / "clubs"
+    folder.mkdir()
+    config_file.rename(folder / "good.toml")
+    (folder / "bad.toml").write_text("")
+    assert call(name, folder, *arguments, status=ExitStatus.CONFIG)["clubs"].keys() == {"bad", "good"}

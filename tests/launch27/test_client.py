@@ -226,10 +226,9 @@ async def test_a_login_without_a_usable_token_is_no_login(answer: Any) -> None:
         await launch27.catalogue(session)
 
 
-async def test_repr_names_the_account_by_its_number() -> None:
-    launch27, session = connect(World())
-    assert repr(session) == "Session(account=1)"
-    assert repr(launch27) == "Launch27(Http('Launch27', URL('https://acme.test/latest')))"
+async def test_a_session_goes_by_its_accounts_number() -> None:
+    _, session = connect(World())
+    assert str(session) == "account 1"
 
 
 async def test_settings_need_no_login_and_the_catalogue_does() -> None:

@@ -178,7 +178,7 @@ def test_what_is_said_of_an_odd_booking_holds_nothing_of_it() -> None:
 
 def test_a_booking_names_nobody_in_its_repr() -> None:
     booking = read(CUSTOMER)
-    assert repr(booking) == str(booking) == "SourceBooking(id='1')"
+    assert repr(booking) == str(booking) == "SourceBooking(…)"
     assert repr(booking.services) == "[Service(…)]"
 
 
@@ -246,7 +246,7 @@ def test_the_modification_time_may_have_any_name(field: str) -> None:
     for found in (Parser(field).booking(body), *Parser(field).listing(b"[" + body + b"]")):
         assert isinstance(found, SourceBooking)
         assert found.modified == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-        assert repr(found) == "SourceBooking(id='2')"
+        assert repr(found) == str(found) == "SourceBooking(…)"
 
 
 def test_only_documented_names_are_read() -> None:

@@ -13,7 +13,8 @@ _PRELUDE = f"""
 import os, resource, signal, sys
 from pathlib import Path
 from bridge.errors import StateError
-from bridge.model import Identity, Slot, Stored, from_ms
+from bridge.model import Slot, Stored, from_ms
+from bridge.records import Identity
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
 path = Path(sys.argv[1])

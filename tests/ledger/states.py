@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bridge.ledger.entry import Ending, Outcome
 from bridge.ledger.store import Ledger
-from bridge.model import Ending, Identity, Known, Outcome, PassRecord, Write
+from bridge.model import Known, Write
+from bridge.records import Identity, PassRecord
 from tests.support.builders import delete, put, slot
 
 US = Identity("acme.launch27.com", "dev.wingfield.systems", "497f6eca-6276-4993-bfeb-53cbbbba6f08", "")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bridge.ledger import entry
-from bridge.model import ABSENT, Ending, Known, Outcome, Rejection, Stored, Write, to_ms
+from bridge.ledger.entry import Ending, Outcome
+from bridge.model import ABSENT, Known, Rejection, Stored, Write, to_ms
 from tests.ledger.states import cut, ended, rejected
 from tests.support.builders import delete, known, put, slot
 

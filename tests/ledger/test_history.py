@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.ledger.entry import Ending, Outcome
 from bridge.ledger.history import KEPT_MS, MOST_ROWS, Event
 from bridge.ledger.store import Ledger
-from bridge.model import Ending, Outcome, Stored, Verb, Write
-from tests.ledger.states import a_pass, ended, rejected
+from bridge.model import Stored, Verb, Write
+from tests.ledger.states import ended, rejected
 from tests.support.builders import delete, put, slot
 
 CREATE, MOVE, GONE = (
@@ -89,7 +90,7 @@ def test_adoption_approval_and_what_others_note_are_history(ledger: Ledger) -> N
     ledger.approve(["7", "9"], 6)
     drift = Event(7, "7", "drift", 1, "missing in Wingfield", slot())
     ledger.save([], [drift])
-    ledger.finish(a_pass(), [], [], happened=[drift._replace(at_ms=8)])
+    ledger.save([], [drift._replace(at_ms=8)])
     assert ledger.history(9, "7") == [
         drift._replace(at_ms=8),
         drift,

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.errors import StateError
+from bridge.ledger.entry import Ending, Outcome
 from bridge.ledger.store import Ledger
-from bridge.model import ABSENT, CyclePlace, Ending, Held, Known, Outcome, Rejection, Slot, Stored
+from bridge.model import ABSENT, CyclePlace, Held, Known, Rejection, Slot, Stored
 from tests.ledger.states import US, a_pass, cut
 from tests.support.builders import delete, known, never_sent, put, slot
 

@@ -13,7 +13,8 @@ import pytest
 from bridge.errors import StateError
 from bridge.ledger.schema import VERSION
 from bridge.ledger.store import Ledger
-from bridge.model import CyclePlace, Held, Known, PassRecord, Rejection, Slot, Stored, Watermark, from_ms
+from bridge.model import CyclePlace, Held, Known, Rejection, Slot, Stored, from_ms
+from bridge.records import PassRecord, Watermark
 from tests.ledger.states import US, a_pass
 
 SCHEMA_1 = (Path(__file__).parent / "data" / "schema_1.sql").read_text()

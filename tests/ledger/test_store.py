@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 
 from bridge.errors import StateError
+from bridge.ledger.entry import Ending
 from bridge.ledger.lock import lock
 from bridge.ledger.store import PASSES_KEPT, Ledger
-from bridge.model import ABSENT, CyclePlace, Ending, Held, Stored, Watermark
+from bridge.model import ABSENT, CyclePlace, Held, Stored
 from bridge.planning.deletes import decided_before
+from bridge.records import Watermark
 from tests.ledger.states import US, a_pass, cut, ended, mode, only, rejected, stand
 from tests.support.builders import never_sent, put, slot
 
@@ -110,17 +112,6 @@ def test_a_cycle_that_its_deleted_booking_leaves_for_another_is_closed(ledger: L
 
 
 # --- the end of a pass ---
-
-
-def test_what_is_held_keeps_the_moment_it_began_for_as_long_as_its_reason(ledger: Ledger) -> None:
-    overlap = Held("7", "court_booking_overlap", "taken by 8")
-    ledger.finish(a_pass(1000), [overlap], [])
-    ledger.finish(a_pass(2000), [replace(overlap, detail="taken by 9")], [])
-    assert ledger.held() == [Held("7", "court_booking_overlap", "taken by 9", 1000)]
-    ledger.finish(a_pass(3000), [replace(overlap, reason="no_duration")], [])
-    assert ledger.held() == [Held("7", "no_duration", "taken by 8", 3000)]
-    ledger.finish(a_pass(4000), [], [])
-    assert ledger.held() == []
 
 
 def test_where_a_held_booking_wants_to_stand_is_kept_as_far_as_it_is_known(path: Path) -> None:
@@ -361,10 +352,6 @@ def test_no_name_and_no_address_of_a_person_is_in_the_file(path: Path) -> None:
 def _text_of(path: Path) -> str:
     with closing(sqlite3.connect(path)) as raw:
         return "\n".join(raw.iterdump())
-
-
-def test_the_representation_names_the_file_and_nothing_else(ledger: Ledger, path: Path) -> None:
-    assert repr(ledger) == f"Ledger({path})"
 
 
 def test_closing_twice_is_no_error(ledger: Ledger) -> None:

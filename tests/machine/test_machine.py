@@ -329,12 +329,12 @@ class Bridge(RuleBasedStateMachine):
     def troubled_pass(self, allow: bool) -> None:
         self.runner.run(self.club.run(allow=allow))
 
-    @rule(picks=st.lists(numbers, max_size=3), days=st.integers(0, 3))
-    def near_pass(self, picks: list[int], days: int) -> None:
-        """After any trouble, and with any hints; only tomorrow is in it, or less, or more than there is."""
+    @rule(picks=st.lists(numbers, max_size=3), days=st.integers(0, 3), only_hinted=st.booleans())
+    def near_pass(self, picks: list[int], days: int, only_hinted: bool) -> None:
+        """After any trouble, with any hints, or by these only; tomorrow is in it, or less, or more than there is."""
         self.club.limits["near"] = timedelta(days=days)
         hinted = [id_ for pick in picks if (id_ := self.pick(pick)) is not None]
-        self.runner.run(self.club.run(kind="near", hinted=[*hinted, 999_999], allow=True))
+        self.runner.run(self.club.run(kind="near", hinted=[*hinted, 999_999], only_hinted=only_hinted, allow=True))
 
     @rule()
     def state_backed_up(self) -> None:
@@ -396,7 +396,7 @@ class Bridge(RuleBasedStateMachine):
         """Return the pass that ends it: another one for a mass change, and two where another zone is believed."""
         result = self.run_a_minute_later()
         for _ in range(3):
-            if not result.record.pending and Memory.loads(self.club.ledger.recall("memory")).zone == ZONE:
+            if not result.record.pending and self.club.ledger.recall(Memory).zone == ZONE:
                 break
             result = self.run_a_minute_later()
         return result

@@ -135,10 +135,3 @@ def test_all_is_due_by_time_for_a_new_process_and_where_the_list_does_not_fit() 
     assert mark.is_due(DAY + 1, DAY, DAY + 1, fits=True)
     doubts = [mark.is_due(2 * DAY + ms, 9 * DAY, 0, fits=False) for ms in (0, FOREIGN_MS - 1, FOREIGN_MS)]
     assert doubts == [False, False, True]
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"x": 1}', "7"])
-def test_a_mark_that_cannot_be_read_knows_nothing(text: str) -> None:
-    assert Mark.loads(text) == Mark()
-    mark = Mark(1, 2, 3, 4)
-    assert Mark.loads(mark.dumps()) == mark

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.model import MINUTE_MS
-from bridge.planning.memory import DEFAULT_LOCATION, Catalogue, Lengths, Memory, Part, Unmapped
+from bridge.planning.memory import DEFAULT_LOCATION, Lengths, Memory, Part
 
 maybe_minutes = st.none() | st.integers(0, 300)
 parts = st.dictionaries(
@@ -18,24 +17,6 @@ parts = st.dictionaries(
 )
 catalogues = st.dictionaries(st.integers(1, 4), st.builds(Lengths, maybe_minutes, parts), max_size=4)
 QUICK = settings(max_examples=80, deadline=None, derandomize=True)
-
-
-@QUICK
-@given(st.dictionaries(st.integers(0, 3), catalogues), st.dictionaries(st.integers(1, 3), st.integers(0, 10**13)))
-def test_what_was_written_is_read_again(by_location: dict[int, Catalogue], ends: dict[int, int]) -> None:
-    memory = Memory("Europe/Berlin", "Asia/Tokyo", 5, by_location, ends, {4: Unmapped("Court 4", 50)})
-    assert Memory.loads(memory.dumps()) == memory
-
-
-def test_a_memory_of_before_has_the_default_locations_catalogue() -> None:
-    text = json.dumps({"zone": "Europe/Berlin", "candidate": "", "candidate_ms": 0, "catalogue": {"1": 90}})
-    assert Memory.loads(text) == Memory("Europe/Berlin", catalogues={DEFAULT_LOCATION: {1: Lengths(90)}})
-    assert Memory.loads(text.replace('{"1": 90}', "null")) == Memory("Europe/Berlin")
-
-
-@pytest.mark.parametrize("text", ["", "[]", "null", '{"catalogues": 5}', '{"catalogue": {"x": 1}}', '{"other": 1}'])
-def test_what_cannot_be_read_is_nothing(text: str) -> None:
-    assert Memory.loads(text) == Memory()
 
 
 @QUICK

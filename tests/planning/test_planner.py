@@ -16,9 +16,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bridge.model import ABSENT, CourtBooking, CyclePlace, Deletion, Known, Plan, Rejection, Stored, Verb
-from bridge.planning.planner import make_plan
-from bridge.planning.situation import FOREIGN, REJECTION_LASTS_MS, Situation, rejection_detail
+from bridge.model import ABSENT, CourtBooking, CyclePlace, Known, Rejection, Stored, Verb
+from bridge.planning.planner import Plan, make_plan
+from bridge.planning.situation import FOREIGN, REJECTION_LASTS_MS, Deletion, Situation, rejection_detail
 from tests.planning.graphs import fewest
 from tests.planning.world import (
     NOW_MS,

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bridge.ledger import entry
-from bridge.model import ABSENT, CourtBooking, Ending, Known, Outcome, Verb, Write, from_ms, to_ms
+from bridge.ledger.entry import Ending, Outcome
+from bridge.model import ABSENT, CourtBooking, Known, Verb, Write, from_ms, to_ms
 from bridge.planning.versions import booking_version, first_sight_ms, next_version
 from tests.support.builders import NOON, booking, never_sent, slot
 

@@ -8,24 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from bridge.ledger.entry import Ending, Outcome
 from bridge.ledger.store import Ledger
-from bridge.model import (
-    ABSENT,
-    CourtBooking,
-    Deletion,
-    Ending,
-    Held,
-    Identity,
-    Outcome,
-    Plan,
-    Slot,
-    Stored,
-    Verb,
-    Write,
-    to_ms,
-)
-from bridge.planning.planner import make_plan
-from bridge.planning.situation import FOREIGN, REJECTION_LASTS_MS, Situation
+from bridge.model import ABSENT, CourtBooking, Held, Slot, Stored, Verb, Write, to_ms
+from bridge.planning.planner import Plan, make_plan
+from bridge.planning.situation import FOREIGN, REJECTION_LASTS_MS, Deletion, Situation
+from bridge.records import Identity
 from tests.support.builders import NOON, booking, slot
 
 NOW_MS = to_ms(NOON)

@@ -12,7 +12,7 @@ import pytest
 from bridge.errors import ExitStatus
 from bridge.model import to_ms
 from bridge.planning.drift import counts as kinds
-from bridge.sync.result import PassResult
+from bridge.sync.result import PassResult, Since
 from tests.support.builders import DAY, NOON, ONE, THREE, TWO
 from tests.support.club import Club, counts, of
 
@@ -152,11 +152,11 @@ async def test_all_is_read_every_verify_interval_and_once_for_a_new_process(club
         club.wingfield.log.clear()
         await club.run()
         assert lists(club) == pages
-    since_ms = to_ms(club.now) + 1
+    since = Since(list_ms=to_ms(club.now) + 1)
     club.tick(minutes=1)
     for pages in (1 + 2, 1):
         club.wingfield.log.clear()
-        await club.run(since_ms=since_ms)
+        await club.run(since=since)
         assert lists(club) == pages
 
 

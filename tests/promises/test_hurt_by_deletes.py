@@ -24,9 +24,9 @@ def is_look_up(_method: str, path: str) -> bool:
 
 def approve(club: Club, *numbers: int) -> None:
     """Do what ``courtbridge approve`` does."""
-    with club.ledger._transaction() as execute:
+    with club.ledger._transaction() as db:
         for number in numbers:
-            execute("INSERT OR REPLACE INTO approvals VALUES (?, ?)", (str(number), to_ms(club.now)))
+            db.execute("INSERT OR REPLACE INTO approvals VALUES (?, ?)", (str(number), to_ms(club.now)))
 
 
 # --- questions without an answer ---

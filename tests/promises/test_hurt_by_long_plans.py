@@ -9,8 +9,7 @@ from itertools import product
 
 import pytest
 
-from bridge.model import Plan
-from bridge.planning.planner import make_plan
+from bridge.planning.planner import Plan, make_plan
 from bridge.planning.situation import Situation
 from tests.support.builders import booking, known, slot
 from tests.support.club import Club

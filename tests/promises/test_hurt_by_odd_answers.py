@@ -278,8 +278,8 @@ async def test_going_live_under_the_state_of_the_trial_wrote_nothing(club: Club)
 
 async def test_a_state_of_0_1_belongs_to_the_first_wingfield_it_sees(club: Club) -> None:
     await club.one()
-    with club.ledger._transaction() as execute:
-        execute("DELETE FROM meta WHERE name = 'wingfield_host'")
+    with club.ledger._transaction() as db:
+        db.execute("DELETE FROM meta WHERE name = 'wingfield_host'")
     await club.close()
     await club.expect(unchanged=1)
     await club.close()

@@ -20,7 +20,7 @@ from bridge.cli.main import main
 from bridge.errors import ClockWrong, ExitStatus, StateBusy
 from bridge.ledger.lock import lock
 from bridge.ledger.store import Ledger
-from bridge.model import PassRecord
+from bridge.records import PassRecord
 from bridge.sandbox import Sandbox
 from bridge.service import club as clubs
 from bridge.sync.narrator import LogNarrator
@@ -163,6 +163,10 @@ async def test_a_pass_under_way_was_not_shown(
             await systemd.hears("STATUS=in sync: 30 bookings")
             here.edit('"1s"', '"1x"')
             await systemd.hears("STATUS=configuration rejected: sync.interval")
+            for _ in range(3):  # it stays, whatever the passes that go on have to say
+                assert "configuration rejected: sync.interval" in await systemd.hears("STATUS=")
+            here.edit('"1x"', '"1s"')
+            await systemd.hears("STATUS=in sync: 30 bookings")
 
 
 def test_the_daemon_says_in_status_when_its_next_pass_is(sandbox: Sandbox, write_config: Write, run: Run) -> None:

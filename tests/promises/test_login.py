@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from bridge.errors import ExitStatus
+from bridge.planning.memory import Memory
 from bridge.sync.result import PassResult
 from tests.support.builders import EMAIL, PASSWORD, SECOND
 from tests.support.club import Club
@@ -125,7 +126,9 @@ async def test_a_token_near_its_end_is_warned_about(club: Club, days: float, *, 
     club.book()
     result = await club.expect(created=1)
     assert bool(result.expiring) is warned
-    assert club.ledger.recall("memory").count(str(int((club.now + timedelta(days=days)).timestamp() * 1000))) == 1
+    assert [*club.ledger.recall(Memory).token_ends_ms.values()] == [
+        int((club.now + timedelta(days=days)).timestamp() * 1000)
+    ]
     del club.tokens[EMAIL]
     club.launch27.add_account(EMAIL, PASSWORD)
     assert (await club.expect(unchanged=1)).expiring == ()

@@ -57,7 +57,7 @@ async def test_a_quiet_near_pass_asks_for_two_pages(club: Club) -> None:
 
 async def test_services_that_go_to_no_court_are_counted_by_complete_full_passes(club: Club) -> None:
     def unmapped() -> dict[int, int]:
-        return {id_: each.bookings for id_, each in Memory.loads(club.ledger.recall("memory")).unmapped.items()}
+        return {id_: each.bookings for id_, each in club.ledger.recall(Memory).unmapped.items()}
 
     await club.one()
     for hour, services in ((NEAR, [9]), (FAR, [9]), (FAR, [8, 9]), (NEAR, [1, 9])):

@@ -55,6 +55,24 @@ async def test_a_change_is_written_within_a_second_of_its_event(sandbox: Sandbox
     assert [line["event"] for line in here.log if "push" in line["event"]] == ["push_connected"]
 
 
+async def test_at_launch27s_real_rate_hinted_bookings_are_looked_up_without_a_listing(
+    sandbox: Sandbox, config: Path
+) -> None:
+    sandbox.launch27.rates = True  # two reads a second
+    sandbox.launch27.max_page = 1
+    book(sandbox, 3)
+    async with Here(config) as here:
+        await connected(here, sandbox)
+        here.club.hint(None)
+        await here.passes(2)
+        sandbox.launch27.log.clear()
+        (number,) = book(sandbox, first_hour=30)
+        sandbox.launch27.pubsub.tell("booking_updated", 10**9)
+        await here.passes(3)
+    assert sorted(entry.id or "" for entry in sandbox.launch27.log) == sorted([str(number), str(10**9)])
+    assert str(number) in sandbox.wingfield.bookings
+
+
 async def test_a_lost_socket_is_said_once_and_found_again(sandbox: Sandbox, config: Path) -> None:
     pubsub = sandbox.launch27.pubsub
     async with Here(config) as here:

@@ -10,6 +10,7 @@ import pytest
 
 from bridge.config.schema import CourtRule
 from bridge.errors import ExitStatus
+from bridge.planning.memory import Memory
 from tests.support.builders import DOCUMENTED, NOON, ONE, SECOND
 from tests.support.club import Club, service
 
@@ -183,10 +184,9 @@ async def test_a_state_of_before_knows_the_default_locations_lengths(club: Club)
     club.launch27.catalogue[0]["duration"] = 30
     number = club.book(services=[1], location=None)
     await club.expect(created=1)
-    memory = json.loads(club.ledger.recall("memory"))
-    old = {**{key: memory[key] for key in ("zone", "candidate", "candidate_ms")}, "catalogue": {"1": 30}}
-    with club.ledger._transaction() as execute:
-        execute("UPDATE meta SET value = ? WHERE name = 'memory'", (json.dumps(old),))
+    old = {"zone": club.ledger.recall(Memory).zone, "candidate": "", "candidate_ms": 0, "catalogue": {"1": 30}}
+    with club.ledger._transaction() as db:
+        db.execute("UPDATE meta SET value = ? WHERE name = 'memory'", (json.dumps(old),))
     await club.close()
     club.launch27.faults.add("status", status=503, times=None, match=is_catalogue)
     await club.expect(unchanged=1)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge.errors import ExitStatus, ServiceError, Unavailable
-from bridge.model import PassRecord
+from bridge.records import PassRecord
 from bridge.service.club import in_words
 from bridge.sync.result import PassResult
 

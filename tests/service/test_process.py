@@ -87,7 +87,7 @@ async def test_each_daemon_reads_all_of_wingfields_list_in_its_first_pass(sandbo
     for passes in (2, 5):
         async with Here(config) as here:
             await here.passes(passes)
-            verified.append(Mark.loads(here.ledger.recall("mark")).verified_ms)
+            verified.append(here.ledger.recall(Mark).verified_ms)
     assert verified[0] < verified[1] < here.records[-1].started_ms, "once for each daemon"
 
 

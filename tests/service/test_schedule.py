@@ -15,10 +15,11 @@ import time_machine
 
 from bridge.config.schema import SyncConfig
 from bridge.errors import ExitStatus
-from bridge.model import Kind, PassRecord
+from bridge.model import Kind
+from bridge.records import PassRecord
 from bridge.service.process import Scheduler
 from bridge.service.schedule import Backoff, Schedule, every, place_of
-from bridge.sync.result import PassResult
+from bridge.sync.result import PassResult, Since
 
 # --- turns ---
 
@@ -92,14 +93,14 @@ async def scheduler() -> AsyncIterator[Scheduler]:
     scheduler.shutdown(wait=False)
 
 
-def result_of(kind: Kind, *, needs_full: bool = False, waiting: tuple[str, ...] = ()) -> PassResult:
-    record = PassRecord(0, 5, "in_sync", 1, 0, 0, 0, 1, 0, 0, kind=kind)
-    return PassResult(record, ExitStatus.OK, (), (), (), waiting=waiting, needs_full=needs_full)
+def result_of(kind: Kind, *, outcome: str = "in_sync", **details: Any) -> PassResult:
+    record = PassRecord(0, 5, outcome, 1, 0, 0, 0, 1, 0, 0, kind=kind)
+    return PassResult(record, ExitStatus.OK, (), (), (), **details)
 
 
 def run(schedule: Schedule, *, fails: bool = False, **details: Any) -> tuple[Kind, frozenset[str]]:
     """Let the pass that is due run; return its kind and what was hinted at."""
-    kind, hinted = schedule.begin()
+    kind, hinted, _ = schedule.begin(2, 0.0)
     schedule.after(result_of(kind, **details), is_refused=False, is_away=fails)
     return kind, hinted
 
@@ -113,11 +114,6 @@ async def test_the_first_pass_is_full_until_one_succeeds_and_near_ones_follow(sc
     assert [run(schedule, fails=fails)[0] for fails in (True, True, False, False, True, False)] == [
         *("full", "full", "full", "near", "near", "near")
     ]
-
-
-async def test_a_club_that_has_gone_leaves_no_job(scheduler: Scheduler) -> None:
-    Schedule(scheduler, sync()).end()
-    assert scheduler.get_jobs() == []
 
 
 async def test_a_full_pass_that_is_due_takes_the_place_of_a_near_one(scheduler: Scheduler) -> None:
@@ -135,13 +131,32 @@ async def test_a_full_pass_that_is_due_takes_the_place_of_a_near_one(scheduler: 
 async def test_when_wingfields_list_is_to_be_verified_a_full_pass_follows_at_once(scheduler: Scheduler) -> None:
     schedule = Schedule(scheduler, sync())
     run(schedule)
-    before, schedule.since_ms = schedule.since_ms, 0
+    before, schedule.since = schedule.since, Since()
     assert seconds_to(schedule.verify) > 86_000
     schedule.wake.clear()
     schedule.verify.modify(next_run_time=datetime.now(UTC))
     await asyncio.wait_for(schedule.wake.wait(), 5)
     assert run(schedule)[0] == "full"
-    assert schedule.since_ms >= before
+    assert schedule.since.list_ms >= before.list_ms
+
+
+async def test_what_is_refreshed_hourly_is_asked_for_by_the_pass_that_comes_next(scheduler: Scheduler) -> None:
+    schedule = Schedule(scheduler, sync())
+    run(schedule)
+    schedule.wake.clear()
+    for job, name in ((schedule.refresh, "facts_ms"), (schedule.directory, "directory_ms")):
+        assert 3500 < seconds_to(job) < 3700
+        schedule.since = Since(1, 1, 1)
+        await job.func(*job.args)
+        assert schedule.since != (1, 1, 1)
+        assert schedule.since._replace(**{name: 1}) == (1, 1, 1)
+    assert not schedule.wake.is_set()
+
+
+async def test_a_club_that_has_gone_leaves_no_job(scheduler: Scheduler) -> None:
+    schedule = Schedule(scheduler, sync())
+    schedule.end()
+    assert scheduler.get_jobs() == []
 
 
 async def test_with_equal_intervals_every_pass_is_full(scheduler: Scheduler) -> None:
@@ -172,7 +187,6 @@ async def test_when_the_full_pass_follows_a_near_one(
 async def test_hints_bring_one_near_pass_within_a_second_and_the_next_two_seconds_later(scheduler: Scheduler) -> None:
     schedule = Schedule(scheduler, sync())
     run(schedule)
-    schedule._began_at -= 10
     for id_ in ("1", None, "2", "x", "-1", "1", "²"):
         schedule.hint(id_)
     assert 0 < seconds_to(schedule.near) < 1
@@ -184,10 +198,48 @@ async def test_hints_bring_one_near_pass_within_a_second_and_the_next_two_second
     assert run(schedule) == ("near", frozenset())
 
 
+async def test_near_listings_because_of_hints_take_a_tenth_of_the_reads_and_polling_goes_on(
+    scheduler: Scheduler,
+) -> None:
+    schedule = Schedule(scheduler, sync(interval=60))
+    run(schedule)
+    for seconds, near_reads, read_seconds, ids, only_hinted in (
+        (15.1, 3, 0.5, ("1",), False),
+        (14.9, 3, 0.5, ("1", "2"), True),
+        (14.9, 3, 0.5, ("1", "2", "3"), False),
+        (14.9, 3, 0.5, ("1", None), False),
+        (14.9, 3, 0.5, (), False),
+        (14.9, 30, 0.5, map(str, range(21)), False),
+        (2.0, 3, 0.001, ("1",), False),
+        (59.0, 30, 0.5, ("1",), True),
+        (60.1, 30, 0.5, ("1",), False),
+    ):
+        schedule._listed_at = monotonic() - seconds
+        for id_ in ids:
+            schedule.hint(id_)
+        kind, _, is_so = schedule.begin(near_reads, read_seconds)
+        schedule.near.modify(next_run_time=datetime.now(UTC) + timedelta(seconds=60))  # as when its job has run
+        schedule.after(result_of("near", only_hinted=is_so), is_refused=False, is_away=False)
+        assert (kind, is_so) == ("near", only_hinted)
+        assert seconds_to(schedule.near) == pytest.approx(60 - seconds if only_hinted else 60, abs=4)
+
+
+async def test_while_a_pass_that_lists_leaves_something_open_every_hint_brings_one(scheduler: Scheduler) -> None:
+    schedule = Schedule(scheduler, sync())
+    run(schedule)
+    schedule.after(result_of("near", outcome="incomplete"), is_refused=False, is_away=False)
+    for outcome, only_hinted in (("incomplete", False), ("attention", False), ("in_sync", True), ("in_sync", True)):
+        schedule.hint("1")
+        _, _, is_so = schedule.begin(5, 0.5)
+        result = result_of("near", outcome=outcome, only_hinted=is_so)
+        schedule.after(result, is_refused=False, is_away=False)
+        assert is_so is only_hinted
+
+
 async def test_a_hint_that_comes_during_a_pass_is_for_the_next_one(scheduler: Scheduler) -> None:
     schedule = Schedule(scheduler, sync())
     run(schedule)
-    kind, hinted = schedule.begin()
+    kind, hinted, _ = schedule.begin(2, 0.0)
     schedule.hint("7")
     assert (kind, hinted, seconds_to(schedule.near) > 10) == ("near", frozenset(), True)
     schedule.after(result_of("near"), is_refused=False, is_away=False)
@@ -207,7 +259,7 @@ async def test_a_flood_of_hints_is_neither_kept_nor_looked_up(scheduler: Schedul
 async def test_hints_cut_no_back_off_short(scheduler: Scheduler, is_refused: bool, least: float) -> None:
     schedule = Schedule(scheduler, sync())
     run(schedule)
-    kind, _ = schedule.begin()
+    kind, *_ = schedule.begin(2, 0.0)
     schedule.hint("1")
     schedule.after(result_of(kind, needs_full=True), is_refused=is_refused, is_away=True)
     schedule.hint("2")

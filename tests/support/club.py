@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -18,13 +19,14 @@ from bridge.http.ratelimit import RateLimiter
 from bridge.launch27.client import Launch27 as Launch27Client
 from bridge.launch27.client import Session
 from bridge.launch27.wire import Parser
+from bridge.ledger.entry import Outcome
 from bridge.ledger.store import Ledger
-from bridge.model import Held, Kind, Outcome, Stored, Verb, Write, isoformat
+from bridge.model import Held, Kind, Stored, Verb, Write, isoformat
 from bridge.planning.drift import Finding
 from bridge.sandbox import Entry, Launch27, Sandbox, Wingfield
 from bridge.sync.clients import Clients
 from bridge.sync.narrator import LogNarrator
-from bridge.sync.result import PassResult
+from bridge.sync.result import PassResult, Since
 from bridge.sync.run import Synchronizer
 from bridge.sync.withdraw import WITHDRAWN
 from bridge.wingfield.client import Listed
@@ -100,8 +102,10 @@ class DyingWingfield(WingfieldClient):
         with self.fuse.around():
             return await super().read(*args, **more)
 
-    async def list_bookings(self, first: int = 100) -> AsyncGenerator[tuple[list[Listed], int], None]:
-        async with aclosing(super().list_bookings(first)) as pages:
+    async def list_bookings(
+        self, first: int = 100, ahead: float = math.inf
+    ) -> AsyncGenerator[tuple[list[Listed], int], None]:
+        async with aclosing(super().list_bookings(first, ahead)) as pages:
             async for page in pages:
                 self.fuse.step()
                 yield page
@@ -303,7 +307,8 @@ class Club:
         hinted: Iterable[int] = (),
         allow: bool = False,
         dry_run: bool = False,
-        since_ms: int = 0,
+        only_hinted: bool = False,
+        since: Since | None = None,
     ) -> PassResult:
         """Run one pass of the real bridge. Raises Crash when the fuse burns down."""
         config = self.config
@@ -314,9 +319,10 @@ class Club:
                 return await bridge.run_pass(
                     kind=kind,
                     hinted=list(map(str, hinted)),
+                    only_hinted=only_hinted,
                     allow_mass_delete=allow,
                     dry_run=dry_run,
-                    since_ms=since_ms,
+                    since=since,
                 )
         except (Crash, BridgeError):
             self.fuse.left = None
@@ -331,6 +337,7 @@ class Club:
         withheld: int = 0,
         kind: Kind = "full",
         hinted: Iterable[int] = (),
+        only_hinted: bool = False,
         allow: bool = False,
         dry_run: bool = False,
         **wanted: int,
@@ -340,7 +347,7 @@ class Club:
         ``held`` may name the bookings and their reasons. Unless given, the status is the one that follows
         from the counts of a pass without trouble.
         """
-        result = await self.run(kind=kind, hinted=hinted, allow=allow, dry_run=dry_run)
+        result = await self.run(kind=kind, hinted=hinted, only_hinted=only_hinted, allow=allow, dry_run=dry_run)
         wanted |= {"held": held if isinstance(held, int) else len(held), "withheld": withheld}
         assert counts(result) == {name: count for name, count in wanted.items() if count}
         if not isinstance(held, int):

@@ -25,7 +25,7 @@ from bridge.config.loading import load_config
 from bridge.config.schema import Config
 from bridge.ledger.store import Ledger
 from bridge.sandbox import Sandbox
-from bridge.service import club, process, watch
+from bridge.service import club, clubs, process, watch
 from bridge.service.systemd import Notifier
 from bridge.sync.narrator import LogNarrator
 from tests.support.builders import EMAIL
@@ -149,12 +149,21 @@ class Here:
         stream = io.StringIO()
         stream.write = self._write  # type: ignore[method-assign]
         logs.configure("info", stream, aside)
+        scheduler = process.Scheduler()
+        self.task = asyncio.create_task(process.Daemon(self._make(scheduler, aside), scheduler, self._notifier).run())
+        return self
+
+    def _make(self, scheduler: process.Scheduler, aside: logs.Aside) -> club.Club | clubs.Clubs:
+        """Return what the daemon runs."""
         config = self._load(self.config, {})
         self.ledger = Ledger.open(config.sync.state, config.identity)
-        scheduler, narrator = process.Scheduler(), LogNarrator(lasting=True, aside=aside)
+        narrator = LogNarrator(lasting=True, aside=aside)
         self.club = club.Club(config, {}, self.ledger, scheduler, self._notifier, narrator)
-        self.task = asyncio.create_task(process.Daemon(self.club, scheduler, self._notifier).run())
-        return self
+        return self.club
+
+    def _close(self) -> None:
+        self.records = self.ledger.passes(1000)[::-1]
+        self.ledger.close()
 
     def _load(self, *arguments: Any) -> Config:
         """Read the configuration; an interval is a fifth of what is configured."""
@@ -173,8 +182,7 @@ class Here:
         finally:
             self.task.cancel()
             await asyncio.gather(self.task, return_exceptions=True)
-            self.records = self.ledger.passes(1000)[::-1]
-            self.ledger.close()
+            self._close()
             self._notifier.close()
             self._patch.undo()
             structlog.reset_defaults()
@@ -214,3 +222,14 @@ class Here:
     async def passes(self, count: int) -> None:
         """Wait until there were ``count`` passes in all."""
         await self.until(lambda: len(self.ledger.passes(1000)) >= count, f"{count} passes")
+
+
+class HereMany(Here):
+    """The daemon on a directory of clubs. A club that fails begins again after a twentieth of a second at first."""
+
+    def _make(self, scheduler: process.Scheduler, aside: logs.Aside) -> clubs.Clubs:
+        self._patch.setattr(clubs, "AGAIN_SECONDS", 0.05)
+        return clubs.Clubs(self.config, {}, scheduler, self._notifier, aside)
+
+    def _close(self) -> None:
+        """Each club has closed its own."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic, sleep
 
 from bridge.sandbox import Sandbox
 from tests.support.builders import PASSWORD
 from tests.support.configuration import configuration, introduction, write_config
+from tests.support.daemons import PATIENCE_SECONDS
 
 
 class Directory:
@@ -51,6 +54,19 @@ class Directory:
     def bridged(self, name: str) -> int:
         """How many court bookings a club has in Wingfield."""
         return sum(key.startswith(f"{name}-") for key in tuple(self.sandbox.wingfield.bookings))
+
+    def until_bridged(self, name: str, count: int) -> float:
+        """Wait until a club has so many court bookings; return how many seconds that took."""
+        return self.until(lambda: self.bridged(name) == count)
+
+    @staticmethod
+    def until(holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> float:
+        """Wait for something that another process does; return how many seconds that took."""
+        began = monotonic()
+        while not holds():
+            assert monotonic() - began < seconds
+            sleep(0.02)
+        return monotonic() - began
 
 
 def email_of(name: str) -> str:

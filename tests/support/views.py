@@ -11,8 +11,10 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
-from bridge.model import Held, Known, PassRecord, to_ms
+from bridge.model import Held, Known, to_ms
+from bridge.records import PassRecord
 from bridge.sync.status import Running, Status
+from bridge.sync.words import Places
 from bridge.web.app import Clubs, make_app
 from bridge.web.listener import Listener
 from tests.support.builders import COURTS, HOUR, NOON, ONE, TWO, known, slot
@@ -41,8 +43,7 @@ def status(*bookings: Known, **changes: Any) -> Status:
         "full_interval": timedelta(minutes=5),
         "running": Running(4711, NOW - HOUR, NOW + timedelta(seconds=9)),
         "now": NOW,
-        "courts": COURTS,
-        "zone": ZoneInfo("Europe/Berlin"),
+        "places": Places(COURTS, ZoneInfo("Europe/Berlin")),
         "last_success_ms": _end_of(changes.get("passes", (RECORD,))),
         **changes,
     }

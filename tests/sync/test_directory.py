@@ -6,6 +6,8 @@ from bridge.errors import ServiceError, Unavailable
 from bridge.mapping import Names
 from bridge.model import to_ms
 from bridge.sync.directory import Directory
+from bridge.sync.result import Since
+from bridge.wingfield.hourly import Relations
 from tests.support.builders import COURT_IDS, NOON, ONE
 from tests.support.club import Club
 
@@ -13,8 +15,10 @@ NOW = to_ms(NOON)
 
 
 async def names(club: Club, now_ms: int = NOW) -> Names | ServiceError:
-    """Ask as a new process would."""
-    return await Directory(club.clients.wingfield, club.ledger, club.config.wingfield).names(now_ms)
+    """Ask as a new process would, by hand."""
+    return await Directory(club.clients.wingfield, club.ledger, club.config.wingfield).names(
+        now_ms, Since.by_hand(now_ms).directory_ms
+    )
 
 
 async def test_nothing_is_asked_unless_it_is_configured(club: Club) -> None:
@@ -36,7 +40,7 @@ async def test_a_memory_that_cannot_be_read_is_read_anew(club: Club) -> None:
     await club.run()
     club.directory = {"court_mappings": "service"}
     club.wingfield.map_court(ONE, "1")
-    club.ledger.remember("Mappings", '{"courts": 7}')
+    club.ledger._rows("INSERT OR REPLACE INTO meta VALUES ('mappings', '{\"courts\": 7}')")
     found = await names(club)
     assert isinstance(found, Names)
     assert found.courts == {"1": ONE}
@@ -46,7 +50,7 @@ async def test_what_failed_is_asked_for_again_after_five_minutes_and_what_was_re
     await club.run()
     club.directory = {"connected_users": True}
     for status, minutes in ((500, 5), (404, 60)):
-        club.ledger.remember("Relations", "")
+        club.ledger.remember(Relations())
         asked = []
         for minute in (0, minutes - 1, minutes):
             club.wingfield.log.clear()

@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 
 from bridge.errors import AccessDenied, BridgeError, CredentialsRefused, Rejected, StateError, Unavailable
+from bridge.ledger.entry import Ending, Outcome
 from bridge.ledger.store import Ledger
-from bridge.model import Ending, Identity, Known, Outcome, Plan, Stored, Verb, Write
+from bridge.model import Known, Stored, Verb, Write
+from bridge.planning.planner import Plan
 from bridge.planning.reading import Reading
+from bridge.records import Identity
 from bridge.sync import executor as module
 from bridge.sync.executor import BATCH, Executor, is_there
 from bridge.sync.narrator import LogNarrator

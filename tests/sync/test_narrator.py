@@ -12,7 +12,8 @@ import structlog
 
 from bridge import log as logs
 from bridge.errors import CredentialsRefused, ExitStatus, ServiceError, Unavailable
-from bridge.model import HOUR_MS, Held, PassRecord, Verb
+from bridge.model import HOUR_MS, Held, Verb
+from bridge.records import PassRecord
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.result import PassResult
 from tests.support.builders import delete, put, slot

@@ -12,7 +12,8 @@ import pytest
 
 from bridge.errors import AlreadyRunning
 from bridge.ledger.lock import lock
-from bridge.model import Held, PassRecord, Watermark, to_ms
+from bridge.model import Held, to_ms
+from bridge.records import PassRecord, Watermark
 from bridge.sync.status import Running, Status, running, status_json
 from tests.support.builders import known
 

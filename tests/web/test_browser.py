@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 import pytest_asyncio
 
+from bridge.sync.words import Places
+from tests.support.builders import COURTS
 from tests.support.views import Shown, busy, served
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ async def test_the_page_fits_is_dark_at_night_and_shows_what_is_held(
     browser: Browser, width: int, tmp_path: Path
 ) -> None:
     long = {"long": "Center-Court-mit-Donaudampfschifffahrtsgesellschaft " * 2}
-    shown = busy(courts={**busy().courts, **long})
+    shown = busy(places=Places({**COURTS, **long}, busy().places.zone))
     async with served({"config": Shown(shown)}) as client:
         papers = []
         for scheme in SCHEMES:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
+import math
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -352,6 +354,46 @@ async def test_a_list_without_end_is_found_out(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(Unavailable, match="never ends"):
         await everything(client(server).list_bookings())
     assert len(server.asked) == 20
+
+
+def numbered(*numbers: int, total: int) -> dict[str, Any]:
+    return page(*({**STORED, "externalCourtBookingId": str(number)} for number in numbers), total=total)
+
+
+async def asked_at_once(monkeypatch: pytest.MonkeyPatch, ahead: float) -> tuple[int, list[int]]:
+    """List six bookings, two a page; return how many pages were asked for at once, and all offsets."""
+    monkeypatch.setattr(wingfield, "PAGE_SIZE", 2)
+    waiting = most = 0
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal waiting, most
+        waiting, most = waiting + 1, max(most, waiting + 1)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        waiting -= 1
+        offset = int(request.url.params["offset"])
+        return httpx.Response(200, json=numbered(offset, offset + 1, total=6))
+
+    server = Server(answer)
+    listed = await everything(client(server).list_bookings(2, ahead))
+    assert [each.id for each in listed] == ["0", "1", "2", "3", "4", "5"]
+    return most, [int(request.url.params["offset"]) for request in server.asked]
+
+
+async def test_pages_that_are_surely_wanted_are_read_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await asked_at_once(monkeypatch, math.inf) == (2, [0, 2, 4])
+    assert await asked_at_once(monkeypatch, 0) == (1, [0, 2, 4])
+
+
+async def test_where_pages_are_shorter_than_asked_for_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wingfield, "PAGE_SIZE", 2)
+
+    async def capped(request: httpx.Request) -> httpx.Response:
+        offset = int(request.url.params["offset"])
+        return httpx.Response(200, json=numbered(*range(offset, min(offset + (1 if offset else 2), 5)), total=5))
+
+    listed = await everything(client(Server(capped)).list_bookings(2))
+    assert [each.id for each in listed] == ["0", "1", "2", "3", "4"]
 
 
 NO_KEY, THEIRS = ODD[-1], [{**each, "externalCourtBookingId": "theirs"} for each in ODD[:-1]]

@@ -49,10 +49,10 @@ def test_what_is_remembered_has_no_address_and_another_key_in_each_state() -> No
     assert BOTH.heard([accepted("a", "anna@example.com")], NOW).users.keys() <= BOTH.users.keys()
 
 
-def test_the_list_is_read_again_after_an_hour_and_where_the_clock_went_back() -> None:
-    due = [BOTH.is_due(NOW + wait_ms) for wait_ms in (0, HOUR_MS - 1, HOUR_MS, -1)]
-    assert due == [False, False, True, True]
-    assert Relations().is_due(NOW)
+def test_the_list_is_asked_for_anew_when_it_is_to_be_and_where_the_clock_went_back() -> None:
+    due = [BOTH.is_due(NOW + ms, since_ms) for ms, since_ms in ((0, NOW), (1, NOW + 1), (DAY_MS, 0), (-1, 0))]
+    assert due == [False, True, False, True]
+    assert Relations().is_due(NOW, 0)
 
 
 def test_denied_users_are_named_by_address_until_the_list_explains_it() -> None:
@@ -71,7 +71,7 @@ def test_users_who_are_denied_and_listed_are_named_by_address_for_a_day() -> Non
 
 def test_courts_are_known_by_their_external_ids() -> None:
     mappings = Mappings().heard([ONE, CourtMapping(court_id="C2", external_court_id="2")], NOW)
-    assert (mappings.courts, mappings.due_ms) == ({"1": "c1", "2": "c2"}, NOW + HOUR_MS)
+    assert (mappings.courts, mappings.asked_ms, mappings.again_ms) == ({"1": "c1", "2": "c2"}, NOW, 0)
     assert Mappings.model_validate_json(mappings.model_dump_json()) == mappings
 
 
@@ -81,7 +81,7 @@ def test_a_club_without_any_mapping_is_believed_at_once() -> None:
 
 def test_that_all_are_gone_is_believed_a_minute_later_and_doubted_anew_when_the_clock_went_back() -> None:
     doubted = Mappings().heard([ONE], NOW).heard([], NOW)
-    assert (doubted.courts, doubted.due_ms) == ({"1": "c1"}, NOW + MINUTE_MS)
+    assert (doubted.courts, doubted.again_ms) == ({"1": "c1"}, NOW + MINUTE_MS)
     early = doubted.heard([], NOW + MINUTE_MS - 1)
     assert (early.courts, early.doubted_ms) == ({"1": "c1"}, NOW)
     assert doubted.heard([], NOW + MINUTE_MS).courts == {}
