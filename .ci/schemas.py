@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 CHECKOUT = Path(__file__).parents[1]
 sys.path.insert(0, str(CHECKOUT))
 
-from bridge.model import PassRecord, Verb  # noqa: E402 (the checkout's modules are found only now)
+from bridge.model import Verb  # noqa: E402 (the checkout's modules are found only now)
 from bridge.planning.drift import Kind  # noqa: E402
+from bridge.records import PassRecord  # noqa: E402
 from bridge.sync.status import record_json  # noqa: E402
 
 FOLDER = CHECKOUT / "docs" / "schemas" / "1"
@@ -72,7 +73,7 @@ class Event(Place):
 class Failed(Shape):
     """The answer of every command that something kept from its work."""
 
-    outcome: Literal["failed"]
+    outcome: Literal["failed", "refused", "incomplete"]
     error: str
 
 

@@ -47,9 +47,10 @@ class PassRecord:
         withheld = f"delete{'s' * (deletes > 1)} withheld (courtbridge approve)"
         counts = ((deletes, withheld), (self.held, "held"), (self.pending, "pending"))
         wrong = ", ".join([error] * bool(error) + [f"{count} {what}" for count, what in counts if count])
-        bookings = f"{good} booking{'s' * (good != 1)}"
+        bookings = f"{good} booking{'s' * (good != 1)}{' of the next days' * (self.kind == 'near')}"
         if not self.is_complete or error:
             return f"not in sync: {wrong or 'the last pass was not complete'}; {bookings} in sync"
+        wrong = wrong or "a booking of other days is held" * (self.outcome == "attention")
         return f"needs a person: {wrong}; {bookings} in sync" if wrong else f"in sync: {bookings}"
 
 

@@ -42,6 +42,7 @@ say_what_is_next() {
     [ -e "$configuration/$secret" ] || say "  (umask 077; systemd-ask-password '$secret:' > $configuration/$secret)"
   done
   say "  editor $configuration/config.toml"
+  say "  courtbridge courts    # prints the [[courts]] blocks to paste into it"
   say "  courtbridge check"
   say "  systemctl enable --now courtbridge"
 }

@@ -34,7 +34,7 @@ def failed(options: Options, error: Exception) -> int:
         return ExitStatus.TRY_LATER
     if isinstance(error, BridgeError):
         _tell(options, error)
-        show_failure(options, str(error))
+        show_failure(options, str(error), "refused" if error.exit_status == ExitStatus.CREDENTIALS else "failed")
         return error.exit_status
     if isinstance(error, Usage):
         from bridge.cli.output import complain
@@ -48,13 +48,13 @@ def failed(options: Options, error: Exception) -> int:
     return ExitStatus.ATTENTION
 
 
-def show_failure(options: Options, error: str) -> None:
+def show_failure(options: Options, error: str, outcome: str = "failed") -> None:
     """Print the object that every call with ``--json`` prints."""
     if options.json:
         from bridge.cli import output
 
         with suppress(BridgeError):  # that very object could not be written
-            output.show_failure(error)
+            output.show_failure(error, outcome)
 
 
 _EVENTS = {

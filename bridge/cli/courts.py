@@ -25,14 +25,14 @@ from bridge.sync.words import to_no_court
 from bridge.wingfield.client import Court
 
 
-def run(options: Options) -> ExitStatus:
+async def run(options: Options) -> ExitStatus:
     """Show both services' side of ``[[courts]]``, with blocks ready to paste."""
     options.set_up_log()
     try:
         config = options.load_config()
     except ConfigError:
         config = options.load_config(require_courts=False)
-    sides = asyncio.run(_look(config, options.facility))
+    sides = await _look(config, options.facility)
     if options.json:
         output.show_json(sides_json(sides))
     else:
@@ -161,7 +161,8 @@ def report(sides: Sides) -> None:
         name = sides.services[number].name if number in sides.services else ""
         output.line(to_no_court(number, name, count), "yellow")
     if not sides.courts and not sides.problems.found:
-        output.line("No mapping and no booking names a court yet; try --facility ID.", "yellow")
+        remedy = "ask Wingfield for your facility's id, and add --facility ID"
+        output.line(f"No mapping and no booking names a court yet: {remedy}.", "yellow")
     output.say(blocks(sides))  # as it is: lines to copy must stay lines, however narrow the terminal
     for each in sides.problems.found:
         output.line(each.detail, "red")

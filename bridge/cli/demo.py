@@ -119,7 +119,7 @@ def _serve(log_level: str) -> ExitStatus:
     club = Playground(Launch27("Demo"), Wingfield(courts=courts(4)), _SYNC, WEB.format(listen=listen))
     living = Living(club)
     living.fill(30)
-    club.tell = lambda sentence: output.line(f"{club.now:%H:%M:%S} {sentence}")
+    club.tell = lambda sentence: output.line(f"{club.now.astimezone():%H:%M:%S} {sentence}")
     playing = served(club, living=living, every_seconds=4.0)
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="courtbridge-demo-") as folder:
         output.line(f"{_WHERE} Ctrl-C ends it.", "bold")

@@ -25,6 +25,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a name must not fail where the locale is poor
     try:
         return _run(parse(argv))
+    except SystemExit as ended:
+        if ended.code == ExitStatus.USAGE and "--json" in (sys.argv if argv is None else argv):
+            from bridge.cli.output import show_failure as show
+
+            show("wrong usage; standard error says what is wrong")
+        raise
     finally:
         _flush()
         gc.unfreeze()

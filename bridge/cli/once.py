@@ -45,7 +45,7 @@ async def run(options: Options) -> ExitStatus:
     if result is None:
         logs.get_logger().warning("pass_interrupted")
         if options.json:
-            output.show_failure("the pass was interrupted; the next one goes on")
+            output.show_failure("the pass was interrupted; the next one goes on", "incomplete")
         return ExitStatus.TRY_LATER
     if options.json:
         output.show_json(pass_json(result, dry_run=options.dry_run))
@@ -88,8 +88,16 @@ def pass_json(result: PassResult, *, dry_run: bool) -> dict[str, Any]:
     lists = {"held": held_json(result.held), "withheld": list(result.record.withheld)}
     drift = {"drift": None if result.drift is None else counts(result.drift)}
     actions = {"actions": [_action_json(write) for write in result.planned]} if dry_run else {}
-    error = {"error": result.error} if result.error else {}
+    error = {"error": words} if (words := result.error or _unfinished(result)) else {}
     return {**record_json(result.record), **error, **lists, **drift, **actions}
+
+
+def _unfinished(result: PassResult) -> str:
+    """Return why a pass is not complete that met no trouble; "" where it is complete."""
+    if result.record.outcome != "incomplete":
+        return ""
+    waits = f"{len(result.waiting)} bookings wait for a minute, in case their new places are an odd answer"
+    return waits if result.waiting else "the pass did not come to its end; the next one goes on"
 
 
 def _action_json(write: Write) -> dict[str, str | None]:

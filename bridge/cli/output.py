@@ -151,9 +151,9 @@ def gathering() -> Iterator[list[Any]]:
         _gathered.reset(token)
 
 
-def show_failure(error: str) -> None:
+def show_failure(error: str, outcome: str = "failed") -> None:
     """Print the JSON object of a call that something kept from its work; ``error`` says what."""
-    show_json({"outcome": "failed", "error": error})
+    show_json({"outcome": outcome, "error": error})
 
 
 def say(text: str) -> None:

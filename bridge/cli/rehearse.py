@@ -20,11 +20,12 @@ def rehearse(options: Options, court_id: str) -> ExitStatus:
     """Ask, try every rule and print what came of it; return 0 where all went as documented."""
     config = options.load_config(require_courts=False)
     what = f"Write a few bookings to court {court_id}, {DAYS_AHEAD} days ahead, and delete them again?"
-    if not (options.yes or output.is_confirmed(what)):
-        output.line('Nothing was tried; confirm with "y" on a terminal, or with --yes.')
-        return ExitStatus.ATTENTION
     findings = Findings() if options.json else _Told()
-    run_loop(_rehearse(config, court_id, findings))
+    if options.yes or output.is_confirmed(what):
+        run_loop(_rehearse(config, court_id, findings))
+    else:
+        words = 'nothing was tried; confirm with "y" on a terminal, or with --yes'
+        findings.note("problem", "rehearsal", words, ExitStatus.ATTENTION)
     if options.json:
         findings.show(as_json=True)
     return worst(findings.statuses)

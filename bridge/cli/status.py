@@ -41,8 +41,18 @@ def _read(options: Options) -> Status:
         if not is_there(state):
             raise
     with Ledger.snapshot(state, identity) as ledger:
-        status = read(ledger, state, config)
-    return replace(status, running=running(state), problems=problems, max_age=options.max_age)
+        status = replace(read(ledger, state, config), running=running(state), problems=problems)
+    unreached = [] if config is None or status.running else _unreached(options)
+    return replace(status, max_age=options.max_age, unreached=unreached)
+
+
+def _unreached(options: Options) -> list[str]:
+    """Return what is wrong with the secrets: the next pass would not begin, unless it is run as somebody else."""
+    try:
+        options.load_config()
+    except ConfigError as error:
+        return list(map(str, error.problems))
+    return []
 
 
 def report(status: Status) -> None:

@@ -103,8 +103,10 @@ class Playground:
         self._strangers: dict[str, tuple[str, Place]] = {}
         launch27.add_account(EMAIL, PASSWORD)
         for number, court_id in self.courts.items():
+            name = wingfield.courts[court_id].name
+            wingfield.map_court(court_id, str(number), name)  # "courtbridge courts" finds courts by these
             if number not in {entry["id"] for entry in launch27.catalogue}:
-                launch27.add_service(number, wingfield.courts[court_id].name)
+                launch27.add_service(number, name)
 
     @property
     def now(self) -> datetime:

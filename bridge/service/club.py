@@ -105,6 +105,11 @@ class Club:
         return monotonic() - max(self._narrator.heard_at, self.schedule.due_at, heard_at) > HUNG_SECONDS
 
     @property
+    def is_rejected(self) -> bool:
+        """Whether the configuration has been made wrong since it was taken in."""
+        return bool(self._rejected)
+
+    @property
     def status(self) -> str:
         """How things stand, in words for ``systemctl status``; what is wrong, and what is under way, comes first."""
         words = [f"configuration rejected: {self._rejected[0]}"] if self._rejected else []

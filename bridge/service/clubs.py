@@ -225,15 +225,16 @@ class Clubs:
     @property
     def status(self) -> str:
         """How many clubs stand how, in words for ``systemctl status``; what is wrong comes first."""
-        clubs = [member.club for member in self._members.values() if member.club]
-        idle = [name for name, member in self._members.items() if member.club is None]
+        clubs = {name: member.club for name, member in self._members.items() if member.club}
+        rejected = [name for name, club in clubs.items() if club.is_rejected]
         words = [f"{PROCESS}.toml is wrong: {self._process_problems[0]}"] if self._process_problems else []
         if self.trouble:
             words.append(self.trouble)
-        if idle:
-            more = f" and {len(idle) - 5} more" if len(idle) > 5 else ""
-            words.append(f"not running: {', '.join(idle[:5])}{more}")
-        kinds = Counter(club.standing.partition(":")[0] for club in clubs)
+        for what, names in (("configuration rejected", rejected), ("not running", self._members.keys() - clubs)):
+            if names:
+                more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+                words.append(f"{what}: {', '.join(sorted(names)[:5])}{more}")
+        kinds = Counter(club.standing.partition(":")[0] for club in clubs.values())
         return "; ".join([*words, *(f"{count} {kind}" for kind, count in kinds.most_common())])
 
     def tell(self) -> None:

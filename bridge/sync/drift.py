@@ -101,7 +101,8 @@ def take(this: Pass, found: Look, ledger: Ledger, limits: SyncConfig, narrator: 
         happened = [_event(this, each, is_new=is_new) for each in findings]
         ledger.adopt([each.stored for each in findings], happened, reported)
     mark = this.mark.after(found, this.known, this.now_ms)
-    if found.is_whole and not this.does_list_fit and not findings:
+    is_foreign = mark.others != this.mark.others or not mark.fits(found.total, this.known)
+    if found.is_whole and not this.does_list_fit and not findings and is_foreign:
         mark = replace(mark, foreign_ms=this.now_ms)
     this.mark, this.does_list_fit = mark, found.is_whole or mark.fits(found.total, this.known)
     if is_new:

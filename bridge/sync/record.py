@@ -16,12 +16,14 @@ from bridge.sync.result import FAILURES, Pass, PassResult
 
 def finish(ledger: Ledger, this: Pass, narrator: LogNarrator, *, is_stopping: bool) -> PassResult:
     """Store the end of the pass, say what is held from now on, and return how it went."""
+    if not ledger.is_adopted:  # nobody knows what Wingfield has
+        this.undecided = set(this.reading.desired)
     since_ms = {_key(each): each.since_ms for each in this.held_before}
     held = [replace(each, since_ms=since_ms.get(_key(each), this.now_ms)) for each in this.held()]
     lasting = this.still_held(held)
     troubles = this.troubles()
     forgotten = sum(bool(this.known[id_].acked_fingerprint) for id_ in this.forgotten)  # still in Wingfield's list
-    status = this.status(held, is_stopping=is_stopping)
+    status = this.status([*held, *lasting], is_stopping=is_stopping)
     record = this.counts(held, status)
     ledger.finish(
         record,

@@ -99,10 +99,10 @@ class Pass:
     those whose delete a person has let through. ``denied`` are the users of bookings whose users Wingfield denied.
     ``hinted`` are bookings that Launch27's events named; where ``only_hinted``, no listing is read. ``scope`` is what
     stands in the days of the pass: of this, what is not listed can have vanished. Of what it read, a near pass leaves
-    to a full one what is ``undecided``; ``left`` has the contents of all that it leaves, ``needs_full`` says that one
-    of them is new. ``mark`` is how far Wingfield's list is known, ``does_list_fit`` whether it was as long as it
-    should be, ``drift`` what was found in it (None where nobody looked), and ``left_over`` what is only reported of
-    bookings that nobody wants.
+    to a full one what is ``undecided`` (all, where nothing is known of Wingfield); ``left`` has the contents of all
+    that it leaves, ``needs_full`` says that one of them is new. ``mark`` is how far Wingfield's list is known,
+    ``does_list_fit`` whether it was as long as it should be, ``drift`` what was found in it (None where nobody
+    looked), and ``left_over`` what is only reported of bookings that nobody wants.
     """
 
     now_ms: int

@@ -24,8 +24,8 @@ from bridge.records import PassRecord, Watermark
 from bridge.sync.figures import Figures
 from bridge.sync.words import Places, since
 
-LEAST_STALE = timedelta(minutes=15)
-"""A daemon that waits for a service that is away runs a pass at least so often."""
+LONG_PASS = timedelta(minutes=15)
+"""So long a pass may be under way before that counts as nothing having run."""
 SHOWN = 20
 """How many of the last passes are shown: with near ones, there is nearly always a full one among them."""
 
@@ -52,10 +52,11 @@ class Status:
     """What the state says at one moment, ``now``.
 
     ``running`` is the process that has the lock. ``passes`` are all that are kept, newest first. ``problems`` are
-    those of the configuration, ``expiring`` has a sentence for each token near its end, ``error`` is what kept the
-    last pass from its end. ``max_age`` is how old the last complete full pass may be, for one who asked. ``known``
-    is the ledger's, and may change with it; ``changes`` are the last ones, newest first, ``unmapped`` the services of
-    bookings that go to no court. ``figures`` is what the process has counted.
+    those of the configuration, ``unreached`` of its secrets where no daemon has them, ``expiring`` has a sentence
+    for each token near its end, ``error`` is what kept the last pass from its end. ``max_age`` is how old the last
+    complete full pass may be, for one who asked. ``known`` is the ledger's, and may change with it; ``changes`` are
+    the last ones, newest first, ``unmapped`` the services of bookings that go to no court. ``figures`` is what the
+    process has counted.
     """
 
     state: Path
@@ -71,6 +72,7 @@ class Status:
     verified_ms: int | None = None
     expiring: Sequence[str] = ()
     problems: Sequence[str] = ()
+    unreached: Sequence[str] = ()
     max_age: timedelta | None = None
     places: Places = field(default_factory=Places)
     changes: Sequence[Event] = ()
@@ -101,8 +103,10 @@ class Status:
 
     @property
     def is_stale(self) -> bool:
-        """Whether the last pass ended three full intervals ago, and at least a quarter of an hour."""
-        last_ms, patience = self.last_pass_ms, max(3 * self.full_interval, LEAST_STALE)
+        """Whether the last pass ended three full intervals ago, and none has been under way since."""
+        is_under_way = self.running is not None and bool(self.running.doing)
+        least = LONG_PASS if is_under_way or not self.full_interval else timedelta()
+        last_ms, patience = self.last_pass_ms, max(3 * self.full_interval, least)
         return last_ms is not None and self.now - from_ms(last_ms) > patience
 
     @property
@@ -139,6 +143,7 @@ class Status:
     def wrong(self) -> list[str]:
         """What is wrong beside the last pass, a sentence each."""
         found = [f"the configuration is wrong: {problem}" for problem in self.problems]
+        found += [f"a secret is out of reach here: {problem}" for problem in self.unreached]
         if self.is_stale:
             found.append(f"no pass since {since(self.passes[0].started_ms, self.now)}")
         if self.is_older(self.max_age):

@@ -218,7 +218,7 @@ class Wingfield:
             call = self._get(path or self._service + route, route, {**params, "limit": limit, "offset": offset})
             return asyncio.create_task(self.http.request(call, check))
 
-        offset, limit, asked = 0, first, deque([ask(0, first)])
+        offset, limit, before, asked = 0, first, list[T](), deque([ask(0, first)])
         try:
             for _ in range(MOST_PAGES):
                 page, total = await asked.popleft()
@@ -226,6 +226,9 @@ class Wingfield:
                 offset += len(page)
                 if not page or offset >= total:
                     return
+                if page == before:
+                    break
+                before = page
                 if len(page) < limit:  # pages are shorter here: those asked for begin too far behind
                     ahead = 0
                     await _end(asked)

@@ -21,7 +21,7 @@ def test_courts_prints_blocks_that_make_a_valid_configuration(run: Run, sandbox:
     config_file.write_text(text[: text.index("[[courts]]")])
     ran = run("courts", "--config", config_file)
     assert ran.code == 0
-    assert "try --facility ID" in ran.out
+    assert "add --facility ID" in ran.out
     assert "[[courts]]" not in ran.out
     facility = next(iter(sandbox.wingfield.courts.values())).facility_id
     ran = run("courts", "--facility", facility, "--config", config_file)

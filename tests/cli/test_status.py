@@ -29,10 +29,13 @@ def test_status_needs_no_secret_and_no_pass_and_asks_nobody(
     config = write_config({f'password = "{PASSWORD}"': 'password_file = "nowhere"'})
     ran = run("status", "--config", config)
     assert ran.code == 1
-    assert ran.out.startswith("No pass has finished yet")
-    assert run("status", "--json", "--config", config).json == {
+    words = "out of reach here: launch27.accounts[0].password_file: no such file"
+    assert ran.out.startswith(f"A secret is {words}")
+    assert "\nNo pass has finished yet" in ran.out
+    shown = run("status", "--json", "--config", config).json
+    assert words in shown.pop("error")
+    assert shown == {
         "outcome": "incomplete",
-        "error": "no pass has finished yet",
         "bookings": 0,
         "pending": 0,
         "held": [],

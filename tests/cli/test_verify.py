@@ -84,7 +84,7 @@ def test_a_service_that_does_not_answer_is_for_later_and_a_refused_token_a_refus
 ) -> None:
     token, sandbox.wingfield.token = sandbox.wingfield.token, "another"
     ran = run("verify", "--json", "--config", config_file)
-    assert (ran.code, ran.json["outcome"]) == (77, "failed")
+    assert (ran.code, ran.json["outcome"]) == (77, "refused")
     sandbox.wingfield.token = token
     sandbox.wingfield.faults.add("wrong_shape", times=None)
     assert run("verify", "--config", config_file).code == 75

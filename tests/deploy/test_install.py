@@ -19,17 +19,22 @@ esac
 
 
 class Machine:
-    """A machine that lasts as long as a test."""
+    """A machine that lasts as long as a test; ``program`` is its image and what runs there, with options before it."""
 
-    def __init__(self, podman: Podman, folder: Path) -> None:
+    def __init__(self, podman: Podman, *program: str) -> None:
         self.podman = podman
+        volumes = [f"--volume={CHECKOUT}:/source:ro", *mounts()]
+        self.name = podman.call("run", "--detach", "--network=host", *volumes, *program).stdout.strip()
+
+    @classmethod
+    def without_systemd(cls, podman: Podman, folder: Path) -> Machine:
+        """Return one whose systemctl only writes down what it is told."""
         systemctl = folder / "systemctl"
         systemctl.write_text(SYSTEMCTL)
         systemctl.chmod(0o755)
-        volumes = [f"--volume={CHECKOUT}:/source:ro", f"--volume={systemctl}:/usr/bin/systemctl:ro", *mounts()]
-        started = podman.call("run", "--detach", "--network=host", *volumes, BASE, "sleep", "600")
-        self.name = started.stdout.strip()
-        self.sh("mkdir -p /etc/systemd/system")
+        machine = cls(podman, f"--volume={systemctl}:/usr/bin/systemctl:ro", BASE, "sleep", "600")
+        machine.sh("mkdir -p /etc/systemd/system")
+        return machine
 
     def sh(self, command: str, status: int = 0) -> str:
         """Run a line of shell as root; return what it says."""
@@ -48,7 +53,7 @@ class Machine:
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     folder = tmp_path_factory.mktemp("machine")
-    machine = Machine(Podman(folder), folder)
+    machine = Machine.without_systemd(Podman(folder), folder)
     yield machine
     machine.podman.call("rm", "--force", "--time=0", machine.name)
 

@@ -74,15 +74,14 @@ def test_an_order_of_its_own_is_adopted_as_the_sources() -> None:
 
 
 def test_differences_are_said_in_words_and_name_nobody() -> None:
-    names = {"c1": "Court 1", "c2": "Court 2"}.__getitem__
     moved = Finding(next(iter(Look(True, ours={"7": THERE}).compare({}, {}, 0))).kind, None, THERE)
-    assert moved.in_words(names) == "in Wingfield, and not known here"
+    assert moved.in_words() == "in Wingfield, and not known here"
     (other,) = Look(True, ours={"7": replace(THERE, slot=slot(24, court=2), fingerprint=b"x")}).compare(
         {"7": KNOWN}, {}, 0
     )
-    assert other.in_words(names) == "court changed from Court 1 to Court 2 in Wingfield"
+    assert other.in_words() == "court changed from c1 to c2 in Wingfield"
     (version,) = Look(True, ours={"7": replace(THERE, version_ms=2000)}).compare({"7": KNOWN}, {}, 0)
-    assert version.in_words(names) == "written again under another version in Wingfield"
+    assert version.in_words() == "written again under another version in Wingfield"
 
 
 # --- the mark ---

@@ -11,7 +11,7 @@ import pytest
 from bridge.errors import ExitStatus, StateError
 from bridge.model import to_ms
 from tests.support.builders import DAY, NOON, ONE, THREE, TWO
-from tests.support.club import Club
+from tests.support.club import Club, counts
 
 BEFORE = NOON - DAY
 
@@ -22,6 +22,14 @@ async def test_with_the_database_gone_what_is_right_is_adopted_without_a_write(c
     for _ in range(2):
         await club.expect(unchanged=130)
     assert len(club.writes) == 130
+
+
+async def test_nothing_was_unchanged_while_wingfields_list_could_not_be_read(club: Club) -> None:
+    club.book()
+    club.launch27.add_booking(services=[9])
+    club.wingfield.faults.add("wrong_shape", times=None)
+    result = await club.try_later()
+    assert counts(result) == {"pending": 1, "ignored": 1}
 
 
 async def test_with_the_database_gone_what_is_wrong_is_mended(club: Club) -> None:

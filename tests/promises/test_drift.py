@@ -144,6 +144,17 @@ async def test_the_list_is_read_again_only_where_it_does_not_fit(club: Club) -> 
     assert lists(club) == 1 + 2
 
 
+async def test_what_a_write_of_ours_put_right_hides_no_later_hand(club: Club) -> None:
+    """The list did not fit, and a move had already put it right: nobody else's bookings explain that."""
+    moved, other, _ = await club.some(3)
+    club.wingfield.remove(str(moved))
+    club.move(moved, 2, 30)
+    club.tick(minutes=1)
+    await club.run()
+    club.wingfield.remove(str(other))
+    await find(club, missing=1)
+
+
 async def test_all_is_read_every_verify_interval_and_once_for_a_new_process(club: Club) -> None:
     club.limits["verify_interval"] = DAY / 2
     await club.some(150)

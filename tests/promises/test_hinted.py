@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -42,6 +43,7 @@ async def test_each_hinted_booking_is_looked_up_and_written_and_no_listing_is_re
 
 async def test_a_booking_that_does_not_exist_costs_one_look_up_and_nothing_else(club: Club) -> None:
     await club.some(5)
+    club.tick(minutes=2)
     await hinted(club, 999_999)
     assert [entry.id for entry in club.launch27.log] == ["999999"]
     assert (club.writes[5:], club.ledger.passes(1)[0].outcome) == ([], "in_sync")
@@ -136,16 +138,15 @@ async def test_what_is_withheld_held_and_approved_outlasts_it(club: Club) -> Non
     await club.expect(kind="near", unchanged=1, deleted=1, held={odd: "no_participant"})
 
 
-async def test_what_it_learns_of_a_new_service_counts_where_it_lists_after_all(club: Club) -> None:
+async def test_what_it_learns_of_a_new_location_counts_where_it_lists_after_all(club: Club) -> None:
     first, second = await club.bridged((1, NEAR), (2, NEAR))
-    club.tick(minutes=2)
-    club.launch27.catalogue.append({"id": 77, "name": "Racket hire", "duration": None})
+    club.launch27.add_service(2, "Court 2", location=8, duration=90)
     club.move(second, 3, NEAR)
-    club.move(first, 2, NEAR)
-    services = club.launch27.bookings[first]["services"]
-    club.launch27.edit(first, services=[*services, {"id": 77, "name": "Racket hire"}])
+    club.launch27.edit(first, services=[2], location={"id": 8})
     await hinted(club, first, updated=2)
-    assert sum("services" in entry.path for entry in club.launch27.log) == 1
+    assert (listings(club), len(club.asked("services")), club.slot_of(first)) == (2, 1, at((2, NEAR)))
+    start, end = map(datetime.fromisoformat, club.times_of(first))
+    assert end - start == timedelta(minutes=90)
 
 
 @pytest.mark.parametrize("only_hinted", [True, False])

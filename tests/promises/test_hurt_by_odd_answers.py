@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bridge.cli.once import pass_json
 from bridge.errors import ExitStatus, StateError
 from tests.support.club import Club, Matcher, at, of, reasons
 
@@ -109,7 +110,8 @@ async def test_everything_an_hour_later_for_one_pass_moved_every_court(club: Clu
     numbers = await spread(club, 21)
     later(club, numbers, 1)
     new = club.book(3, 90)
-    await club.expect(pending=21, created=1)
+    result = await club.expect(pending=21, created=1)
+    assert pass_json(result, dry_run=False)["error"].startswith("21 bookings wait for a minute")
     later(club, numbers, 0)
     club.tick(minutes=1)
     await club.expect(unchanged=22)

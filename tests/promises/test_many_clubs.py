@@ -12,7 +12,7 @@ import pytest
 
 from bridge.ledger.lock import lock
 from bridge.sandbox import Sandbox
-from tests.support.daemons import Process
+from tests.support.daemons import FakeSystemd, Process
 from tests.support.directory import Directory
 
 
@@ -58,18 +58,24 @@ def test_a_broken_file_is_told_by_name_and_begins_once_it_is_right(directory: Di
     directory.add("zoo", more='[web]\nlisten = "127.0.0.1:8027"\n')
     (directory.path / ".hidden.toml").write_text("x")
     Path(os.fsdecode(bytes(directory.path) + b"/m\xfcnchen.toml")).touch()
-    with Process(directory.path, STATE_DIRECTORY=str(tmp_path)) as daemon:
+    with (
+        FakeSystemd(tmp_path / "notify") as systemd,
+        Process(directory.path, STATE_DIRECTORY=str(tmp_path), NOTIFY_SOCKET=str(systemd.path)) as daemon,
+    ):
         daemon.wait("config_rejected", 4)
         directory.until_bridged("east", 1)
         directory.file("west").write_text(directory.text("west"))
         assert directory.until_bridged("west", 1) < 5
+        systemd.hear("STATUS=not running: Old_Town, m\\xfcnchen, zoo; 2 in sync")
+        directory.file("west").write_text("[launch27")
+        systemd.hear("STATUS=configuration rejected: west; not running: Old_Town, m\\xfcnchen, zoo; 2 in sync")
         daemon.popen.terminate()
         assert daemon.ended() == 0
     told = {line["club"]: line["problems"] for line in daemon.log.of("config_rejected")}
     assert sorted(told) == ["Old_Town", r"m\xfcnchen", "west", "zoo"]
     assert 'rename it to "old-town.toml"' in told["Old_Town"][0]
     assert told["zoo"] == ["web: is for all clubs; move it to courtbridge.toml"]
-    assert len(daemon.log.of("config_rejected")) == 4, "each once"
+    assert len(daemon.log.of("config_rejected")) == 5, "each once"
     assert {path.name for path in tmp_path.glob("*.db")} == {"east.db", "west.db"}
 
 

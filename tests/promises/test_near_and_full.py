@@ -180,6 +180,15 @@ async def test_held_bookings_watermarks_and_withheld_deletes_outside_outlast_a_n
     assert (result.record.withheld, len(club.narrator.ended)) == ((str(near + 1), str(near + 2)), ended)
 
 
+async def test_a_near_pass_said_all_was_well_while_a_booking_of_a_later_day_was_held(club: Club) -> None:
+    await club.bridged((1, NEAR))
+    club.book(1, FAR, email=None)
+    await club.run()
+    near = await club.run(kind="near")
+    assert (near.status, near.record.outcome, near.held) == (ExitStatus.ATTENTION, "attention", ())
+    assert near.record.in_words() == "needs a person: a booking of other days is held; 1 booking in sync"
+
+
 async def test_an_approved_delete_outside_is_sent_by_the_full_pass_that_follows_at_once(club: Club) -> None:
     club.limit(max_delete_count=0, max_delete_fraction=0.0)
     (far,) = await club.bridged((1, FAR))

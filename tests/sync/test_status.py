@@ -31,6 +31,12 @@ STATUS = Status(
     running=Running(4711, NOW, NOW + timedelta(seconds=9)),
 )
 
+WELL: dict[str, Any] = {
+    "held": (),
+    "passes": (replace(RECORD, outcome="in_sync"),),
+    "full_interval": timedelta(seconds=19),
+}
+
 
 def test_the_process_that_runs_is_the_one_that_has_the_lock_as_the_kernel_says(tmp_path: Path) -> None:
     state = tmp_path / "courtbridge.db"
@@ -65,6 +71,9 @@ def test_the_status_is_json_as_the_interface_says() -> None:
         ({"held": (), "passes": (replace(RECORD, outcome="incomplete"),)}, 1),
         ({"held": (), "passes": (replace(RECORD, outcome="refused"),)}, 1),
         ({"held": (), "passes": (replace(RECORD, outcome="in_sync", started_ms=NOW_MS - HOUR_MS),)}, 1),
+        ({"held": (), "passes": (replace(RECORD, outcome="in_sync", started_ms=NOW_MS - 181_000),)}, 1),
+        ({**WELL, "running": Running(4711, NOW, doing="1000 of 2000 written")}, 0),
+        ({**WELL, "running": None, "full_interval": timedelta(seconds=19)}, 1),
         ({"held": (), "passes": (replace(RECORD, outcome="in_sync"),), "problems": ["sync.interval: wrong"]}, 78),
         ({"held": ()}, 1),
         ({"passes": ()}, 1),

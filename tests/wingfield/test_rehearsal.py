@@ -37,6 +37,8 @@ def test_the_sandbox_keeps_every_rule(config_file: Path, sandbox: Sandbox, capsy
 def test_it_asks_first(config_file: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     assert rehearse(config_file) == 1
     assert "--yes" in capsys.readouterr().out
+    assert rehearse(config_file, "--json") == 1
+    assert json.loads(capsys.readouterr().out)["problems"] == 1
     assert sandbox.wingfield.log == []
 
 
