@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import cached_property
@@ -208,6 +209,12 @@ class Config(Tables):
         """Whose bookings a state under this configuration holds."""
         wingfield = self.wingfield
         return Identity(self.launch27.host, wingfield.host, wingfield.external_service_id, self.mapping.id_prefix)
+
+    @cached_property
+    def claims(self) -> frozenset[tuple[object, ...]]:
+        """What no other club may have: the state, wherever links lead, and each account with where it is bridged to."""
+        accounts = {(self.identity, account.key) for account in self.launch27.accounts}
+        return frozenset({(os.path.realpath(self.sync.state),), *accounts})
 
 
 def changed_keys(old: Config, new: Config) -> list[str]:

@@ -29,6 +29,9 @@ _HEADERS: Final = {"accept": "application/json", "accept-encoding": "gzip, defla
 BODY_LIMIT_BYTES: Final = 32 * 1024 * 1024
 _LONG_BYTES: Final = 1024 * 1024
 
+_IDLE_SECONDS: Final = 45.0
+"""From one near pass to the next and less than a minute, after which most servers close what is idle."""
+
 # Where nothing is to be verified: this one trusts nobody, and costs nothing to make.
 _NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
@@ -168,7 +171,7 @@ class Connections:
         try:
             client = _Client(
                 timeout=self._timeout,
-                limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+                limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_SECONDS),
                 event_hooks={"response": [_without_location]},
                 trust_env=False,  # proxies are looked for here, and nothing else in it is wanted
                 verify=tls() if self.url.scheme == "https" else _NO_TLS,

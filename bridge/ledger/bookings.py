@@ -41,7 +41,9 @@ _DETAILS: tuple[tuple[str, str, str, Callable[[Known], list[tuple[Any, ...]]]], 
 def read(connection: sqlite3.Connection) -> dict[str, Known]:
     """Return all that is known, by Launch27 id. Raises KeyError for rows of no booking."""
     select = connection.execute
-    known = {row[0]: Known(*row) for row in select(f"SELECT {_BOOKING} FROM bookings")}  # noqa: S608 (our own names)
+    values: dict[Any, Any] = {}  # equal ones are kept as one object: accounts, courts and fingerprints come again
+    found = select(f"SELECT {_BOOKING} FROM bookings")  # noqa: S608 (our own names)
+    known = {row[0]: Known(*(values.setdefault(each, each) for each in row)) for row in found}
     for id_, version_ms, content, why, *at in select(f"SELECT {_INTENT} FROM intents ORDER BY 1, 2"):  # noqa: S608
         lost = Stored(id_, version_ms, content, Slot.of_row(*at), why=why)
         known[id_] = known[id_]._replace(unsettled=(*known[id_].unsettled, lost))

@@ -33,6 +33,8 @@ from bridge.model import DAY_MS, Held, Known, Rejection, Slot, Stored, Write
 from bridge.records import Identity, PassRecord, Watermark
 
 PASSES_KEPT = 500
+_STATEMENTS = 16
+"""So many are kept prepared: each takes 3 KiB, and to prepare it 10 µs."""
 
 _COMPLETE = "kind = 'full' AND outcome IN ('in_sync', 'attention')"
 _HELD = "booking_id, reason, detail, since_ms, court_id, start_ms, end_ms, service_id"
@@ -73,7 +75,8 @@ class Ledger:
         except OSError as error:
             raise StateError(f"{source}: {error.strerror}; check the owner and mode of the state") from None
         with translated(source):
-            connection = sqlite3.connect(path, timeout=patience_seconds, isolation_level=None, check_same_thread=False)
+            options: dict[str, Any] = {"check_same_thread": False, "cached_statements": _STATEMENTS}
+            connection = sqlite3.connect(path, timeout=patience_seconds, isolation_level=None, **options)
         return cls._prepared(connection, source, identity, "journal_mode = WAL", "synchronous = FULL")
 
     @classmethod
@@ -140,11 +143,20 @@ class Ledger:
 
     @contextmanager
     def _transaction(
-        self, entries: Collection[Known] = (), happened: Sequence[Event] = (), forgotten: Collection[str] = ()
+        self,
+        entries: Collection[Known] = (),
+        happened: Sequence[Event] = (),
+        forgotten: Collection[str] = (),
+        *,
+        is_quiet: bool = False,
     ) -> Iterator[sqlite3.Connection]:
-        """Store entries and what happened together with what is done inside; believe them once all is through."""
+        """Store entries and what happened together with what is done inside; believe them once all is through.
+
+        The disk is not waited for where it ``is_quiet``.
+        """
         db = self._connection
         with translated(self._source):
+            db.execute(f"PRAGMA synchronous = {'NORMAL' if is_quiet else 'FULL'}")
             db.execute("BEGIN IMMEDIATE")
             try:
                 if entries:
@@ -325,8 +337,11 @@ class Ledger:
         entries: Collection[Known] = (),
         forgotten: Collection[str] = (),
     ) -> None:
-        """Store the end of a pass in one transaction; ``error`` is what kept it from its end, in a sentence."""
-        with self._transaction(entries, forgotten=forgotten) as db:
+        """Store the end of a pass in one transaction; ``error`` is what kept it from its end, in a sentence.
+
+        A pass in which nothing happened may be lost with the machine's power: to wait for the disk would hold up all.
+        """
+        with self._transaction(entries, forgotten=forgotten, is_quiet=not (entries or forgotten)) as db:
             db.execute("DELETE FROM held")
             db.executemany(
                 insert("held", f"nth, {_HELD}"),
@@ -341,3 +356,4 @@ class Ledger:
             db.execute(insert("passes", _PASS), (*astuple(record)[:-2], json.dumps(record.withheld), record.kind))
             old = "id <= (SELECT max(id) FROM passes) - ? AND id <> coalesce((SELECT max(id) FROM passes WHERE"
             db.execute(f"DELETE FROM passes WHERE {old} {_COMPLETE}), 0)", (PASSES_KEPT,))  # noqa: S608
+        self._rows("PRAGMA shrink_memory")  # of many clubs, each would keep hundreds of KiB until its next pass

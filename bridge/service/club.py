@@ -23,7 +23,8 @@ from bridge.launch27.events import Push
 from bridge.ledger.lock import Lock
 from bridge.ledger.store import Ledger
 from bridge.model import isoformat
-from bridge.notify.notifier import messenger
+from bridge.notify.notifier import Messenger, messenger
+from bridge.service.edits import credentials, moved
 from bridge.service.schedule import Backoff, Schedule
 from bridge.service.systemd import Notifier
 from bridge.service.watch import Watch
@@ -42,18 +43,6 @@ RELOAD_SECONDS = 3.5
 """From the moment that an edit is noticed, at most a beat after it, to the end of what is being written then."""
 LONG_SECONDS = 2.0
 """A pass that takes longer is shown while it is under way."""
-
-_OTHER_STATE = (
-    "would make this another bridge, with another state; to have that, set sync.state to another file as well, "
-    "and restart"
-)
-_IDENTITY = {
-    "launch27.base_url": _OTHER_STATE,
-    "wingfield.base_url": _OTHER_STATE,
-    "wingfield.external_service_id": _OTHER_STATE,
-    "mapping.id_prefix": _OTHER_STATE,
-    "sync.state": "is taken into account at the start only; restart to use another state",
-}
 
 log = structlog.get_logger()
 
@@ -92,6 +81,8 @@ class Club:
         self._began_at = datetime.now(UTC)
         self._has_news = True
         self._stop = asyncio.Event()
+        self.is_begun = asyncio.Event()
+        """Set with the end of the first pass."""
         self._over = asyncio.Event()
         """Set when the configuration in force is over: there is a stop, or another one."""
         self._pass: asyncio.Task[PassResult] | None = None
@@ -220,14 +211,8 @@ class Club:
                 bridge = Synchronizer(config, clients, self._ledger, self._narrator, clock=clock, stop=self._over)
                 while await self._is_wanted():
                     clients.new_pass()
-                    result = await self._run_pass(bridge)
+                    self._settle(await self._run_pass(bridge), clients, messages)
                     await clients.rest()
-                    if result is None:
-                        self.schedule.broken_off()
-                    elif not self._stop.is_set():
-                        self._settle(result, clients)
-                        if messages is not None:
-                            messages.pass_finished(result, list(map(str, self._rejected)))
             sessions = clients.sessions
 
     async def _run_pass(self, bridge: Synchronizer) -> PassResult | None:
@@ -253,6 +238,7 @@ class Club:
             return None
         finally:
             self._pass = None
+            self.is_begun.set()
             self.tell()
         if self._is_state_busy:
             log.info("trouble_over", service="state")
@@ -278,8 +264,12 @@ class Club:
         self.schedule.wake.clear()
         return not self._is_interrupted
 
-    def _settle(self, result: PassResult, clients: Clients) -> None:
+    def _settle(self, result: PassResult | None, clients: Clients, messages: Messenger | None) -> None:
         """Plan the next passes by what this one says of the services, and say how things stand."""
+        if result is None:
+            self.schedule.broken_off()
+        if result is None or self._stop.is_set():
+            return
         self._let_accounts_rest(clients, result.listed)
         is_refused = result.is_refused_login and (not result.listed or result.is_refused_by_wingfield)
         is_away = not result.listed or not self._ledger.is_adopted or clients.is_away
@@ -287,6 +277,8 @@ class Club:
         if result.status or not result.only_hinted:  # else it has looked at next to nothing
             self.standing = in_words(result, datetime.now(UTC), self.schedule.next_pass_at if fails else None)
         self.tell()
+        if messages is not None:
+            messages.pass_finished(result, list(map(str, self._rejected)))
 
     def _let_accounts_rest(self, clients: Clients, listed: frozenset[str]) -> None:
         """Where some accounts were read and others not, those wait longer and longer, and nobody else does."""
@@ -312,8 +304,8 @@ class Club:
             return
         try:
             config = self.load()
-            if moved := _moved(self._config, config):
-                raise ConfigError(moved, files=config.files)
+            if problems := moved(self._config, config):
+                raise ConfigError(problems, files=config.files)
         except ConfigError as error:
             self._watch.take(error.files)
             if asked or error.problems != self._rejected:
@@ -345,7 +337,7 @@ class Club:
         if old.warnings != new.warnings:
             _warn(new)
         self._config, self._has_news = new, True
-        self.schedule.change(new.sync, forgive=_credentials(old) != _credentials(new))
+        self.schedule.change(new.sync, forgive=credentials(old) != credentials(new))
         self._notifier.ready(self.status)
 
 
@@ -353,19 +345,6 @@ def in_words(result: PassResult, ended: datetime, next_pass: datetime | None) ->
     """Return how things stand after a pass, for ``systemctl status``; the times are the machine's."""
     words = f"{result.record.in_words(result.error)}, last pass {ended.astimezone():%H:%M:%S}"
     return words if next_pass is None else f"{words}, next {next_pass.astimezone():%H:%M:%S}"
-
-
-def _moved(old: Config, new: Config) -> list[Problem]:
-    """Return what makes ``new`` the configuration of another state, which nobody can change in mid-run."""
-    moved = [place for place in changed_keys(old, new) if place in _IDENTITY]
-    if old.launch27.host == new.launch27.host:
-        moved = [place for place in moved if place != "launch27.base_url"]
-    return [Problem(place, _IDENTITY[place]) for place in moved]
-
-
-def _credentials(config: Config) -> tuple[object, ...]:
-    """Return all that a service may have refused."""
-    return config.launch27.role, config.launch27.accounts, config.wingfield.token
 
 
 def _warn(config: Config) -> None:

@@ -26,19 +26,18 @@ from bridge.config.clubs import PROCESS, check_unlike, club_files, load_club, pr
 from bridge.config.problems import quoted_path
 from bridge.config.schema import Config, ProcessTables, WebConfig
 from bridge.errors import BridgeError, ConfigError, Problem
-from bridge.http.loop import LAST_ANSWER_SECONDS
-from bridge.ledger.lock import lock
+from bridge.http.loop import LAST_ANSWER_SECONDS, in_daemon_thread
+from bridge.ledger.lock import Lock, lock
 from bridge.ledger.store import Ledger
 from bridge.log import Aside, origin
 from bridge.service import watch
 from bridge.service.club import Club
 from bridge.service.schedule import place_of
 from bridge.service.systemd import Notifier
+from bridge.service.turns import Turns
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.status import Status
 
-FIRST_SECONDS = 0.05
-"""First passes begin so far apart, on average, within half an interval."""
 AGAIN_SECONDS = 1.0
 LONGEST_SECONDS = 300.0
 """A club that fails begins again after the first of these, then twice as late each time, up to the second."""
@@ -54,14 +53,13 @@ log = structlog.get_logger()
 class Member:
     """One club of many: the task that runs it, and begins it again where it fails."""
 
-    def __init__(self, name: str, home: Clubs, delay_seconds: float) -> None:
+    def __init__(self, name: str, home: Clubs) -> None:
         self.name = name
         self.club: Club | None = None
         self.config: Config | None = None
         self.problems: tuple[Problem, ...] = ()
         """What is wrong with a configuration that keeps it from beginning."""
         self._home = home
-        self._delay_seconds = delay_seconds
         self._watch = watch.Watch()
         self._is_told = False
         self._rejected: tuple[Problem, ...] = ()
@@ -100,6 +98,8 @@ class Member:
         self.begin_again()
         if self.club is not None:
             self.club.stop()
+        elif self._run is not None:
+            self._run.cancel()  # it waits for its turn, or has just ended
 
     async def _keep(self) -> None:
         bind_contextvars(club=self.name)
@@ -117,6 +117,8 @@ class Member:
             except asyncio.CancelledError:
                 if (task := asyncio.current_task()) is not None and task.cancelling():
                     raise
+                if self._is_over:
+                    return
                 words = {"error": "it hung, or crashed"}
             except BridgeError as error:
                 words = {"error": str(error)}
@@ -133,34 +135,38 @@ class Member:
 
     async def _begin(self) -> None:
         """Run the club until there is a stop. Raises what keeps it from running."""
-        home = self._home
+        home, is_begun = self._home, asyncio.Event()
         if home.leaving:  # one of them may be this club, under another name
             await asyncio.wait(home.leaving)
-        self.config = config = home.load(self)
-        self._watch.take(config.files)
+        await home.turns.take(is_begun)
         try:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._again.wait(), self._delay_seconds)
-            self._delay_seconds = 0.0
-            if self._is_over:
-                return
-            state = config.sync.state
-            with lock(state) as held, Ledger.open(state, config.identity, PATIENCE_SECONDS) as ledger:
-                narrator = LogNarrator(lasting=True, aside=home.aside)
-                place = place_of(self.name)
-                club = Club(config, home.environ, ledger, home.scheduler, Notifier(), narrator, held, place)
-                club.load = partial(home.load, self)
-                self.club, home.looks[self.name] = club, club.look
-                if not self._is_told:
-                    log.info("club_added")
-                self._is_told = True
+            self.config = config = home.load(self)
+            self._watch.take(config.files)
+            with lock(config.sync.state) as held:
+                ledger = Ledger.open(config.sync.state, config.identity, PATIENCE_SECONDS)
                 try:
-                    await club.run()
+                    await self._run_club(config, ledger, held, is_begun)
                 finally:
-                    club.schedule.end()
+                    self.club = None
+                    home.gone(self)
+                    await in_daemon_thread(ledger.close)  # the disk is waited for, by many at once as long as by one
         finally:
-            self.club = self.config = None
-            home.gone(self)
+            is_begun.set()
+            self.config = None
+
+    async def _run_club(self, config: Config, ledger: Ledger, held: Lock, is_begun: asyncio.Event) -> None:
+        home = self._home
+        narrator = LogNarrator(lasting=True, aside=home.aside)
+        club = Club(config, home.environ, ledger, home.scheduler, Notifier(), narrator, held, place_of(self.name))
+        club.load, club.is_begun = partial(home.load, self), is_begun
+        self.club, home.looks[self.name] = club, club.look
+        if not self._is_told:
+            log.info("club_added")
+        self._is_told = True
+        try:
+            await club.run()
+        finally:
+            club.schedule.end()
 
     def _reject(self, error: ConfigError) -> None:
         self.problems = error.problems
@@ -197,6 +203,7 @@ class Clubs:
         self._turns = itertools.count()
         self._failure: ConfigError | None = None
         self._over = asyncio.Event()
+        self.turns = Turns()
 
     # --- what the process asks for ---
 
@@ -297,8 +304,7 @@ class Clubs:
         for name in [name for name, since in self._changed_at.items() if now - since >= settled]:
             if name in files:
                 self.looks[name] = None
-                delay = place_of(name) * FIRST_SECONDS * min(len(files), 200) if is_first else 0.0
-                self._members[name] = Member(name, self, delay)
+                self._members[name] = Member(name, self)
             else:
                 self._remove(name)
 

@@ -122,6 +122,11 @@ class Reader:
             self._near_counts = {each.account: each.items for each in reading.listings}
         return reading
 
+    def end(self) -> None:
+        """Keep nothing of what was read but what is believed: of many clubs, all wait most of the time."""
+        self._reading = Reading(self._reading.accounts, memory=self._reading.memory)
+        self.facts.begin(self._reading, 0, 0)
+
     async def _listing(
         self, session: Session, first_day: date, last_day: date, expected: int | None, pages: dict[bytes, Page] | None
     ) -> Listing:

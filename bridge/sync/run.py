@@ -93,6 +93,7 @@ class Synchronizer:
             self.narrator.participants_skipped(id_, count)
         keep_withheld(this)
         self.plans.end(this)
+        self.reader.end()
         result = record.finish(self.ledger, this, self.narrator, is_stopping=self.stop.is_set())
         self.narrator.pass_finished(result)
         return result

@@ -14,12 +14,13 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from tests.bench import planning
+from tests.bench.figures import Figure, table
 from tests.bench.inside import quiet_passes
 from tests.bench.processes import Cost, World, apart, measure, middle, world
 from tests.support.configuration import configuration, write_config
@@ -30,20 +31,6 @@ MANY = 4
 """Growth is measured with so many times the bookings."""
 FLOOR = (sys.executable, "-m", "tests.bench.floor")
 STAGES = ("passes", "relations", "delayed", "growth", "planner", "commands")
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One line of the budget; ``limit`` None where there is none."""
-
-    name: str
-    value: float
-    unit: str
-    limit: float | None = None
-
-    @property
-    def is_met(self) -> bool:
-        return self.limit is None or round(self.value, 2) <= self.limit
 
 
 class Bench:
@@ -254,12 +241,7 @@ def _table(bench: Bench) -> str:
         cost = middle(costs)
         seconds = f"{cost.cpu_seconds:.2f} | {cost.wall_seconds:.2f}"
         lines.append(f"| {name} | {seconds} | {cost.peak_mib:.0f} | {cost.requests:.0f} | {cost.sandbox_share:.0%} |")
-    lines += ["", "| figure | measured | at most | |", "|---|---|---|---|"]
-    for figure in bench.figures:
-        limit = "" if figure.limit is None else f"{figure.limit:g} {figure.unit}"
-        verdict = "" if figure.limit is None else "met" if figure.is_met else "**over**"
-        lines.append(f"| {figure.name} | {figure.value:.2f} {figure.unit} | {limit} | {verdict} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *table(bench.figures)])
 
 
 def main() -> int:

@@ -11,7 +11,8 @@ import pytest
 
 from bridge.sandbox import Sandbox, server
 from tests.bench import planning
-from tests.bench.__main__ import Figure, configured
+from tests.bench.__main__ import configured
+from tests.bench.figures import Figure
 from tests.bench.floor import floor
 from tests.bench.world import Worlds
 

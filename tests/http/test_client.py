@@ -657,3 +657,27 @@ async def test_a_closed_port_is_told_from_a_port_without_tls(sandbox: Sandbox) -
         closed = Http("x", f"http://127.0.0.1:{taken.getsockname()[1]}", backoff=QUICK)
         assert "connection refused" in await unavailable(closed, SETTINGS)
         await closed.aclose()
+
+
+async def test_a_connection_outlives_the_time_from_one_near_pass_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    # With TLS a new one takes more than the pass.
+    made = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal made
+        made += 1
+        while (await reader.readline()).strip():
+            while (await reader.readline()).strip():
+                pass
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+        writer.close()
+
+    monotonic, later = time.monotonic, 0.0
+    monkeypatch.setattr("httpcore._async.http11.time.monotonic", lambda: monotonic() + later)
+    async with await asyncio.start_server(answer, "127.0.0.1") as server:
+        http = Http("Launch27", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        for seconds, connections_made in ((0, 1), (21, 1), (21 + 60, 2)):
+            later = seconds
+            assert await http.request(GET, read_json) == {}
+            assert made == connections_made
+        await http.aclose()

@@ -282,6 +282,27 @@ def test_every_commit_is_on_the_disk_before_it_counts(ledger: Ledger) -> None:
     assert ledger._rows("PRAGMA journal_mode") == [("wal",)]
 
 
+def test_only_a_pass_in_which_nothing_happened_does_not_wait_for_the_disk(ledger: Ledger) -> None:
+    said: list[str] = []
+    ledger._connection.set_trace_callback(said.append)
+    ledger.finish(a_pass(), [], [])
+    assert said[-1] == "PRAGMA shrink_memory"
+    stand(ledger, "7")
+    ledger.finish(a_pass(), [], [], entries=[only(ledger)])
+    ledger.finish(a_pass(), [], [], forgotten=["7"])
+    modes = [sql.rpartition(" ")[2] for sql in said if sql.startswith("PRAGMA synchronous")]
+    assert modes == ["NORMAL", *["FULL"] * (len(modes) - 1)]
+    assert len(modes) == said.count("BEGIN IMMEDIATE")
+
+
+def test_equal_values_are_read_as_one_object(path: Path, ledger: Ledger) -> None:
+    stand(ledger, "7", "8")
+    with Ledger.open(path, US) as again:
+        one, other = again.known["7"], again.known["8"]
+        assert one.court_id is other.court_id
+        assert one.acked_fingerprint is one.intended_fingerprint
+
+
 def test_a_step_may_be_stored_by_another_thread(ledger: Ledger) -> None:
     thread = threading.Thread(target=stand, args=(ledger, "7"))
     thread.start()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from bridge.errors import ExitStatus
+from bridge.model import CourtBooking
 from tests.support.club import Club, counts, of, reasons
 
 
@@ -109,3 +112,14 @@ async def test_a_refused_delete_needs_a_person(club: Club) -> None:
     result = await club.run()
     assert result.status is not ExitStatus.OK
     counts(result)  # seen is their sum
+
+
+def court_bookings() -> list[CourtBooking]:
+    gc.collect()
+    return [each for each in gc.get_objects() if isinstance(each, CourtBooking)]
+
+
+async def test_between_passes_nothing_is_kept_of_what_a_full_one_read(club: Club) -> None:
+    before = {id(each) for each in court_bookings()}
+    await club.some(3)
+    assert {id(each) for each in court_bookings()} <= before
