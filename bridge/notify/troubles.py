@@ -14,8 +14,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pydantic import TypeAdapter
-
 from bridge.errors import CredentialsRefused, ServiceError
 from bridge.model import Held, Reason
 
@@ -73,20 +71,6 @@ class Troubles:
         since_ms = min(before.since_ms or message.since_ms, message.since_ms)
         taken = Taken() if message.event == "over" else Taken(kinds, now_ms, since_ms)
         return replace(self, taken={**self.taken, channel: taken})
-
-    def dumps(self) -> str:
-        return _TROUBLES.dump_json(self).decode()
-
-    @classmethod
-    def loads(cls, text: str) -> Troubles:
-        """Return the troubles that ``dumps`` wrote; none for anything else."""
-        try:
-            return _TROUBLES.validate_json(text)
-        except ValueError:
-            return cls()
-
-
-_TROUBLES = TypeAdapter(Troubles)
 
 
 def sentences(

@@ -10,9 +10,10 @@ extra writes.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from heapq import heapify, heappop, heappush
 from itertools import combinations
 
 from bridge.model import Slot
@@ -124,14 +125,38 @@ def _fewest(nodes: Sequence[str], graph: Graph) -> list[str]:
 
 
 def _few(nodes: Sequence[str], graph: Graph) -> list[str]:
-    """Cut the busiest booking of every cycle, until no cycle is left; of equals the first of ``nodes``."""
-    rank = {node: -index for index, node in enumerate(nodes)}
+    """Cut at the busiest booking, drop what is in no cycle any more, and so on until nothing is left.
+
+    What waits for nothing, or is waited for by nothing, is in no cycle.
+    """
+    waits = {node: set(graph[node]) for node in nodes}
+    waited: dict[str, set[str]] = {node: set() for node in nodes}
+    for node, others in waits.items():
+        for other in others:
+            waited[other].add(node)
+    busiest = [(-len(waits[node]) * len(waited[node]), rank, node) for rank, node in enumerate(nodes)]
+    heapify(busiest)
     cut: list[str] = []
-    tangled = [list(nodes)]
-    while tangled:
-        inner = _within(tangled.pop(), graph)
-        waited = Counter(other for others in inner.values() for other in others)
-        _, _, busiest = max((len(inner[node]) * waited[node], rank[node], node) for node in inner)
-        cut.append(busiest)
-        tangled += cycles(_within([node for node in inner if node != busiest], graph))
+    while busiest:
+        busyness, rank, node = heappop(busiest)
+        if node not in waits:
+            continue
+        now = -len(waits[node]) * len(waited[node])
+        if now != busyness:
+            heappush(busiest, (now, rank, node))
+            continue
+        cut.append(node)
+        _drop(node, waits, waited)
     return cut
+
+
+def _drop(node: str, waits: dict[str, set[str]], waited: dict[str, set[str]]) -> None:
+    """Take ``node`` out of the graph, and after it whatever is in no cycle any more."""
+    leaving = [node]
+    while leaving:
+        gone = leaving.pop()
+        for edges, reverse in ((waits, waited), (waited, waits)):
+            for other in edges.pop(gone, ()):
+                reverse[other].discard(gone)
+                if not reverse[other]:
+                    leaving.append(other)

@@ -43,7 +43,6 @@ HINTED_SHARE = 0.1
 NEARLY_SECONDS = 5.0
 """A full pass that is due within this time takes the place of a near one: jobs come late by as much, at most."""
 MASS_CHANGE_SECONDS = 60.0
-HOUR_SECONDS = 3600.0
 
 
 @dataclass(slots=True)
@@ -114,8 +113,8 @@ class Schedule:
         self.near = scheduler.add_job(self._near_turn, every(sync.interval, place))
         self.full = scheduler.add_job(self._full_turn, every(sync.full_interval, place))
         self.verify = scheduler.add_job(self._verify_turn, every(sync.verify_interval, place))
-        self.refresh = scheduler.add_job(self._ask_anew, every(HOUR_SECONDS, place), ["facts_ms"])
-        self.directory = scheduler.add_job(self._ask_anew, every(HOUR_SECONDS, place), ["directory_ms"])
+        self.refresh = scheduler.add_job(self._ask_anew, every(timedelta(hours=1), place), ["facts_ms"])
+        self.directory = scheduler.add_job(self._ask_anew, every(timedelta(hours=1), place), ["directory_ms"])
 
     # APScheduler runs coroutine functions in the event loop, and others in a thread.
 

@@ -24,6 +24,13 @@ sed -e '/^state = /d; /^\[web/,/^listen/d' -e 's/^password = .*/password_file = 
   -e 's/^token = .*/token_file = "wingfield-token"/' /tmp/sandbox.toml > config.toml
 chmod 644 config.toml
 """
+DIRECTORY = r"""
+cd /etc/courtbridge
+install -d -m 755 clubs && install -d -m 700 secrets
+mv launch27-password wingfield-token secrets
+sed -e 's/"launch27-password"/"clubs_launch27-password"/' -e 's/"wingfield-token"/"clubs_wingfield-token"/' \
+  config.toml > clubs/mitte.toml
+"""
 STATUS = "systemctl show -P StatusText courtbridge"
 
 
@@ -74,12 +81,20 @@ def test_one_way_of_running_it_stops_the_other_in_both_directions(machine: Machi
 
 def test_a_state_in_the_way_is_said_before_the_start(machine: Machine) -> None:
     state = "/var/lib/courtbridge /var/lib/private/courtbridge"
-    machine.sh("cd /etc/courtbridge; for f in launch27-password wingfield-token; do cp $f mitte.$f; done")
+    machine.sh("cd /etc/courtbridge; for f in launch27-password wingfield-token; do mv $f mitte.$f; done")
     machine.sh("cp /etc/courtbridge/config.toml /etc/courtbridge/mitte.toml")
     assert "Assertion failed" in machine.sh("systemctl start courtbridge@mitte", 1)
     machine.sh(f"systemctl stop courtbridge; rm -rf {state}; systemctl start courtbridge@mitte")
+    machine.sh("systemctl reload courtbridge@mitte")
+    machine.sh("cd /etc/courtbridge; for f in launch27-password wingfield-token; do cp -p mitte.$f $f; done")
     assert "Assertion failed" in machine.sh("systemctl start courtbridge", 1)
     machine.sh(f"systemctl stop courtbridge@mitte; rm -rf {state}; systemctl start courtbridge")
+
+
+def test_a_directory_reloads_and_stops_the_service(machine: Machine) -> None:
+    machine.sh(DIRECTORY)
+    machine.sh("systemctl start courtbridge-clubs && systemctl reload courtbridge-clubs")
+    assert machine.sh("systemctl is-active courtbridge", 3) == "inactive\n"
 
 
 def test_nothing_of_it_is_left(machine: Machine) -> None:

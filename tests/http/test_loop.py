@@ -15,28 +15,30 @@ from bridge.http import loop
 
 def test_few_names_are_looked_up_at_once_and_each_once_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    most = [0]
-    room = threading.Barrier(4)
+    gate = threading.Event()
 
-    def look_up(host: str, *_arguments: Any, **_options: Any) -> list[Any]:
+    def look_up(host: str, *_arguments: Any, **_options: Any) -> str:
         asked.append(host)
-        most[0] = max(most[0], sum(thread.name == "call" for thread in threading.enumerate()))
-        room.wait(20)  # four at once there are
+        gate.wait(20)
         if host == "8":
             raise socket.gaierror(socket.EAI_NONAME, "no such name")
-        return [host]
+        return host
 
-    async def ask() -> list[Any]:
-        running = asyncio.get_running_loop()
-        names = [str(number) for number in (*range(12), *range(12))]
-        return await asyncio.gather(*(running.getaddrinfo(name, 443) for name in names), return_exceptions=True)
+    async def ask() -> tuple[int, list[Any]]:
+        running, names = asyncio.get_running_loop(), [str(number) for number in (*range(12), *range(12))]
+        asking = asyncio.gather(*(running.getaddrinfo(name, 443) for name in names), return_exceptions=True)
+        for _ in range(10):
+            await asyncio.sleep(0)  # a few turns of the loop, in which all would begin that may
+        at_work = sum(thread.name == "call" for thread in threading.enumerate())
+        gate.set()
+        return at_work, await asking
 
     monkeypatch.setattr(loop, "LOOKUPS", 4)
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    found = loop.run(ask())
+    at_work, found = loop.run(ask())
+    assert at_work == 4
     assert sorted(asked, key=int) == [str(number) for number in range(12)]
-    assert most == [4]
-    assert [type(each) for each in found if each not in [[name] for name in asked]] == [socket.gaierror] * 2
+    assert [type(each) for each in found if each not in asked] == [socket.gaierror] * 2
 
 
 def test_a_look_up_that_fails_after_everybody_has_given_up_is_not_told(

@@ -31,7 +31,7 @@ def test_what_is_kept_comes_back_as_it_was_the_last_of_its_kind(ledger: Ledger, 
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "7", '{"other": 1}', '{"catalogues": 5, "newest_ms": "x"}'])
-@pytest.mark.parametrize("kind", [Memory, Mark])
+@pytest.mark.parametrize("kind", [Memory, Mark, Troubles])
 def test_what_cannot_be_read_is_as_new(ledger: Ledger, kind: type[Any], text: str) -> None:
     ledger._connection.execute("INSERT INTO meta VALUES (?, ?)", (kind.__name__.lower(), text))
     assert ledger.recall(kind) == kind()

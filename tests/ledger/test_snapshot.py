@@ -79,12 +79,12 @@ def test_a_writer_that_begins_while_a_snapshot_is_taken_is_waited_for(
         stand(ledger, "7")
     connect, began, uris = sqlite3.connect, list[Ledger](), list[str]()
 
-    def connect_late(database: Any, **options: Any) -> sqlite3.Connection:
+    def connect_late(database: Any, *patience: Any, **options: Any) -> sqlite3.Connection:
         if "immutable" in str(database) and not began:
             began.append(Ledger.open(path, US))
             stand(began[0], "8")
         uris.append(str(database))
-        connection: sqlite3.Connection = connect(database, **options)
+        connection: sqlite3.Connection = connect(database, *patience, **options)
         return connection
 
     monkeypatch.setattr(sqlite3, "connect", connect_late)
