@@ -92,8 +92,7 @@ def test_a_whole_club_is_bridged_right_from_the_example_changed_at_five_lines(
     assert [(court, start[:16]) for court, start in placed] == [(court, at) for court in COURT_IDS for at in starts]
     for booking in sandbox.wingfield.bookings.values():
         start, end = (datetime.fromisoformat(booking[name]) for name in ("startDate", "endDate"))
-        # Service 7 has a length of its own in the example; the others take 45 minutes and twice 15.
-        assert end - start == timedelta(minutes=90 if booking["courtId"] == COURT_IDS[0] else 75)
+        assert end - start == timedelta(minutes=45 + 2 * 15)
     named = [each.get("userId") or each["email"] for each in booking["participants"]]
     assert len({*named} & {*USERS, *PLAYERS}) == 1
     everybody = {

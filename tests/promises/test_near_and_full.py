@@ -186,7 +186,8 @@ async def test_a_near_pass_said_all_was_well_while_a_booking_of_a_later_day_was_
     await club.run()
     near = await club.run(kind="near")
     assert (near.status, near.record.outcome, near.held) == (ExitStatus.ATTENTION, "attention", ())
-    assert near.record.in_words() == "needs a person: a booking of other days is held; 1 booking in sync"
+    words = "needs a person: a booking of other days is held; 1 booking of the next days in sync"
+    assert near.record.in_words() == words
 
 
 async def test_an_approved_delete_outside_is_sent_by_the_full_pass_that_follows_at_once(club: Club) -> None:
