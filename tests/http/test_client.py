@@ -661,23 +661,26 @@ async def test_a_closed_port_is_told_from_a_port_without_tls(sandbox: Sandbox) -
 
 async def test_a_connection_outlives_the_time_from_one_near_pass_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     # With TLS a new one takes more than the pass.
-    made = 0
+    made: list[asyncio.Task[None]] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal made
-        made += 1
         while (await reader.readline()).strip():
             while (await reader.readline()).strip():
                 pass
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
         writer.close()
+        await writer.wait_closed()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        made.append(asyncio.create_task(answer(reader, writer)))
 
     monotonic, later = time.monotonic, 0.0
     monkeypatch.setattr("httpcore._async.http11.time.monotonic", lambda: monotonic() + later)
-    async with await asyncio.start_server(answer, "127.0.0.1") as server:
+    async with await asyncio.start_server(connected, "127.0.0.1") as server:
         http = Http("Launch27", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         for seconds, connections_made in ((0, 1), (21, 1), (21 + 60, 2)):
             later = seconds
             assert await http.request(GET, read_json) == {}
-            assert made == connections_made
+            assert len(made) == connections_made
         await http.aclose()
+        await asyncio.gather(*made)
