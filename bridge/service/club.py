@@ -221,10 +221,9 @@ class Club:
             self._lock.check()
         self._began = monotonic()
         limiter = bridge.clients.launch27.http.limiter
-        kind, hinted, only_hinted = self.schedule.begin(bridge.reader.near_reads, limiter.read_seconds)
-        limiter.urgency = Urgency.NEAR if kind == "near" else Urgency.FULL
-        running = bridge.run_pass(kind=kind, hinted=hinted, only_hinted=only_hinted, since=self.schedule.since)
-        self._pass = asyncio.create_task(running)
+        extent = self.schedule.begin(bridge.reader.near_reads, limiter.read_seconds)
+        limiter.urgency = Urgency.NEAR if extent.kind == "near" else Urgency.FULL
+        self._pass = asyncio.create_task(bridge.run_pass(extent))
         try:
             result = await self._pass
             self._has_news = True

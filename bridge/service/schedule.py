@@ -26,8 +26,8 @@ from apscheduler.schedulers.base import BaseScheduler  # type: ignore[import-unt
 from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]
 
 from bridge.config.schema import SyncConfig
-from bridge.model import Kind, to_ms
-from bridge.sync.result import PassResult, Since
+from bridge.model import to_ms
+from bridge.sync.result import Extent, PassResult, Since
 
 LONGEST_BACKOFF_SECONDS = 15 * 60.0
 AFTER_REFUSAL_SECONDS = 5 * 60.0
@@ -168,8 +168,8 @@ class Schedule:
             with suppress(JobLookupError):  # the scheduler has ended before
                 job.remove()
 
-    def begin(self, near_reads: int, read_seconds: float) -> tuple[Kind, frozenset[str], bool]:
-        """Return the kind of the pass that begins now, the hinted ids, and whether it looks at these only.
+    def begin(self, near_reads: int, read_seconds: float) -> Extent:
+        """Return what the pass that begins now reads.
 
         A near listing takes so many reads, and each of them so long to come back.
         """
@@ -184,7 +184,7 @@ class Schedule:
         if self._hinted or self._has_unnamed:
             self._hinted_at = self._began_at
         hinted, self._hinted, self._has_unnamed = frozenset(self._hinted), set(), False
-        return "full" if self._is_full_due else "near", hinted, only_hinted
+        return Extent("full" if self._is_full_due else "near", hinted, only_hinted, self.since)
 
     def _are_hints_enough(self, near_reads: int, read_seconds: float) -> bool:
         """Whether the near pass that begins looks only at what hints have named: what is polled is always listed.

@@ -65,7 +65,7 @@ class _Deletions:
 
     async def decide(self) -> None:
         this = self.this
-        if not this.only_hinted:
+        if not this.extent.only_hinted:
             this.approved += self.ledger.take_approvals(this.now_ms)
         reported = (each for each in this.known.values() if each.rejection and each.drift and each.is_bridged)
         left_over = {each.id for each in reported if each.rejection and each.rejection.fingerprint == ABSENT}
@@ -126,7 +126,7 @@ class _Deletions:
     def _hinted(self, vanished: Collection[str]) -> dict[str, tuple[str, ...]]:
         """Return the bookings to look up only because of a hint, each with the accounts to ask."""
         reading = self.this.reading
-        unlisted = {*self.this.hinted} - reading.owners.keys() - {*vanished}
+        unlisted = self.this.extent.hinted - reading.owners.keys() - {*vanished}
         found = {id_: self.this.known.get(id_) for id_ in unlisted}
         return {
             id_: deletes.accounts_to_ask(known, reading)

@@ -106,7 +106,7 @@ class Reader:
             last_day = min(first_day + sync.near, last_day)
             reading.days = _midnight_ms(first_day, zone), _midnight_ms(last_day + timedelta(days=1), zone)
             expected = dict(self._near_counts)
-        if this.only_hinted:
+        if this.extent.only_hinted:
             return reading
         pages: dict[bytes, Page] | None = {} if is_near else None
         basis = self._basis

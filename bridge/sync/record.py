@@ -51,10 +51,10 @@ def finish(ledger: Ledger, this: Pass, narrator: LogNarrator, *, is_stopping: bo
         tuple(sorted(this.waiting)),
         this.reading.status,
         tuple(expiry.warnings(this.reading.memory.token_ends_ms, from_ms(this.now_ms))),
-        frozenset(this.reading.accounts) if this.only_hinted else this.reading.complete,
+        frozenset(this.reading.accounts) if this.extent.only_hinted else this.reading.complete,
         this.needs_full,
         None if this.drift is None else tuple(this.drift),
-        this.only_hinted,
+        this.extent.only_hinted,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from time import monotonic
@@ -44,6 +44,20 @@ class Since(NamedTuple):
         """Return those of a pass that no schedule asks for: what is an hour old is asked for anew."""
         younger_ms = now_ms - HOUR_MS + 1
         return cls(0, younger_ms, younger_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What a pass reads: all days, or the next ones only.
+
+    Of the ``hinted`` bookings, which Launch27's events named, those that are not listed are looked up; where
+    ``only_hinted``, no listing is read. ``since`` says what is asked for anew; None: what is an hour old.
+    """
+
+    kind: Kind = "full"
+    hinted: frozenset[str] = frozenset()
+    only_hinted: bool = False
+    since: Since | None = None
 
 
 @dataclass(slots=True)
@@ -97,11 +111,10 @@ class Pass:
     writes of the first plan. ``objection`` says why deletes are withheld; ``not_asked`` counts the bookings for
     whose look-up there was no time. ``waiting`` are those of a mass change that is not believed yet, ``approved``
     those whose delete a person has let through. ``denied`` are the users of bookings whose users Wingfield denied.
-    ``hinted`` are bookings that Launch27's events named; where ``only_hinted``, no listing is read. ``scope`` is what
-    stands in the days of the pass: of this, what is not listed can have vanished. Of what it read, a near pass leaves
-    to a full one what is ``undecided`` (all, where nothing is known of Wingfield); ``left`` has the contents of all
-    that it leaves, ``needs_full`` says that one of them is new. ``mark`` is how far Wingfield's list is known,
-    ``does_list_fit`` whether it was as long as it should be, ``drift`` what was found in it (None where nobody
+    ``scope`` is what stands in the days of the pass: of this, what is not listed can have vanished. Of what it read, a
+    near pass leaves to a full one what is ``undecided`` (all, where nothing is known of Wingfield); ``left`` has the
+    contents of all that it leaves, ``needs_full`` says that one of them is new. ``mark`` is how far Wingfield's list is
+    known, ``does_list_fit`` whether it was as long as it should be, ``drift`` what was found in it (None where nobody
     looked), and ``left_over`` what is only reported of bookings that nobody wants.
     """
 
@@ -113,10 +126,7 @@ class Pass:
     withheld_before: tuple[str, ...]
     watermarks: dict[str, Watermark]
     reading: Reading
-    kind: Kind = "full"
-    hinted: Collection[str] = ()
-    only_hinted: bool = False
-    since: Since = field(default_factory=Since)
+    extent: Extent = Extent()
     scope: AbstractSet[str] = frozenset()
     undecided: set[str] = field(default_factory=set)
     left: set[Content] = field(default_factory=set)
@@ -143,9 +153,18 @@ class Pass:
     left_over: set[str] = field(default_factory=set)
 
     @property
+    def kind(self) -> Kind:
+        return self.extent.kind
+
+    @property
+    def since(self) -> Since:
+        """What was last asked for before these moments is asked for anew."""
+        return self.extent.since or Since.by_hand(self.now_ms)
+
+    @property
     def read(self) -> AbstractSet[str]:
         """The bookings of which the pass knows what the source says, if that is only that they are not listed."""
-        return self.reading.owners.keys() | (() if self.only_hinted else self.scope)
+        return self.reading.owners.keys() | (() if self.extent.only_hinted else self.scope)
 
     def note(self, error: ServiceError, booking: str = "") -> None:
         """Take note of what keeps the pass from being complete: all of it, or only one booking's part."""

@@ -14,13 +14,14 @@ record    watermarks, what is held, the counts: one transaction         sync/rec
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from time import monotonic
 
 from bridge.config.schema import Config, mapping_fingerprint
 from bridge.ledger.store import Ledger
-from bridge.model import Kind, to_ms
+from bridge.model import to_ms
 from bridge.planning import near
 from bridge.planning.drift import Mark
 from bridge.planning.memory import Memory
@@ -33,8 +34,9 @@ from bridge.sync.executor import Executor
 from bridge.sync.narrator import LogNarrator
 from bridge.sync.plan import Plans
 from bridge.sync.reader import Reader
-from bridge.sync.result import Pass, PassResult, Since
+from bridge.sync.result import Extent, Pass, PassResult
 
+EVERYTHING = Extent()
 ROUNDS = 4  # How often a pass may plan; the second time nearly always ends it.
 
 
@@ -59,36 +61,24 @@ class Synchronizer:
         self.plans = Plans(clients.wingfield, ledger)
 
     async def run_pass(
-        self,
-        *,
-        kind: Kind = "full",
-        hinted: Collection[str] = (),
-        only_hinted: bool = False,
-        allow_mass_delete: bool = False,
-        dry_run: bool = False,
-        since: Since | None = None,
+        self, extent: Extent = EVERYTHING, *, allow_mass_delete: bool = False, dry_run: bool = False
     ) -> PassResult:
         """Run one pass and return how it went.
 
-        A near one reads the next days only; with a new ledger every pass is full. Of the ``hinted`` ids, those that
-        are not listed are looked up; a near pass that reads ``only_hinted`` ones lists after all where these leave
-        something open. With ``dry_run`` nothing is written to Wingfield (give a ledger that is a snapshot). ``since``
-        says what is to be asked for anew: what is an hour old, where nobody says. Raises StateError when the
-        ledger cannot be used; a service's trouble is in the result.
+        With a new ledger every pass is full; one that is to read only hinted bookings lists after all where these leave
+        something open. With ``dry_run`` nothing is written to Wingfield (give a ledger that is a snapshot). Raises
+        StateError when the ledger cannot be used; a service's trouble is in the result.
         """
-        this = self.begin(kind, hinted, only_hinted=only_hinted, since=since)
         self.narrator.pass_started()
-        may_write = await self._prepare(this, is_allowed=allow_mass_delete)
-        if this.only_hinted and (this.troubles() or this.not_asked or self.plans.leaves_something(this)):
-            memory, this = this.reading.memory, self.begin(kind, hinted, since=since)
-            this.reading.memory = memory
-            may_write = await self._prepare(this, is_allowed=allow_mass_delete)
-        if may_write:
+        this = await self._prepare(self.begin(extent), is_allowed=allow_mass_delete)
+        if this.extent.only_hinted and (this.troubles() or this.not_asked or self.plans.leaves_something(this)):
+            longer, longer.reading.memory = self.begin(replace(extent, only_hinted=False)), this.reading.memory
+            this = await self._prepare(longer, is_allowed=allow_mass_delete)
+        await self._write(this, dry_run=dry_run)
+        how = self.clients.wingfield, self.ledger, self.config.sync, self.narrator
+        if not self.stop.is_set() and await drift.look_after_writes(this, *how):
+            await self._plan(this, is_allowed=allow_mass_delete)
             await self._write(this, dry_run=dry_run)
-            how = self.clients.wingfield, self.ledger, self.config.sync, self.narrator
-            if not self.stop.is_set() and await drift.look_after_writes(this, *how):
-                await self._plan(this, is_allowed=allow_mass_delete)
-                await self._write(this, dry_run=dry_run)
         for id_, count in this.reading.skipped.items():
             self.narrator.participants_skipped(id_, count)
         keep_withheld(this)
@@ -98,25 +88,20 @@ class Synchronizer:
         self.narrator.pass_finished(result)
         return result
 
-    def begin(
-        self, kind: Kind, hinted: Collection[str] = (), *, only_hinted: bool = False, since: Since | None = None
-    ) -> Pass:
+    def begin(self, extent: Extent) -> Pass:
         """Return a pass that has read nothing yet; with a new ledger it is full."""
         ledger, began = self.ledger, (self._now_ms(), monotonic(), self.fingerprint)
-        only_hinted, kind = only_hinted and ledger.is_adopted, kind if ledger.is_adopted else "full"
         watermarks = {mark.account: mark for mark in ledger.watermarks()}
         accounts = tuple(account.key for account in self.config.launch27.accounts)
-        reading = Reading(accounts, memory=ledger.recall(Memory))
-        mark, held = ledger.recall(Mark), ledger.held()
-        read = *began, ledger.known, held, ledger.withheld, watermarks, reading
-        return Pass(*read, kind, hinted, only_hinted, since or Since.by_hand(began[0]), mark=mark)
+        reading, mark, held = Reading(accounts, memory=ledger.recall(Memory)), ledger.recall(Mark), ledger.held()
+        extent = extent if ledger.is_adopted else replace(extent, kind="full", only_hinted=False)
+        return Pass(*began, ledger.known, held, ledger.withheld, watermarks, reading, extent, mark=mark)
 
-    async def _prepare(self, this: Pass, *, is_allowed: bool) -> bool:
-        """Read, and plan what to write; return whether the pass may go on."""
-        may_go_on = await self._read(this)
-        if may_go_on:
+    async def _prepare(self, this: Pass, *, is_allowed: bool) -> Pass:
+        """Read and, where the pass may go on, plan what to write."""
+        if await self._read(this):
             await self._plan(this, is_allowed=is_allowed)
-        return may_go_on
+        return this
 
     async def _read(self, this: Pass) -> bool:
         """Read every account's listing, mapped as it comes; a full pass meanwhile looks at what Wingfield has.

@@ -19,6 +19,7 @@ from bridge.planning.drift import Mark
 from bridge.sync import drift
 from bridge.sync.clients import connected
 from bridge.sync.narrator import LogNarrator
+from bridge.sync.result import Extent
 from bridge.sync.run import Synchronizer
 from tests.bench.floor import Json, floor
 
@@ -47,7 +48,7 @@ async def _measured(config: Config, job: Json, passes: int) -> tuple[float, ...]
 
             async def run_pass(kind: Kind = "full") -> None:
                 services.new_pass()
-                result = await bridge.run_pass(kind=kind)
+                result = await bridge.run_pass(Extent(kind))
                 assert result.record.outcome == "in_sync", result
 
             async def look(*, whole: bool) -> None:

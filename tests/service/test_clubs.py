@@ -9,13 +9,12 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from time import monotonic
-from typing import Any
 
 import pytest
 
 from bridge.sandbox import Sandbox
 from bridge.service import club, clubs
-from bridge.sync.result import PassResult
+from bridge.sync.result import Extent, PassResult
 from bridge.sync.run import Synchronizer
 from tests.support.club import WRITES, is_listing
 from tests.support.daemons import HereMany
@@ -38,10 +37,10 @@ def in_the_west(monkeypatch: pytest.MonkeyPatch) -> Callable[[WhatHappens], None
     def patch(happens: WhatHappens) -> None:
         run_pass = Synchronizer.run_pass
 
-        async def patched(bridge: Synchronizer, **options: Any) -> PassResult:
+        async def patched(bridge: Synchronizer, *extent: Extent) -> PassResult:
             if bridge.config.path.stem == "west":
                 await happens()
-            return await run_pass(bridge, **options)
+            return await run_pass(bridge, *extent)
 
         monkeypatch.setattr(Synchronizer, "run_pass", patched)
 

@@ -100,9 +100,9 @@ def result_of(kind: Kind, *, outcome: str = "in_sync", **details: Any) -> PassRe
 
 def run(schedule: Schedule, *, fails: bool = False, **details: Any) -> tuple[Kind, frozenset[str]]:
     """Let the pass that is due run; return its kind and what was hinted at."""
-    kind, hinted, _ = schedule.begin(2, 0.0)
-    schedule.after(result_of(kind, **details), is_refused=False, is_away=fails)
-    return kind, hinted
+    extent = schedule.begin(2, 0.0)
+    schedule.after(result_of(extent.kind, **details), is_refused=False, is_away=fails)
+    return extent.kind, extent.hinted
 
 
 def seconds_to(job: Any) -> float:
@@ -217,10 +217,10 @@ async def test_near_listings_because_of_hints_take_a_tenth_of_the_reads_and_poll
         schedule._listed_at = monotonic() - seconds
         for id_ in ids:
             schedule.hint(id_)
-        kind, _, is_so = schedule.begin(near_reads, read_seconds)
+        extent = schedule.begin(near_reads, read_seconds)
         schedule.near.modify(next_run_time=datetime.now(UTC) + timedelta(seconds=60))  # as when its job has run
-        schedule.after(result_of("near", only_hinted=is_so), is_refused=False, is_away=False)
-        assert (kind, is_so) == ("near", only_hinted)
+        schedule.after(result_of("near", only_hinted=extent.only_hinted), is_refused=False, is_away=False)
+        assert (extent.kind, extent.only_hinted) == ("near", only_hinted)
         assert seconds_to(schedule.near) == pytest.approx(60 - seconds if only_hinted else 60, abs=4)
 
 
@@ -230,7 +230,7 @@ async def test_while_a_pass_that_lists_leaves_something_open_every_hint_brings_o
     schedule.after(result_of("near", outcome="incomplete"), is_refused=False, is_away=False)
     for outcome, only_hinted in (("incomplete", False), ("attention", False), ("in_sync", True), ("in_sync", True)):
         schedule.hint("1")
-        _, _, is_so = schedule.begin(5, 0.5)
+        is_so = schedule.begin(5, 0.5).only_hinted
         result = result_of("near", outcome=outcome, only_hinted=is_so)
         schedule.after(result, is_refused=False, is_away=False)
         assert is_so is only_hinted
@@ -239,9 +239,9 @@ async def test_while_a_pass_that_lists_leaves_something_open_every_hint_brings_o
 async def test_a_hint_that_comes_during_a_pass_is_for_the_next_one(scheduler: Scheduler) -> None:
     schedule = Schedule(scheduler, sync())
     run(schedule)
-    kind, hinted, _ = schedule.begin(2, 0.0)
+    extent = schedule.begin(2, 0.0)
     schedule.hint("7")
-    assert (kind, hinted, seconds_to(schedule.near) > 10) == ("near", frozenset(), True)
+    assert (extent.kind, extent.hinted, seconds_to(schedule.near) > 10) == ("near", frozenset(), True)
     schedule.after(result_of("near"), is_refused=False, is_away=False)
     assert seconds_to(schedule.near) <= 2
     assert run(schedule) == ("near", frozenset({"7"}))
@@ -259,7 +259,7 @@ async def test_a_flood_of_hints_is_neither_kept_nor_looked_up(scheduler: Schedul
 async def test_hints_cut_no_back_off_short(scheduler: Scheduler, is_refused: bool, least: float) -> None:
     schedule = Schedule(scheduler, sync())
     run(schedule)
-    kind, *_ = schedule.begin(2, 0.0)
+    kind = schedule.begin(2, 0.0).kind
     schedule.hint("1")
     schedule.after(result_of(kind, needs_full=True), is_refused=is_refused, is_away=True)
     schedule.hint("2")

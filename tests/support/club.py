@@ -26,7 +26,7 @@ from bridge.planning.drift import Finding
 from bridge.sandbox import Entry, Launch27, Sandbox, Wingfield
 from bridge.sync.clients import Clients
 from bridge.sync.narrator import LogNarrator
-from bridge.sync.result import PassResult, Since
+from bridge.sync.result import Extent, PassResult, Since
 from bridge.sync.run import Synchronizer
 from bridge.sync.withdraw import WITHDRAWN
 from bridge.wingfield.client import Listed
@@ -316,14 +316,8 @@ class Club:
         try:
             with Ledger.snapshot(self.state, config.identity) if dry_run else nullcontext(self.ledger) as ledger:
                 bridge = self._bridge(config, services, ledger)
-                return await bridge.run_pass(
-                    kind=kind,
-                    hinted=list(map(str, hinted)),
-                    only_hinted=only_hinted,
-                    allow_mass_delete=allow,
-                    dry_run=dry_run,
-                    since=since,
-                )
+                extent = Extent(kind, frozenset(map(str, hinted)), only_hinted, since)
+                return await bridge.run_pass(extent, allow_mass_delete=allow, dry_run=dry_run)
         except (Crash, BridgeError):
             self.fuse.left = None
             await self.close()
