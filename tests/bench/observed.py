@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Self
 from bridge.service import process
 from bridge.service.clubs import Clubs
 from bridge.service.schedule import Schedule
-from bridge.sync.result import PassResult
+from bridge.sync.result import Extent, PassResult
 from bridge.sync.run import Synchronizer
 from tests.bench.processes import ROOT
 from tests.bench.services import daemons_core
@@ -120,9 +120,9 @@ def _observe() -> None:
         late.set(time.monotonic() - self.due_at)
         return begin(self, *how)
 
-    async def observed_pass(self: Synchronizer, **how: Any) -> PassResult:
+    async def observed_pass(self: Synchronizer, extent: Extent) -> PassResult:
         began = time.monotonic()
-        result = await run_pass(self, **how)
+        result = await run_pass(self, extent)
         ended = time.monotonic()
         _tell((ended, self.config.path.stem, result.record.kind, ended - began, late.get()))
         return result
