@@ -164,11 +164,12 @@ class Mark:
     def goes_on(self, page: Collection[Stored], oldest_ms: int, known: Mapping[str, Known]) -> bool:
         """Whether a look reads on behind ``page``, whose oldest change is ``oldest_ms``.
 
-        It does while all is newer than the last look and, because of clocks, a little further while there is news.
+        It does while all is newer than the last look, or as new as the newest of that (changed since at that very
+        moment, perhaps), and, because of clocks, a little further while there is news.
         """
         if not self.verified_ms or not oldest_ms:
             return False
-        if oldest_ms > self.newest_ms:
+        if oldest_ms >= self.newest_ms:
             return True
         ours = ((known.get(stored.id), stored.version_ms) for stored in page if stored.id)
         has_news = any(each is None or each.acked_version_ms != version_ms for each, version_ms in ours)

@@ -113,10 +113,11 @@ def test_what_is_new_of_others_counts_once() -> None:
     ("oldest_ms", "stored", "goes_on"),
     [
         (100_001, THERE, True),
-        (100_000, THERE, False),
+        (100_000, THERE, True),
+        (99_999, THERE, False),
         (100_000 - MINUTE + 1, replace(THERE, version_ms=2000), True),
         (100_000 - MINUTE, replace(THERE, version_ms=2000), False),
-        (100_000, replace(THERE, id=""), False),
+        (99_999, replace(THERE, id=""), False),
         (0, replace(THERE, version_ms=2000), False),
     ],
 )

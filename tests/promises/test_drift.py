@@ -118,6 +118,7 @@ async def test_a_restored_older_state_is_brought_up_to_date(club: Club) -> None:
 
 async def test_the_list_is_read_again_only_where_it_does_not_fit(club: Club) -> None:
     await club.some(150)
+    club.tick(minutes=1)
     club.overwrite("theirs", THREE, 200, at=NOON)
     club.tick(minutes=1)
     await club.run()
@@ -144,6 +145,13 @@ async def test_the_list_is_read_again_only_where_it_does_not_fit(club: Club) -> 
     assert lists(club) == 1 + 2
 
 
+async def test_a_hand_at_the_very_moment_of_many_others_is_found_behind_them(club: Club) -> None:
+    """Wingfield's times may be whole seconds, and it sorts by id what has the same."""
+    number = (await club.some(30))[-1]
+    club.by_hand(number, (3, 200))
+    await find(club, changed=1)
+
+
 async def test_what_a_write_of_ours_put_right_hides_no_later_hand(club: Club) -> None:
     """The list did not fit, and a move had already put it right: nobody else's bookings explain that."""
     moved, other, _ = await club.some(3)
@@ -157,8 +165,11 @@ async def test_what_a_write_of_ours_put_right_hides_no_later_hand(club: Club) ->
 
 async def test_all_is_read_every_verify_interval_and_once_for_a_new_process(club: Club) -> None:
     club.limits["verify_interval"] = DAY / 2
-    await club.some(150)
-    for minutes, pages in ((1, 1), (12 * 60 - 2, 1), (1, 1 + 2), (1, 1)):
+    first = (await club.some(150))[0]
+    club.tick(minutes=1)
+    club.move(first, 3, 200)
+    await club.run()
+    for minutes, pages in ((1, 1), (12 * 60 - 3, 1), (1, 1 + 2), (1, 1)):
         club.tick(minutes=minutes)
         club.wingfield.log.clear()
         await club.run()
