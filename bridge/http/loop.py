@@ -62,17 +62,19 @@ class _Loop(asyncio.SelectorEventLoop):
         key = arguments, *options.items()
         if key not in self._lookups:
             self._lookups[key] = self.create_task(self._look_up(partial(socket.getaddrinfo, *arguments, **options)))
-            self._lookups[key].add_done_callback(partial(self._forget, key))
-        return await asyncio.shield(self._lookups[key])
-
-    def _forget(self, key: object, lookup: asyncio.Task[Any]) -> None:
-        del self._lookups[key]
-        if not lookup.cancelled():
-            lookup.exception()  # whoever asked may have given up: then it is nobody's
+            self._lookups[key].add_done_callback(lambda _: self._lookups.pop(key))
+        found = await asyncio.shield(self._lookups[key])
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     async def _look_up(self, call: Callable[[], Any]) -> Any:  # noqa: ANN401
+        """Return what was found, or the error: whoever asked may have given up, and it is nobody's then."""
         async with self._room:
-            return await in_daemon_thread(call)
+            try:
+                return await in_daemon_thread(call)
+            except Exception as error:  # noqa: BLE001 (raised again for all who wait for it)
+                return error
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
